@@ -1,0 +1,30 @@
+// How events become a handler's calls.
+#pragma once
+
+#include "socket/socket.h"
+
+namespace weir {
+
+template <Handler H>
+unsigned dispatch(stack::Stack& s, H& handler) {
+  unsigned n = 0;
+  stack::Ready r;
+  for (; s.next_ready(r); ++n) {
+    const Connection c{s, r.conn};
+    const auto user_now = [&] { return s.user_of(r.conn); };
+    const auto due = [&](stack::Event e) { return (r.events & e) != 0 && s.alive(r.conn); };
+    if (due(stack::kAccepted)) handler.on_accept(c, r.listener);
+    if (due(stack::kConnected)) handler.on_connected(c, user_now());
+    if (due(stack::kReadable)) handler.on_readable(c, user_now());
+    if (due(stack::kWritable)) handler.on_writable(c, user_now());
+    if (due(stack::kPeerClosed)) handler.on_peer_closed(c, user_now());
+    if (due(stack::kTimer)) handler.on_timer(c, user_now());
+    if (due(stack::kClosed)) {
+      handler.on_closed(c, user_now(), r.reason);
+      s.close(r.conn);  // the record goes back; a handler need not ask for it
+    }
+  }
+  return n;
+}
+
+}  // namespace weir

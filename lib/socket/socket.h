@@ -1,0 +1,82 @@
+// The native interface: what a program links to.
+//
+// A program is a Handler: one call per ready connection per burst, on the core that owns it. A
+// Connection is a value of two words; one that outlived its connection does nothing when called.
+// Text is received as a loan of the buffers it arrived in and sent from buffers, copies or the
+// program's own memory; nothing here copies unless it says so.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+
+#include "stack/stack.h"
+
+namespace weir {
+
+using stack::ListenerId;
+using tcp::CloseReason;
+
+class Connection {
+ public:
+  Connection() = default;
+  Connection(stack::Stack& s, stack::ConnId id) : stack_(&s), id_(id) {}
+
+  [[nodiscard]] bool alive() const { return stack_ != nullptr && stack_->alive(id_); }
+
+  // -- Sending: backpressure is `send_room`; on_writable follows once want_writable was called.
+  std::size_t send(std::span<const std::byte> octets) {  // copies; octets taken
+    return stack_->send_copy(id_, octets);
+  }
+  // No copy: `octets` must stay as they are until unacked() says that they were acknowledged, or
+  // the connection is closed. Octets taken.
+  std::size_t send_borrowed(std::span<const std::byte> octets) {
+    return stack_->send_borrowed(id_, octets);
+  }
+  void send(BufChain&& chain) { stack_->send_buffers(id_, std::move(chain)); }  // no copy
+  [[nodiscard]] std::size_t send_room() const { return stack_->send_room(id_); }
+  [[nodiscard]] std::size_t unacked() const { return stack_->unacked(id_); }
+  void want_writable() { stack_->want_writable(id_); }
+
+  // -- Receiving: a loan, to be passed on by send() or given back by release().
+  [[nodiscard]] std::size_t readable() const { return stack_->readable(id_); }
+  [[nodiscard]] BufChain receive(std::size_t max) { return stack_->receive_buffers(id_, max); }
+  void release(BufChain&& loan) { stack_->release(std::move(loan)); }
+
+  void shutdown_send() { stack_->shutdown_send(id_); }
+  void close() { stack_->close(id_); }  // no more events
+  void abort() { stack_->abort(id_); }  // no more events
+
+  void set_user(std::uint64_t user) { stack_->set_user(id_, user); }
+  void set_timer(Instant when) { stack_->set_timer(id_, when); }
+  void set_nodelay(bool on) { stack_->set_nodelay(id_, on); }
+  [[nodiscard]] FlowKey flow() const { return stack_->flow_of(id_); }
+  [[nodiscard]] tcp::State state() const { return stack_->state_of(id_); }
+  [[nodiscard]] stack::ConnId id() const { return id_; }
+  [[nodiscard]] stack::Stack& owner() const { return *stack_; }
+
+ private:
+  stack::Stack* stack_ = nullptr;
+  stack::ConnId id_;
+};
+
+// Calls come in this order for one connection in one burst: accept or connected, readable,
+// writable, peer_closed, timer, closed. `user` is what set_user stored, 0 at first.
+template <class H>
+concept Handler = requires(H& h, Connection c, std::uint64_t user, ListenerId l, CloseReason r) {
+  h.on_accept(c, l);
+  h.on_connected(c, user);
+  h.on_readable(c, user);
+  h.on_writable(c, user);
+  h.on_peer_closed(c, user);
+  h.on_timer(c, user);
+  h.on_closed(c, user, r);
+};
+
+// Hands every ready connection to `handler`. A call may end its own or another connection.
+template <Handler H>
+unsigned dispatch(stack::Stack& s, H& handler);
+
+}  // namespace weir
+
+#include "socket/dispatch.h"  // IWYU pragma: export

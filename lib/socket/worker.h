@@ -1,0 +1,60 @@
+// One core's loop: driver, stack, handler, joined. The one place where all three meet.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <span>
+
+#include "socket/socket.h"
+
+namespace weir {
+
+// What a driver of a stack offers. `now` is monotonic; rx_burst hands over whole frames.
+template <class D>
+concept Driver = requires(D& d, std::span<Buf*> in, std::span<const tcp::TxPacket> packets,
+                          BufChain chain, std::span<const stack::Stack::HandOver> other) {
+  { d.now() } -> std::same_as<Instant>;
+  { d.rx_burst(in) } -> std::convertible_to<unsigned>;
+  d.transmit(packets, std::move(chain), std::declval<telemetry::Counters&>());
+  d.hand_over(other, std::declval<telemetry::Counters&>());
+  d.release(std::move(chain));
+};
+
+template <Driver D, Handler H>
+class Worker {
+ public:
+  static constexpr unsigned kBurst = 32;
+
+  Worker(D& driver, stack::Stack& s, H& handler) : driver_(driver), stack_(s), handler_(handler) {}
+
+  // Frames received plus connections handled: 0 says that there was nothing to do.
+  unsigned run_once() {
+    const Instant now = driver_.now();
+    std::array<Buf*, kBurst> frames;
+    const unsigned n = driver_.rx_burst(frames);
+    stack_.receive({frames.data(), n}, now);
+    stack_.advance(now);
+    const unsigned ready = dispatch(stack_, handler_);
+    stack_.poll_output(now);
+    flush();
+    return n + ready + (stack_.has_pending_output() ? 1U : 0U);
+  }
+
+  // Nothing happens before this instant unless a frame arrives.
+  [[nodiscard]] Instant next_deadline() const { return stack_.next_deadline(); }
+
+ private:
+  void flush() {
+    driver_.transmit(stack_.tx_packets(), stack_.take_tx_frames(), stack_.counters());
+    driver_.hand_over(stack_.hand_over(), stack_.counters());
+    stack_.clear_hand_over();
+    stack_.clear_tx();
+    driver_.release(stack_.take_released());  // after transmit: packets point into these
+  }
+
+  D& driver_;
+  stack::Stack& stack_;
+  H& handler_;
+};
+
+}  // namespace weir

@@ -1,0 +1,176 @@
+// One core's endpoint: connection table, listeners, SYN and accept queues, TIME-WAIT, neighbours,
+// timers, and the list of connections that have something to say.
+//
+// A Stack does no I/O and has no thread. Whoever drives it (see socket/worker.h) calls, in order,
+// once per iteration: receive, advance, next_ready until it is done, poll_output; then takes what is
+// to be transmitted, then what is to be freed. Nothing here reads a clock; not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/addr.h"
+#include "base/batch.h"
+#include "base/buf.h"
+#include "base/result.h"
+#include "base/siphash.h"
+#include "base/time.h"
+#include "tcp/config.h"
+#include "tcp/core.h"
+#include "tcp/state.h"
+#include "telemetry/counters.h"
+
+namespace weir::flow {
+struct RssMap;
+}
+
+namespace weir::stack {
+
+struct IpPrefix {
+  IpAddr addr;                  // an address of this host
+  std::uint8_t prefix_len = 32;  // of the network it is on, counted in the family's own bits
+};
+
+struct Config {
+  MacAddr mac;
+  std::uint16_t mtu = 1500;        // IP octets
+  std::vector<IpPrefix> addrs;     // the first of a family is the default source
+  std::optional<IpAddr> gateway;
+  std::uint32_t max_connections = 65'536;
+  std::uint32_t max_neighbours = 1'024;
+  std::uint32_t tso_max = 0;  // octets of text a port segments by itself; 0: no TSO
+  tcp::Config tcp;
+  // Where several stacks share a port: this one's number, and which one a flow belongs to.
+  std::uint16_t shard = 0;
+  std::uint16_t shards = 1;
+  const flow::RssMap* rss = nullptr;  // null when shards == 1; outlives the stack
+};
+
+// Drawn from the system's entropy by whoever makes the stack; all different.
+struct Secrets {
+  SipKey isn{}, table{}, ports{}, timestamps{};
+  std::uint64_t seed = 0;  // jitter
+};
+
+struct ConnId {
+  std::uint32_t index = 0xffff'ffffU;
+  std::uint32_t generation = 0;
+  friend constexpr bool operator==(ConnId, ConnId) = default;
+};
+
+using ListenerId = std::uint32_t;
+
+enum class Error : std::uint8_t {
+  kAddressInUse,       // EADDRINUSE
+  kAddressNotLocal,    // EADDRNOTAVAIL: not an address of this stack, or no port is left
+  kInvalidRemote,      // EINVAL: broadcast, multicast, unspecified
+  kNoRoute,            // ENETUNREACH
+  kFull,               // ENOBUFS: every connection record is in use
+};
+[[nodiscard]] std::string_view to_string(Error e);
+
+// What became of a connection since it was last looked at.
+enum Event : std::uint8_t {
+  kConnected = 1,   // the connect succeeded
+  kReadable = 2,    // text to receive
+  kWritable = 4,    // room in the send buffer after it had run out
+  kPeerClosed = 8,  // the peer's FIN: after the text that is queued there is no more
+  kTimer = 16,      // the instant given to set_timer came
+  kClosed = 32,     // gone; `reason` says how. The last event of a connection
+  kAccepted = 64,   // a new connection from a listener. The first event of it
+};
+
+struct Ready {
+  ConnId conn;
+  std::uint8_t events = 0;
+  tcp::CloseReason reason{};       // with kClosed
+  ListenerId listener = 0;         // with kAccepted
+};
+
+struct Gauges {  // of the moment
+  std::uint32_t connections = 0;  // control blocks, whatever their state
+  std::uint32_t established = 0;
+  std::uint32_t half_open = 0;
+  std::uint32_t time_wait = 0;
+  std::uint32_t neighbours = 0;
+};
+
+struct ListenOptions {
+  std::uint32_t backlog = 4096;  // min(backlog, somaxconn) connections may wait for accept
+};
+
+class Stack {
+ public:
+  // Throws std::bad_alloc when the tables cannot be reserved. `config` is copied.
+  Stack(const Config& config, const Secrets& secrets, BufSource source, Instant now);
+  ~Stack();
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+
+  // -- One iteration, in this order ---------------------------------------------------------
+  // Takes over `frames`, each a Buf chain that begins with an Ethernet header. At most 64.
+  void receive(std::span<Buf* const> frames, Instant now);
+  void advance(Instant now);             // timers due
+  bool next_ready(Ready& out);           // false when nothing more is ready
+  void poll_output(Instant now);         // segments that the above made due
+  [[nodiscard]] std::span<const tcp::TxPacket> tx_packets() const;
+  [[nodiscard]] BufChain take_tx_frames();  // whole frames (ARP, ICMP): the driver's to free
+  [[nodiscard]] BufChain take_released();   // to free, once tx_packets are transmitted
+  void clear_tx();
+  // Frames of flows that another shard owns, taken out of `receive`: (shard, frame).
+  struct HandOver {
+    std::uint16_t shard;
+    Buf* frame;
+  };
+  [[nodiscard]] std::span<const HandOver> hand_over() const;
+  void clear_hand_over();
+  // True when poll_output stopped for want of room: call the iteration again at once.
+  [[nodiscard]] bool has_pending_output() const;
+  [[nodiscard]] Instant next_deadline() const;  // nothing happens before it without a frame
+
+  // -- Calls of the user (RFC 9293 §3.10.1-6) -----------------------------------------------
+  Result<ListenerId, Error> listen(const Endpoint& local, const ListenOptions& options = {});
+  void stop_listening(ListenerId id);        // half-open and unaccepted connections are reset
+  void pause_accept(ListenerId id, bool paused);  // kAccepted is withheld; the backlog fills
+  Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local, Instant now);
+
+  // Every call below takes a stale ConnId quietly: it does nothing and returns 0 or nothing.
+  [[nodiscard]] bool alive(ConnId id) const;
+  std::size_t send_copy(ConnId id, std::span<const std::byte> octets);      // octets taken
+  std::size_t send_borrowed(ConnId id, std::span<const std::byte> octets);  // octets taken
+  void send_buffers(ConnId id, BufChain&& chain);  // takes all; may overshoot send_room once
+  [[nodiscard]] std::size_t send_room(ConnId id) const;
+  [[nodiscard]] std::size_t unacked(ConnId id) const;  // octets sent or queued, not yet ACKed
+  [[nodiscard]] std::size_t readable(ConnId id) const;
+  [[nodiscard]] BufChain receive_buffers(ConnId id, std::size_t max);  // on loan
+  void release(BufChain&& loan);
+  void shutdown_send(ConnId id);  // FIN after what is queued
+  // No more calls, no more events: FIN after what is queued, or RST if text is left unread (SHLD-3).
+  void close(ConnId id);
+  void abort(ConnId id);          // RST. No more events
+  void set_user(ConnId id, std::uint64_t user);
+  [[nodiscard]] std::uint64_t user_of(ConnId id) const;
+  void set_timer(ConnId id, Instant when);  // one a connection; kNever takes it back
+  void set_nodelay(ConnId id, bool on);
+  void want_writable(ConnId id);  // asks for kWritable when there is room again
+  [[nodiscard]] FlowKey flow_of(ConnId id) const;
+  [[nodiscard]] tcp::State state_of(ConnId id) const;
+
+  [[nodiscard]] const telemetry::Counters& counters() const;
+  [[nodiscard]] telemetry::Counters& counters();
+  [[nodiscard]] Gauges gauges() const;
+  [[nodiscard]] Instant now() const;  // of the iteration under way
+
+  // Asserts what must hold between two iterations (house rule 11). Walks everything: for tests.
+  void check_invariants() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir::stack

@@ -1,0 +1,82 @@
+// Everything that crosses between the TCP core and the world that drives it.
+//
+// Segments come in parsed, decisions go out undelivered: the core reads no clock, draws no random
+// number, owns no socket, and frees nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/addr.h"
+#include "base/batch.h"
+#include "base/buf.h"
+#include "base/seq.h"
+#include "base/time.h"
+#include "telemetry/counters.h"
+#include "wire/tcp.h"
+
+namespace weir::tcp {
+
+using wire::TcpFlags;
+using enum wire::TcpFlags;
+
+struct Tcb;
+
+// SEG.* of RFC 9293 §3.3.1 in host order, parsed once. on_segment takes `buf` over: it is queued or
+// given back through Outbox::release.
+struct RxSegment {
+  Seq seq, ack;
+  std::uint32_t wnd = 0;  // SEG.WND as on the wire, unscaled
+  std::uint32_t len = 0;  // octets of text; SYN and FIN are not counted
+  std::uint16_t urgent = 0;
+  std::uint8_t flags = 0;
+  std::uint8_t tos = 0;
+  Buf* buf = nullptr;  // a chain of views holding exactly `len` octets, or null
+  wire::TcpOptions options{};
+};
+
+struct TxOptions {
+  std::uint32_t ts_val = 0, ts_ecr = 0;
+  std::uint16_t mss = 0;  // 0: absent
+  std::uint8_t window_scale = wire::kNoWindowScale;
+  bool sack_permitted = false;
+  bool has_timestamps = false;
+};
+
+// A decision to transmit, not bytes: a driver turns it into a frame.
+struct TxSegment {
+  Seq seq, ack;
+  std::uint32_t len = 0;             // octets of text
+  const Buf* payload = nullptr;      // the first Buf they lie in; the rest follow by Buf::next
+  std::uint32_t payload_offset = 0;  // of the first octet in *payload
+  std::uint16_t wnd = 0;             // as on the wire, scaled
+  std::uint16_t mss = 0;             // text longer than this is for the port to segment (TSO)
+  std::uint16_t urgent = 0;
+  std::uint8_t flags = 0;
+  TxOptions options{};
+};
+
+// A TxSegment with its addresses: what a stack hands to a driver. Valid until the stack's released
+// buffers are freed: the driver transmits first, then frees.
+struct TxPacket {
+  TxSegment seg;
+  FlowKey flow;  // local is the source
+  MacAddr src_mac, dst_mac;
+  std::uint16_t ip_id = 0;
+  std::uint8_t tos = 0;
+  std::uint8_t ttl = 64;
+};
+
+// Filled by one call into the core, emptied by its caller.
+struct Outbox {
+  Batch<TxSegment, 64> tx;
+  BufChain release;  // the core never frees: it gives back here
+  telemetry::Counters* counters = nullptr;
+};
+
+void on_segment(Tcb& tcb, const RxSegment& seg, Instant now, Outbox& out);  // §3.10.7.3-4
+void on_timeout(Tcb& tcb, Instant now, Outbox& out);                        // §3.10.8
+void poll_transmit(Tcb& tcb, Instant now, Outbox& out);                     // §3.7, §3.8
+[[nodiscard]] Instant next_deadline(const Tcb& tcb);                        // kNever if none
+
+}  // namespace weir::tcp

@@ -1,0 +1,33 @@
+// From a TxPacket to the fields that wire writes.
+#pragma once
+
+#include "tcp/core.h"
+#include "wire/frame.h"
+
+namespace weir::tcp {
+
+[[nodiscard]] inline wire::TcpFrame to_frame(const TxPacket& p) {
+  wire::TcpFrame f;
+  f.src_mac = p.src_mac;
+  f.dst_mac = p.dst_mac;
+  f.flow = p.flow;
+  f.tos = p.tos;
+  f.ttl = p.ttl;
+  f.ip_id = p.ip_id;
+  f.payload_len = p.seg.len;
+  f.tcp.seq = p.seg.seq;
+  f.tcp.ack = p.seg.ack;
+  f.tcp.wnd = p.seg.wnd;
+  f.tcp.urgent = p.seg.urgent;
+  f.tcp.flags = p.seg.flags;
+  const TxOptions& o = p.seg.options;
+  f.tcp.options.mss = o.mss;
+  f.tcp.options.window_scale = o.window_scale;
+  f.tcp.options.sack_permitted = o.sack_permitted;
+  f.tcp.options.has_timestamps = o.has_timestamps;
+  f.tcp.options.ts_val = o.ts_val;
+  f.tcp.options.ts_ecr = o.ts_ecr;
+  return f;
+}
+
+}  // namespace weir::tcp
