@@ -5,10 +5,11 @@
 #include <cstdint>
 
 #include "base/time.h"
+#include "tcp/rto.h"
 
 namespace weir::tcp {
 
-struct Config {
+struct Config : RtoConfig {            // rto_initial, rto_min, rto_max
   std::uint8_t syn_retries = 5;        // SYNs resent before connect fails
   std::uint8_t synack_retries = 5;     // SYN-ACKs resent before a half-open connection is dropped
   std::uint8_t orphan_retries = 8;     // as retries2, once the application has closed
@@ -25,9 +26,6 @@ struct Config {
   std::uint32_t rmem = 262'144;        // receive buffer, octets
   std::uint32_t wmem = 262'144;        // send buffer, octets
   std::uint8_t initial_cwnd = 10;      // segments, RFC 6928
-  Micros rto_initial = 1s;             // RFC 6298 §2.1
-  Micros rto_min = 200ms;              // Linux; RFC 6298 §2.4 says 1 s: docs/adr/0003
-  Micros rto_max = 120s;
   Micros delack_max = 40ms;            // RFC 9293 MUST-40: below 500 ms
   bool slow_start_after_idle = true;
   Duration challenge_ack_interval = 500ms;  // at most one a connection in this time, RFC 5961 §7

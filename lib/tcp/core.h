@@ -67,11 +67,18 @@ struct TxPacket {
   std::uint8_t ttl = 64;
 };
 
+// A frame of a flow that another core owns, on its way there. Owns `frame`.
+struct HandOver {
+  std::uint16_t shard = 0;
+  Buf* frame = nullptr;
+};
+
 // Filled by one call into the core, emptied by its caller.
 struct Outbox {
   Batch<TxSegment, 64> tx;
   BufChain release;  // the core never frees: it gives back here
   telemetry::Counters* counters = nullptr;
+  std::uint32_t tso_max = 0;  // octets of text that the port segments by itself; 0: none
 };
 
 void on_segment(Tcb& tcb, const RxSegment& seg, Instant now, Outbox& out);  // §3.10.7.3-4

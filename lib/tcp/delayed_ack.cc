@@ -1,0 +1,22 @@
+// Delayed acknowledgments (RFC 9293 §3.8.6.3, RFC 5681 §4.2).
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+
+//= RFC9293 MUST-40
+//= RFC9293 SHLD-18
+//= RFC9293 SHLD-19
+void on_text_received(Tcb& t, std::uint32_t octets, Instant now) {
+  t.unacked_in += octets;
+  t.peer_seg = static_cast<std::uint16_t>(
+      std::clamp<std::uint32_t>(octets, t.peer_seg, t.rcv_mss));
+  if (t.unacked_in >= 2 * std::uint32_t{t.peer_seg}) {
+    t.set(kAckNow);
+  } else if (t.delack_deadline == kNever) {
+    t.delack_deadline = now + t.config->delack_max;
+  }
+}
+
+}  // namespace weir::tcp

@@ -1,0 +1,67 @@
+// What the files of this module share and nobody else may use.
+#pragma once
+
+#include "tcp/core.h"
+#include "tcp/tcb.h"
+
+namespace weir::tcp {
+
+// -- window.cc (§3.8.6) ----------------------------------------------------------------------
+[[nodiscard]] inline std::uint32_t rcv_wnd(const Tcb& t) {  // RCV.WND as advertised
+  return after(t.rcv_adv, t.rcv_nxt) ? distance(t.rcv_nxt, t.rcv_adv) : 0;
+}
+// The window field of the next segment; moves rcv_adv (SWS avoidance, MUST-39; never shrinks,
+// SHLD-14).
+std::uint16_t advertise_window(Tcb& t);
+// True when a window update is worth a segment of its own.
+[[nodiscard]] bool window_update_due(const Tcb& t);
+[[nodiscard]] std::uint8_t window_scale_for(std::uint32_t rmem);
+
+// -- timestamps.cc (RFC 7323) ----------------------------------------------------------------
+[[nodiscard]] std::uint32_t ts_now(const Tcb& t, Instant now);
+// PAWS: false when the segment is to be answered by an ACK, or dropped.
+[[nodiscard]] bool check_timestamps(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
+void update_ts_recent(Tcb& t, const RxSegment& seg, Instant now);
+
+// -- reassembly.cc ---------------------------------------------------------------------------
+// Takes the chain over: what is in order goes to rcvq, the rest waits or is released.
+void receive_text(Tcb& t, BufChain&& text, Outbox& out);
+
+// -- send_queue.cc ---------------------------------------------------------------------------
+void drop_acked(Tcb& t, std::uint32_t octets, Outbox& out);
+// Points `seg` at the text of [seq, seq + seg.len). Pre: it lies in the queue.
+void attach_text(const Tcb& t, Seq seq, TxSegment& seg);
+void advance_cursor(Tcb& t, std::uint32_t octets);
+
+// -- cc/reno.cc (RFC 5681, 6582, 3042) -------------------------------------------------------
+void cc_init(Tcb& t);
+void cc_on_dup_ack(Tcb& t, Outbox& out);
+void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before);
+void cc_on_rto(Tcb& t);
+void cc_restart_after_idle(Tcb& t, Instant now);
+[[nodiscard]] std::uint32_t flight(const Tcb& t);      // octets presumed in the network
+[[nodiscard]] std::uint32_t cwnd_room(const Tcb& t);   // octets cwnd lets go now
+
+// -- delayed_ack.cc (§3.8.6.3) ---------------------------------------------------------------
+void on_text_received(Tcb& t, std::uint32_t octets, Instant now);
+
+// -- challenge_ack.cc (RFC 5961) -------------------------------------------------------------
+void challenge_ack(Tcb& t, Instant now, Outbox& out);
+
+// -- output.cc -------------------------------------------------------------------------------
+void arm_rtx(Tcb& t, Instant now);
+void send_reset(Tcb& t, Outbox& out);
+
+// -- Shared by several -----------------------------------------------------------------------
+void apply_syn_options(Tcb& t, const RxSegment& seg);
+void establish(Tcb& t, Trigger trigger, Instant now);
+void close_now(Tcb& t, CloseReason reason, Outbox& out);  // CLOSED, buffers back, timers off
+void enter_time_wait(Tcb& t, Instant now);
+void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
+void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);  // §3.10.7.3
+void release_segment(const RxSegment& seg, Outbox& out);
+[[nodiscard]] inline std::uint32_t seg_len(const RxSegment& s) {  // SEG.LEN
+  return s.len + ((s.flags & SYN) != 0 ? 1U : 0U) + ((s.flags & FIN) != 0 ? 1U : 0U);
+}
+
+}  // namespace weir::tcp

@@ -1,0 +1,36 @@
+// Keepalives (RFC 9293 §3.8.4). Off unless the configuration turns them on (MUST-24, MUST-25).
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+
+void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out) {
+  const Config& c = *t.config;
+  if (!c.keepalive || (t.state != State::kEstablished && t.state != State::kCloseWait)) return;
+  const Instant due = t.last_received + c.keepalive_time;
+  //= RFC9293 MUST-26
+  if (t.keepalive_unanswered == 0 && (now < due || t.snd_una != t.snd_nxt)) {
+    t.life_deadline = now < due ? due : now + c.keepalive_intvl;
+    return;
+  }
+  //= RFC9293 MUST-29
+  if (t.keepalive_unanswered >= c.keepalive_probes) {
+    send_reset(t, out);
+    return close_now(t, CloseReason::kTimedOut, out);
+  }
+  ++t.keepalive_unanswered;
+  out.counters->keepalive_probes.add();
+  TxSegment probe;  // SHLD-12: no text, SEG.SEQ = SND.NXT-1
+  probe.seq = t.snd_nxt - 1;
+  probe.ack = t.rcv_nxt;
+  probe.flags = ACK;
+  probe.wnd = static_cast<std::uint16_t>(rcv_wnd(t) >> t.rcv_wscale);
+  if (t.has(kTimestamps)) {
+    probe.options.has_timestamps = true;
+    probe.options.ts_val = ts_now(t, now);
+    probe.options.ts_ecr = t.ts_recent;
+  }
+  out.tx.push(probe);
+  t.life_deadline = now + c.keepalive_intvl;
+}
+
+}  // namespace weir::tcp

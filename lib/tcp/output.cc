@@ -1,0 +1,217 @@
+// What is sent, and when (RFC 9293 §3.7, §3.8): one call per connection per burst turns everything
+// that became due into segments, and an ACK that is owed rides on the first of them.
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+namespace {
+
+// Header fields common to all segments of a synchronized connection. Takes the owed ACK along.
+TxSegment make_segment(Tcb& t, Seq seq, Instant now) {
+  TxSegment s;
+  s.seq = seq;
+  s.ack = t.rcv_nxt;
+  s.flags = ACK;
+  s.wnd = advertise_window(t);
+  if (t.has(kTimestamps)) {
+    s.options.has_timestamps = true;
+    s.options.ts_val = ts_now(t, now);
+    s.options.ts_ecr = t.ts_recent;
+  }
+  t.last_ack_sent = t.rcv_nxt;
+  t.unacked_in = 0;
+  t.delack_deadline = kNever;
+  t.clear(kAckNow);
+  return s;
+}
+
+void send_syn(Tcb& t, Instant now, Outbox& out) {
+  TxSegment s;
+  s.seq = t.iss;
+  s.flags = SYN;
+  if (t.state == State::kSynReceived) {
+    s.flags = SYN | ACK;
+    s.ack = t.rcv_nxt;
+    t.last_ack_sent = t.rcv_nxt;
+  }
+  s.wnd = static_cast<std::uint16_t>(std::min<std::uint32_t>(t.config->rmem, 0xffff));
+  t.rcv_adv = t.rcv_nxt + s.wnd;
+  s.options.mss = t.rcv_mss;
+  if (t.has(kScaling)) s.options.window_scale = t.rcv_wscale;
+  if (t.has(kTimestamps)) {
+    s.options.has_timestamps = true;
+    s.options.ts_val = ts_now(t, now);
+    s.options.ts_ecr = t.ts_recent;
+  }
+  const bool again = t.snd_nxt != t.iss;
+  t.snd_nxt = t.iss + 1;
+  t.clear(kSynDue | kAckNow);
+  (again ? out.counters->retrans_segs : out.counters->out_segs).add();
+  if (!again) {
+    t.set(kTiming);
+    t.rtt_seq = t.snd_nxt;
+    t.rtt_start = now;
+  } else {
+    t.clear(kTiming);
+  }
+  t.rtx_deadline = now + t.rto.rto();
+  out.tx.push(s);
+}
+
+// One segment of text, FIN, or both. `len` octets from `seq` lie in the queue.
+void emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbox& out) {
+  TxSegment s = make_segment(t, seq, now);
+  s.len = len;
+  s.mss = t.mss;
+  if (len > 0) {
+    attach_text(t, seq, s);
+    //= RFC9293 MUST-61
+    if (distance(t.snd_una, seq) + len == t.sndq.bytes()) s.flags |= PSH;
+  }
+  if (fin) s.flags |= FIN;
+  out.tx.push(s);
+}
+
+// SND.UNA + SND.WND - SND.NXT, 0 when the window shrank below it (MUST-34, SHLD-15).
+std::uint32_t usable_window(const Tcb& t) {
+  const std::uint32_t out = distance(t.snd_una, t.snd_nxt);
+  return t.snd_wnd > out ? t.snd_wnd - out : 0;
+}
+
+std::uint32_t unsent(const Tcb& t) {
+  const std::uint32_t sent = distance(t.snd_una, t.snd_nxt) - (t.fin_sent() ? 1U : 0U);
+  return t.sndq.bytes() - sent;
+}
+
+// Sender's silly window avoidance and Nagle (§3.7.4, §3.8.6.2.1).
+//= RFC9293 MUST-38
+//= RFC9293 SHLD-7
+bool worth_sending(const Tcb& t, std::uint32_t len, bool last, bool fin) {
+  if (len >= t.mss) return true;
+  const bool idle = t.snd_una == t.snd_nxt;
+  if (last) return idle || fin || t.has(kNoDelay);
+  return idle && len >= t.max_snd_wnd / 2;
+}
+
+void note_sent(Tcb& t, Seq end, Instant now) {
+  t.last_sent = now;
+  if (!t.has(kTiming)) {
+    t.set(kTiming);
+    t.rtt_seq = end;
+    t.rtt_start = now;
+  }
+  if (t.rtx_deadline == kNever || t.has(kPersisting)) {
+    t.retries = 0;
+    arm_rtx(t, now);
+  }
+}
+
+void send_new_text(Tcb& t, Instant now, Outbox& out) {
+  std::uint32_t left = unsent(t);
+  bool fin_due = t.has(kFinQueued) && !t.fin_sent();
+  if (left == 0 && !fin_due) return;
+  cc_restart_after_idle(t, now);
+  const std::uint32_t longest = out.tso_max > t.mss ? out.tso_max / t.mss * t.mss : t.mss;
+  while ((left > 0 || fin_due) && out.tx.room() > 1) {
+    const std::uint32_t room = std::min(usable_window(t), cwnd_room(t));
+    std::uint32_t len = std::min({left, room, longest});
+    if (len > t.mss && len < left) len -= len % t.mss;
+    const bool last = len == left;
+    const bool fin = fin_due && last;
+    if (len == 0 && !fin) break;
+    if (!worth_sending(t, len, last, fin)) break;
+    emit(t, t.snd_nxt, len, fin, now, out);
+    out.counters->out_segs.add();
+    advance_cursor(t, len);
+    t.snd_nxt += len + (fin ? 1U : 0U);
+    left -= len;
+    fin_due = fin_due && !fin;
+    note_sent(t, t.snd_nxt, now);
+  }
+  // Text waits and nothing is on its way that would bring an ACK: the persist timer must.
+  if (left > 0 && t.snd_una == t.snd_nxt && t.rtx_deadline == kNever) {
+    t.set(kPersisting);
+    t.retries = 0;
+    t.rtx_deadline = now + t.rto.rto();
+  }
+}
+
+// Octets of the queue that may be resent at rtx_nxt; 0 when window or cwnd say wait.
+std::uint32_t resend_length(const Tcb& t) {
+  const std::uint32_t offset = distance(t.snd_una, t.rtx_nxt);
+  const std::uint32_t text = t.sndq.bytes() > offset ? t.sndq.bytes() - offset : 0;
+  std::uint32_t len =
+      std::min({text, std::uint32_t{t.mss}, distance(t.rtx_nxt, t.rtx_end)});
+  const std::uint32_t window = t.snd_wnd > offset ? t.snd_wnd - offset : 0;
+  if (len > window) len = offset == 0 ? std::max<std::uint32_t>(window, 1) : window;
+  return len;
+}
+
+void send_retransmissions(Tcb& t, Instant now, Outbox& out) {
+  t.rtx_nxt = later_of(t.rtx_nxt, t.snd_una);
+  while (before(t.rtx_nxt, t.rtx_end) && out.tx.room() > 1) {
+    if (t.recovery == Recovery::kRto && flight(t) > 0 && flight(t) + t.mss > t.cwnd) return;
+    const std::uint32_t len = resend_length(t);
+    const bool fin =
+        t.fin_sent() && t.rtx_nxt + len == t.fin_seq() && after(t.rtx_end, t.fin_seq());
+    if (len == 0 && !fin) return;
+    emit(t, t.rtx_nxt, len, fin, now, out);
+    out.counters->retrans_segs.add();
+    t.rtx_nxt += len + (fin ? 1U : 0U);
+    t.clear(kTiming);  //= RFC9293 MUST-18
+    if (t.rtx_deadline == kNever) arm_rtx(t, now);
+  }
+}
+
+}  // namespace
+
+void arm_rtx(Tcb& t, Instant now) {
+  t.clear(kPersisting);
+  t.rtx_deadline = now + t.rto.rto();
+}
+
+void send_reset(Tcb& t, Outbox& out) {
+  TxSegment s;
+  s.seq = t.snd_nxt;
+  s.ack = t.rcv_nxt;
+  s.flags = RST | ACK;
+  if (t.state == State::kSynSent) return;  // §3.10.5: nothing was agreed, nothing is reset
+  out.counters->out_rsts.add();
+  out.tx.push(s);
+}
+
+// §3.8.6.1: one octet beyond the window, or what little the window takes (SWS override).
+//= RFC9293 MUST-35
+//= RFC9293 MUST-36
+void send_probe(Tcb& t, Instant now, Outbox& out) {
+  out.counters->persist_probes.add();
+  if (t.snd_una != t.snd_nxt) {  // the last probe's octet is still unacknowledged
+    emit(t, t.snd_una, 1, false, now, out);
+    t.clear(kTiming);
+    return;
+  }
+  const std::uint32_t len =
+      std::clamp<std::uint32_t>(usable_window(t), 1, std::min<std::uint32_t>(unsent(t), t.mss));
+  emit(t, t.snd_nxt, len, false, now, out);
+  advance_cursor(t, len);
+  t.snd_nxt += len;
+  t.last_sent = now;
+}
+
+// Room for one segment more is always left for the ACK.
+void poll_transmit(Tcb& t, Instant now, Outbox& out) {
+  if (t.state <= State::kListen || out.tx.room() == 0) return;
+  if (t.has(kSynDue)) return send_syn(t, now, out);
+  if (t.state == State::kSynSent) return;
+  if (t.synchronized()) {
+    send_retransmissions(t, now, out);
+    send_new_text(t, now, out);
+  }
+  if (t.has(kAckNow)) {  //= RFC9293 MUST-58
+    out.tx.push(make_segment(t, t.snd_nxt, now));
+    out.counters->out_segs.add();
+  }
+}
+
+}  // namespace weir::tcp

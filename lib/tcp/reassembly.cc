@@ -1,0 +1,121 @@
+// Receiving text in order (RFC 9293 §3.10.7.4, seventh): what comes early waits in a sorted list of
+// disjoint pieces. Bounded: a peer that sends holes costs it room, not us time.
+#include <cstring>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+namespace {
+
+constexpr std::uint16_t kMaxPieces = 256;   // out-of-order pieces of one connection
+constexpr std::uint32_t kCopyLimit = 256;   // octets worth copying to save a buffer
+
+Seq end_of(const Buf* b) { return b->seq + b->len; }
+
+void release_one(Buf* b, Outbox& out) { out.release.push_back(b); }
+
+// Appends to rcvq; small text moves into the last buffer's tail, so that a peer who sends octet by
+// octet does not hold a buffer for each.
+void append_in_order(Tcb& t, Buf* b, Outbox& out) {
+  t.rcv_nxt += b->len;
+  Buf* tail = t.rcvq.tail();
+  const bool fits = tail != nullptr && (tail->flags & Buf::kBorrowed) == 0 &&
+                    b->len <= kCopyLimit && tail->room >= b->len;
+  if (!fits) {
+    t.rcvq.push_back(b);
+    return;
+  }
+  std::memcpy(tail->data + tail->len, b->data, b->len);
+  t.rcvq.grow_tail(b->len);
+  release_one(b, out);
+}
+
+void unlink_after(Tcb& t, Buf* prev, Outbox& out) {
+  Buf*& link = prev == nullptr ? t.ofo_head : prev->next;
+  Buf* gone = link;
+  link = gone->next;
+  if (t.ofo_tail == gone) t.ofo_tail = prev;
+  --t.ofo_count;
+  release_one(gone, out);
+}
+
+// The last piece that begins at or before `s`, or null.
+Buf* piece_before(const Tcb& t, Seq s) {
+  if (t.ofo_tail != nullptr && at_or_before(t.ofo_tail->seq, s)) return t.ofo_tail;
+  Buf* prev = nullptr;
+  for (Buf* p = t.ofo_head; p != nullptr && at_or_before(p->seq, s); p = p->next) prev = p;
+  return prev;
+}
+
+// What already waits wins over the newcomer where they overlap.
+void insert_early(Tcb& t, Buf* b, Outbox& out) {
+  Buf* prev = piece_before(t, b->seq);
+  if (prev != nullptr && after(end_of(prev), b->seq)) {
+    const std::uint32_t overlap = distance(b->seq, end_of(prev));
+    if (overlap >= b->len) return release_one(b, out);
+    b->trim_front(overlap);
+  }
+  Buf* next = prev == nullptr ? t.ofo_head : prev->next;
+  while (next != nullptr && at_or_before(end_of(next), end_of(b))) {  // swallowed whole
+    Buf* after_next = next->next;
+    unlink_after(t, prev, out);
+    next = after_next;
+  }
+  if (next != nullptr && before(next->seq, end_of(b))) {
+    b->trim_back(distance(next->seq, end_of(b)));
+    if (b->len == 0) return release_one(b, out);
+  }
+  if (t.ofo_count >= kMaxPieces) {
+    out.counters->drop_ofo_limit.add();
+    return release_one(b, out);
+  }
+  b->next = next;
+  (prev == nullptr ? t.ofo_head : prev->next) = b;
+  if (next == nullptr) t.ofo_tail = b;
+  ++t.ofo_count;
+  out.counters->ofo_queued.add();
+}
+
+// Pieces that RCV.NXT has reached become text in order.
+void collect_ready(Tcb& t, Outbox& out) {
+  while (t.ofo_head != nullptr && at_or_before(t.ofo_head->seq, t.rcv_nxt)) {
+    Buf* b = t.ofo_head;
+    t.ofo_head = b->next;
+    if (t.ofo_head == nullptr) t.ofo_tail = nullptr;
+    --t.ofo_count;
+    const std::uint32_t old = distance(b->seq, t.rcv_nxt);
+    if (old >= b->len) {
+      release_one(b, out);
+    } else {
+      b->trim_front(old);
+      append_in_order(t, b, out);
+    }
+  }
+}
+
+}  // namespace
+
+//= RFC9293 SHLD-31
+void receive_text(Tcb& t, BufChain&& text, Outbox& out) {
+  while (Buf* b = text.pop_front()) {
+    if (b->len == 0) {
+      release_one(b, out);
+    } else if (b->seq == t.rcv_nxt) {
+      append_in_order(t, b, out);
+      collect_ready(t, out);
+    } else if (after(b->seq, t.rcv_nxt)) {
+      insert_early(t, b, out);
+    } else {  // the collected pieces already covered its front
+      const std::uint32_t old = distance(b->seq, t.rcv_nxt);
+      if (old >= b->len) {
+        release_one(b, out);
+      } else {
+        b->trim_front(old);
+        append_in_order(t, b, out);
+        collect_ready(t, out);
+      }
+    }
+  }
+}
+
+}  // namespace weir::tcp

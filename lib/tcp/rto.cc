@@ -1,0 +1,45 @@
+// RFC 6298.
+#include "tcp/rto.h"
+
+#include <algorithm>
+
+namespace weir::tcp {
+
+RtoEstimator::RtoEstimator(const RtoConfig& config) noexcept
+    : config_(&config), rto_(config.rto_initial) {}
+
+void RtoEstimator::on_sample(Micros sample) noexcept {
+  if (!sampled_) {  // §2.2
+    srtt_ = sample;
+    rttvar_ = sample / 2;
+    sampled_ = true;
+  } else {  // §2.3, alpha = 1/8, beta = 1/4
+    const Micros error = srtt_ > sample ? srtt_ - sample : sample - srtt_;
+    rttvar_ += (error - rttvar_) / 4;
+    srtt_ += (sample - srtt_) / 8;
+  }
+  compute();
+}
+
+void RtoEstimator::compute() noexcept {
+  const Micros rto = srtt_ + std::max(config_->clock_granularity, 4 * rttvar_);
+  rto_ = std::clamp(rto, config_->rto_min, config_->rto_max);
+}
+
+void RtoEstimator::back_off() noexcept {
+  rto_ = rto_ > config_->rto_max / 2 ? config_->rto_max : rto_ * 2;
+}
+
+void RtoEstimator::restore() noexcept {
+  if (sampled_) {
+    compute();
+  } else {
+    rto_ = config_->rto_initial;
+  }
+}
+
+void RtoEstimator::on_syn_timeout() noexcept {
+  rto_ = std::min<Micros>(std::max<Micros>(3s, config_->rto_initial), config_->rto_max);
+}
+
+}  // namespace weir::tcp

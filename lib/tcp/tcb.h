@@ -1,0 +1,143 @@
+// The transmission control block (RFC 9293 §3.3.1): what one connection remembers.
+//
+// Plain data, changed by the functions of this module only. Deadlines are absolute; the caller's
+// timer wheel only has to call on_timeout at or after the earliest of them.
+#pragma once
+
+#include <cstdint>
+
+#include "base/buf.h"
+#include "base/seq.h"
+#include "base/time.h"
+#include "tcp/config.h"
+#include "tcp/core.h"
+#include "tcp/rto.h"
+#include "tcp/state.h"
+
+namespace weir::tcp {
+
+// What the application has not been told yet. A stack reads and clears them.
+enum Notice : std::uint8_t {
+  kNoticeConnected = 1,
+  kNoticeReadable = 2,
+  kNoticeWritable = 4,
+  kNoticePeerClosed = 8,
+  kNoticeClosed = 16,  // state is CLOSED; close_reason says why
+};
+
+enum TcbFlag : std::uint16_t {
+  kAckNow = 1,          // an ACK is due at the next poll_transmit
+  kSynDue = 2,          // our SYN, or SYN-ACK, is due
+  kFinQueued = 4,       // the application has nothing more to send
+  kUserClosed = 8,      // the application has let go: text that comes is lost (SHLD-3)
+  kNoDelay = 16,        // Nagle is off (MUST-17)
+  kTimestamps = 32,     // negotiated (RFC 7323 §3.2)
+  kWantWritable = 64,
+  kTiming = 128,        // a round-trip measurement is under way (Karn)
+  kPersisting = 256,    // rtx_deadline is the persist timer
+  kPeerFinKnown = 512,  // peer_fin holds the peer's FIN, perhaps out of order
+  kPassive = 1024,      // opened by a listener (MUST-11)
+  kSynResent = 2048,    // RFC 6298 §5.7, RFC 6928 §2
+  kScaling = 4096,      // window scaling negotiated, or offered by our SYN (RFC 7323 §2.2)
+};
+
+enum class Recovery : std::uint8_t { kNone, kFast, kRto };
+
+struct Tcb {
+  explicit Tcb(const Config& c) : rto(c), config(&c) {}
+  Tcb(const Tcb&) = delete;
+  Tcb& operator=(const Tcb&) = delete;
+
+  // -- Read for every segment ----------------------------------------------------------------
+  Seq rcv_nxt, snd_una, snd_nxt;
+  Seq rcv_adv;                  // right edge of the window we advertised
+  Seq last_ack_sent;            // RFC 7323 §4.3
+  Seq snd_wl1, snd_wl2;
+  std::uint32_t snd_wnd = 0;    // scaled
+  std::uint32_t max_snd_wnd = 0;
+  std::uint32_t ts_recent = 0;
+  std::uint16_t flags = 0;      // TcbFlag
+  std::uint16_t mss = 536;      // effective send MSS: options subtracted (§3.7.1)
+  State state = State::kClosed;
+  std::uint8_t notices = 0;     // Notice
+  std::uint8_t snd_wscale = 0, rcv_wscale = 0;
+  std::uint8_t dup_acks = 0;
+  Recovery recovery = Recovery::kNone;
+  std::uint16_t ofo_count = 0;
+  std::uint32_t unacked_in = 0;  // octets received since the last ACK we sent
+
+  // -- ACK and transmit ----------------------------------------------------------------------
+  BufChain sndq;                // from SND.UNA: what is sent and not acknowledged, then the rest
+  const Buf* nxt_buf = nullptr;  // where SND.NXT lies in sndq; null: at its front
+  std::uint32_t nxt_offset = 0;
+  std::uint32_t cwnd = 0, ssthresh = 0xffff'ffff;
+  std::uint32_t cwnd_acked = 0;  // octets towards the next cwnd increase (RFC 5681 §3.1)
+  Seq recover;                  // RFC 6582: SND.NXT when loss was found
+  Seq rtx_nxt, rtx_end;         // what is to be retransmitted: [rtx_nxt, rtx_end)
+  Seq rtt_seq;                  // the ACK that ends the measurement
+  RtoEstimator rto;
+  Instant rtt_start{};
+  Instant rtx_deadline = kNever;     // retransmission, SYN, or persist
+  Instant delack_deadline = kNever;
+  Instant life_deadline = kNever;    // 2MSL, FIN-WAIT-2, keepalive
+  Instant last_sent{};               // of text: restart after idle (RFC 5681 §4.1)
+  Instant last_received{};           // keepalive (MUST-26)
+
+  // -- Receive and the rest ------------------------------------------------------------------
+  BufChain rcvq;                // in order, unread
+  Buf* ofo_head = nullptr;      // out of order: sorted, disjoint, none touching RCV.NXT
+  Buf* ofo_tail = nullptr;
+  const Config* config;
+  Seq iss, irs, peer_fin;
+  std::uint32_t ts_offset = 0;
+  std::uint32_t ts_recent_age_s = 0;  // second at which ts_recent was stored
+  std::uint32_t challenge_ms = 0;     // when the last challenge ACK went
+  std::uint16_t rcv_mss = 536;        // what our SYN offered
+  std::uint16_t peer_seg = 536;       // the longest text seen in one segment (delayed ACK)
+  std::uint8_t retries = 0;           // of the timer that rtx_deadline is
+  std::uint8_t keepalive_unanswered = 0;
+  CloseReason close_reason = CloseReason::kNone;
+
+  [[nodiscard]] bool has(std::uint16_t flag) const { return (flags & flag) != 0; }
+  void set(std::uint16_t flag) { flags = static_cast<std::uint16_t>(flags | flag); }
+  void clear(std::uint16_t flag) {
+    flags = static_cast<std::uint16_t>(flags & ~static_cast<unsigned>(flag));
+  }
+  void note(std::uint8_t notice) { notices = static_cast<std::uint8_t>(notices | notice); }
+
+  // The sequence number of our FIN. Pre: kFinQueued, SYN acknowledged.
+  [[nodiscard]] Seq fin_seq() const { return snd_una + sndq.bytes(); }
+  // True from the moment our FIN was first sent until it is acknowledged.
+  [[nodiscard]] bool fin_sent() const {
+    return has(kFinQueued) && distance(snd_una, snd_nxt) == sndq.bytes() + 1;
+  }
+  [[nodiscard]] bool synchronized() const {
+    return state >= State::kEstablished;
+  }
+};
+
+// -- User calls (§3.10.1-6) ------------------------------------------------------------------
+struct OpenArgs {
+  Seq iss;
+  std::uint32_t ts_offset = 0;  // of our timestamp clock, RFC 7323 §5.4
+  std::uint16_t mtu = 1500;     // octets of IP packet
+  bool ipv6 = false;
+};
+// SYN-SENT; the SYN goes with the next poll_transmit.
+void user_open(Tcb& tcb, const OpenArgs& args, Instant now);
+// Queues text. Pre: not closed for sending. May exceed wmem: the caller asks send_room first.
+void user_send(Tcb& tcb, BufChain&& text);
+[[nodiscard]] std::uint32_t send_room(const Tcb& tcb);
+// Up to `max` octets in order, in whole Bufs; at least one Buf when any is there.
+[[nodiscard]] BufChain user_receive(Tcb& tcb, std::uint32_t max);
+void user_shutdown(Tcb& tcb);  // FIN after what is queued
+void user_close(Tcb& tcb, Instant now, Outbox& out);
+void user_abort(Tcb& tcb, Outbox& out);
+
+// Gives every buffer back. The state must be CLOSED or the connection on its way to TIME-WAIT.
+void release_buffers(Tcb& tcb, Outbox& out);
+
+// Asserts what must hold between events (house rule 11).
+void check_invariants(const Tcb& tcb);
+
+}  // namespace weir::tcp

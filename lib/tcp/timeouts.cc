@@ -1,0 +1,80 @@
+// What happens when a deadline passes (RFC 9293 §3.10.8, RFC 6298 §5).
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+
+void send_probe(Tcb& t, Instant now, Outbox& out);          // output.cc
+void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out);  // keepalive.cc
+
+namespace {
+
+// The SYN, or the SYN-ACK of a simultaneous open, was not answered (MUST-22).
+void on_syn_timeout(Tcb& t, Outbox& out) {
+  const bool active = t.state == State::kSynSent;
+  if (t.retries >= (active ? t.config->syn_retries : t.config->synack_retries)) {
+    return close_now(t, CloseReason::kTimedOut, out);
+  }
+  ++t.retries;
+  t.set(kSynResent | kSynDue);
+  t.rto.back_off();
+}
+
+void on_persist_timeout(Tcb& t, Instant now, Outbox& out) {
+  if (t.retries >= t.config->retries2) return close_now(t, CloseReason::kTimedOut, out);
+  ++t.retries;  // an answer sets it back to 0: MUST-37
+  send_probe(t, now, out);
+  t.rto.back_off();  //= RFC9293 SHLD-30
+  t.rtx_deadline = now + t.rto.rto();
+}
+
+//= RFC9293 MUST-20
+void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
+  const std::uint8_t limit =
+      t.has(kUserClosed) ? t.config->orphan_retries : t.config->retries2;
+  if (t.retries >= limit) return close_now(t, CloseReason::kTimedOut, out);
+  ++t.retries;
+  out.counters->rto_timeouts.add();
+  cc_on_rto(t);       // RFC 6298 §5.4, RFC 5681 §3.1
+  t.rto.back_off();   // §5.5
+  arm_rtx(t, now);    // §5.6
+}
+
+void on_rtx_deadline(Tcb& t, Instant now, Outbox& out) {
+  t.rtx_deadline = kNever;
+  if (!t.synchronized()) return on_syn_timeout(t, out);
+  if (t.has(kPersisting)) return on_persist_timeout(t, now, out);
+  if (t.snd_una != t.snd_nxt) on_retransmission_timeout(t, now, out);
+}
+
+void on_life_deadline(Tcb& t, Instant now, Outbox& out) {
+  t.life_deadline = kNever;
+  if (t.state == State::kTimeWait) {
+    transition(t, Trigger::kTimeout2Msl);
+    return close_now(t, CloseReason::kNormal, out);
+  }
+  if (t.state == State::kFinWait2 && t.has(kUserClosed)) {
+    return close_now(t, CloseReason::kTimedOut, out);
+  }
+  on_keepalive_deadline(t, now, out);
+}
+
+}  // namespace
+
+void on_timeout(Tcb& t, Instant now, Outbox& out) {
+  if (now >= t.delack_deadline) {
+    t.delack_deadline = kNever;
+    t.set(kAckNow);
+    out.counters->delayed_acks.add();
+  }
+  if (now >= t.rtx_deadline) on_rtx_deadline(t, now, out);
+  if (now >= t.life_deadline) on_life_deadline(t, now, out);
+  poll_transmit(t, now, out);
+}
+
+Instant next_deadline(const Tcb& t) {
+  return std::min({t.rtx_deadline, t.delack_deadline, t.life_deadline});
+}
+
+}  // namespace weir::tcp

@@ -1,0 +1,53 @@
+// The receive window (RFC 9293 §3.8.6) and its scale (RFC 7323 §2).
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+namespace {
+
+// Octets that may be offered now, before the window's right edge is considered.
+std::uint32_t free_space(const Tcb& t) {
+  const std::uint32_t used = t.rcvq.bytes();
+  return t.config->rmem > used ? t.config->rmem - used : 0;
+}
+
+// The least advance of the right edge worth telling (§3.8.6.2.2).
+std::uint32_t worth_telling(const Tcb& t) {
+  return std::min<std::uint32_t>(t.config->rmem / 2, t.rcv_mss);
+}
+
+// RCV.WND to offer: never less than was offered (SHLD-14), more only when it is worth it.
+//= RFC9293 MUST-39
+//= RFC9293 SHLD-14
+std::uint32_t window_to_offer(const Tcb& t) {
+  const std::uint32_t offered = rcv_wnd(t);
+  const std::uint32_t space = free_space(t);
+  return space >= offered + worth_telling(t) ? space : offered;
+}
+
+}  // namespace
+
+std::uint8_t window_scale_for(std::uint32_t rmem) {
+  std::uint8_t scale = 0;
+  while (scale < wire::kMaxWindowScale && (rmem >> scale) > 0xffff) ++scale;
+  return scale;
+}
+
+//= RFC9293 MUST-1
+std::uint16_t advertise_window(Tcb& t) {
+  const std::uint32_t unit = 1U << t.rcv_wscale;
+  const std::uint32_t field =
+      std::min<std::uint32_t>((window_to_offer(t) + unit - 1) >> t.rcv_wscale, 0xffff);
+  t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt + (field << t.rcv_wscale));
+  return static_cast<std::uint16_t>(field);
+}
+
+bool window_update_due(const Tcb& t) {
+  const std::uint32_t offered = rcv_wnd(t);
+  const std::uint32_t step =
+      std::min<std::uint32_t>(t.config->rmem / 2, 2 * std::uint32_t{t.rcv_mss});
+  return window_to_offer(t) >= offered + step && offered < t.config->rmem / 2;
+}
+
+}  // namespace weir::tcp
