@@ -1,0 +1,362 @@
+#include "ip/neighbours.h"
+
+#include <algorithm>
+#include <bit>
+#include <new>
+#include <span>
+
+#include "base/assert.h"
+
+namespace weir::ip {
+namespace {
+
+constexpr std::uint16_t kRequest = 1, kReply = 2;
+
+std::uint64_t hash(const SipKey& key, const IpAddr& addr) {
+  return siphash13(key, std::as_bytes(std::span{addr.octets()}));
+}
+
+}  // namespace
+
+Neighbours::Neighbours(std::uint32_t capacity, const NeighbourConfig& config)
+    : config_(config),
+      entries_(capacity),
+      buckets_(std::bit_ceil(std::max(2U, 2 * capacity)), kNoIndex) {}
+
+// -- The table -----------------------------------------------------------------------------------
+
+std::uint32_t& Neighbours::bucket(const IpAddr& addr) {
+  return buckets_[hash(config_.key, addr) & (buckets_.size() - 1)];
+}
+
+NeighbourId Neighbours::find(const IpAddr& next_hop) const {
+  NeighbourId id = buckets_[hash(config_.key, next_hop) & (buckets_.size() - 1)];
+  while (id != kNoIndex && entries_[id].addr != next_hop) id = entries_[id].hash_next;
+  return id;
+}
+
+// A flood of destinations that do not exist must not push out those that do.
+bool Neighbours::may_wait(const Entry& e) const {
+  return e.pinned || incomplete_ < std::max(1U, capacity() / 2);
+}
+
+NeighbourId Neighbours::lookup_or_create(const IpAddr& next_hop) {
+  const NeighbourId found = find(next_hop);
+  if (found != kNoIndex) return found;
+  if (!may_wait({})) return kNoIndex;
+  const NeighbourId oldest = lists_[static_cast<unsigned>(List::kIdle)].head;
+  if (entries_.full() && oldest != kNoIndex) evict(oldest);
+  return create(next_hop);
+}
+
+NeighbourId Neighbours::create(const IpAddr& addr) {
+  const NeighbourId id = entries_.take();
+  if (id == kNoIndex) return id;
+  std::uint32_t& head = bucket(addr);
+  Entry& e = *::new (entries_.slot(id)) Entry;
+  e.addr = addr;
+  e.hash_next = head;
+  head = id;
+  append(id, List::kIdle);
+  return id;
+}
+
+void Neighbours::evict(NeighbourId id) {
+  Entry& e = entries_[id];
+  WEIR_ASSERT(e.list == List::kIdle && !e.pinned);
+  unlink(id);
+  std::uint32_t* link = &bucket(e.addr);
+  while (*link != id) link = &entries_[*link].hash_next;
+  *link = e.hash_next;
+  entries_.give(id);
+}
+
+void Neighbours::pin(NeighbourId id) {
+  Entry& e = entries_[id];
+  e.pinned = true;
+  if (e.list == List::kIdle) unlink(id);
+}
+
+// -- The lists -----------------------------------------------------------------------------------
+
+void Neighbours::append(NeighbourId id, List list) {
+  Entry& e = entries_[id];
+  Ends& ends = lists_[static_cast<unsigned>(list)];
+  e.list = list;
+  e.prev = ends.tail;
+  e.next = kNoIndex;
+  (ends.tail == kNoIndex ? ends.head : entries_[ends.tail].next) = id;
+  ends.tail = id;
+}
+
+void Neighbours::prepend(NeighbourId id, List list) {
+  Entry& e = entries_[id];
+  Ends& ends = lists_[static_cast<unsigned>(list)];
+  e.list = list;
+  e.prev = kNoIndex;
+  e.next = ends.head;
+  (ends.head == kNoIndex ? ends.tail : entries_[ends.head].prev) = id;
+  ends.head = id;
+}
+
+void Neighbours::unlink(NeighbourId id) {
+  Entry& e = entries_[id];
+  if (e.list == List::kNone) return;
+  Ends& ends = lists_[static_cast<unsigned>(e.list)];
+  (e.prev == kNoIndex ? ends.head : entries_[e.prev].next) = e.next;
+  (e.next == kNoIndex ? ends.tail : entries_[e.next].prev) = e.prev;
+  e.list = List::kNone;
+  e.prev = e.next = kNoIndex;
+}
+
+void Neighbours::rest(NeighbourId id, bool evict_first) {
+  unlink(id);
+  entries_[id].deadline = kNever;
+  if (entries_[id].pinned) return;
+  evict_first ? prepend(id, List::kIdle) : append(id, List::kIdle);
+}
+
+void Neighbours::touch(NeighbourId id, Instant now) {
+  Entry& e = entries_[id];
+  if (e.used != Instant::min() && now - e.used < kUsedGrain) return;
+  e.used = now;
+  if (e.list == List::kIdle) rest(id);
+}
+
+// -- The states (RFC 4861 §7.3.2) ----------------------------------------------------------------
+
+void Neighbours::set_state(Entry& e, State state) {
+  if (e.state == State::kIncomplete) --incomplete_;
+  if (state == State::kIncomplete) ++incomplete_;
+  e.state = state;
+}
+
+// Opens a question. The list stays in order of deadlines as every one is `now` or one whole
+// retrans_timer away.
+void Neighbours::ask(NeighbourId id, State state, Instant now) {
+  Entry& e = entries_[id];
+  set_state(e, state);
+  e.probes = 0;
+  unlink(id);
+  const bool at_once = e.asked == Instant::min() || now - e.asked >= config_.retrans_timer;
+  e.deadline = at_once ? now : now + config_.retrans_timer;
+  at_once ? prepend(id, List::kAsked) : append(id, List::kAsked);
+}
+
+void Neighbours::settle(NeighbourId id, State state, const MacAddr& mac, Instant now) {
+  Entry& e = entries_[id];
+  set_state(e, state);
+  e.mac = mac;
+  e.since = now;
+  rest(id);
+}
+
+void Neighbours::fail(NeighbourId id, Instant now) {
+  Entry& e = entries_[id];
+  set_state(e, State::kFailed);
+  e.since = now;
+  rest(id, true);
+}
+
+Neighbours::Use Neighbours::use(NeighbourId id, Instant now) {
+  Entry& e = entries_[id];
+  touch(id, now);
+  switch (e.state) {
+    case State::kReachable:
+      if (now - e.since < config_.reachable_time) return Use::kReady;
+      ask(id, State::kProbe, now);
+      return Use::kReady;
+    case State::kStale:
+      ask(id, State::kProbe, now);
+      return Use::kReady;
+    case State::kProbe:
+      return Use::kReady;
+    case State::kIncomplete:
+      return Use::kWait;
+    case State::kFailed:
+      if (now - e.since < config_.failed_time) return Use::kFailed;
+      [[fallthrough]];
+    case State::kUnused:
+      if (!may_wait(e)) return Use::kFailed;
+      ask(id, State::kIncomplete, now);
+      return Use::kWait;
+  }
+  return Use::kFailed;
+}
+
+const MacAddr* Neighbours::mac(NeighbourId id) const {
+  const Entry& e = entries_[id];
+  const bool usable =
+      e.state == State::kReachable || e.state == State::kStale || e.state == State::kProbe;
+  return usable ? &e.mac : nullptr;
+}
+
+void Neighbours::confirm(NeighbourId id, Instant now) {
+  Entry& e = entries_[id];
+  if (e.state == State::kReachable) {
+    e.since = now;
+  } else if (mac(id) != nullptr) {
+    settle(id, State::kReachable, e.mac, now);
+  }
+}
+
+// -- Time ----------------------------------------------------------------------------------------
+
+void Neighbours::advance(Instant now, NeighbourWork& out) {
+  while (next_deadline() <= now && out.solicits.room() > 0 && out.failed.room() > 0) {
+    ask_or_fail(lists_[static_cast<unsigned>(List::kAsked)].head, now, out);
+  }
+}
+
+void Neighbours::ask_or_fail(NeighbourId id, Instant now, NeighbourWork& out) {
+  Entry& e = entries_[id];
+  // A neighbour that had an address is asked there first (RFC 1122 §2.3.2.1 (2), unicast poll).
+  const std::uint32_t unicast = e.state == State::kProbe ? config_.max_probes : 0;
+  if (e.probes >= unicast + config_.max_probes) {
+    fail(id, now);
+    out.failed.push(id);
+    return;
+  }
+  out.solicits.push({id, e.addr, e.probes < unicast ? e.mac : MacAddr::broadcast()});
+  ++e.probes;
+  e.asked = now;
+  e.deadline = now + config_.retrans_timer;
+  unlink(id);
+  append(id, List::kAsked);
+}
+
+Instant Neighbours::next_deadline() const {
+  const NeighbourId head = lists_[static_cast<unsigned>(List::kAsked)].head;
+  return head == kNoIndex ? kNever : entries_[head].deadline;
+}
+
+// -- ARP (RFC 826, "Packet Reception") -----------------------------------------------------------
+
+ArpOutcome Neighbours::on_arp(const wire::ArpPacket& arp, const Routes& routes,
+                              const MacAddr& local_mac, Instant now) {
+  ArpOutcome outcome;
+  const MacAddr& mac = arp.sender_mac;
+  if (mac.is_zero() || mac.is_multicast() || mac == local_mac) return outcome;
+  if (arp.op != kRequest && arp.op != kReply) return outcome;
+  if (routes.is_local(arp.sender_ip)) {
+    outcome.conflict = true;
+    outcome.defend = defended_ == Instant::min() || now - defended_ >= config_.defend_interval;
+    if (outcome.defend) defended_ = now;
+    return outcome;
+  }
+  const bool to_us = routes.is_local(arp.target_ip);
+  outcome.reply = to_us && arp.op == kRequest;  // an RFC 5227 probe (sender 0.0.0.0) included
+  if (!arp.sender_ip.is_unicast() || routes.is_broadcast(arp.sender_ip)) return outcome;
+
+  const NeighbourId id = find(arp.sender_ip);
+  if (id == kNoIndex) {
+    if (outcome.reply && routes.is_on_link(arp.sender_ip)) learn_stranger(arp, now);
+    return outcome;
+  }
+  const State state = entries_[id].state;
+  if (state == State::kReachable || state == State::kStale) {
+    learn_known(id, arp, now);
+  } else {
+    outcome.resolved = learn_awaited(id, arp, to_us, now);
+  }
+  return outcome;
+}
+
+// Whoever asks for us is about to talk to us. It may take the place of an entry that failed or
+// that has been of no use for long, and of no other.
+void Neighbours::learn_stranger(const wire::ArpPacket& arp, Instant now) {
+  if (entries_.full()) {
+    const NeighbourId oldest = lists_[static_cast<unsigned>(List::kIdle)].head;
+    if (oldest == kNoIndex) return;
+    const Entry& e = entries_[oldest];
+    const bool unused = e.used == Instant::min() || now - e.used >= config_.reachable_time;
+    if (!unused && e.state != State::kFailed) return;
+    evict(oldest);
+  }
+  const NeighbourId id = create(arp.sender_ip);
+  if (id == kNoIndex) return;
+  entries_[id].used = now;
+  settle(id, State::kStale, arp.sender_mac, now);
+}
+
+// There is no address, or it is in doubt. An answer to our question proves one; anything else that
+// the neighbour says gives one that is yet to be proven.
+NeighbourId Neighbours::learn_awaited(NeighbourId id, const wire::ArpPacket& arp, bool to_us,
+                                      Instant now) {
+  Entry& e = entries_[id];
+  const bool answer = arp.op == kReply && to_us && arp.sender_ip != arp.target_ip;
+  if (e.state != State::kProbe) {
+    const bool waited = e.state == State::kIncomplete;
+    settle(id, answer && waited ? State::kReachable : State::kStale, arp.sender_mac, now);
+    return waited ? id : kNoIndex;
+  }
+  const bool same = arp.sender_mac == e.mac;
+  // While the gateway is asked at its own address, nobody else's answer counts.
+  const bool open = !e.pinned || e.probes > config_.max_probes;
+  if (answer && (same || open)) {
+    settle(id, State::kReachable, arp.sender_mac, now);
+  } else if (!answer && !same && !e.pinned) {
+    settle(id, State::kStale, arp.sender_mac, now);
+  }
+  return kNoIndex;
+}
+
+// The address is settled. A host that has changed its interface says so by a gratuitous ARP, or
+// shows it by asking; a reply to a question that nobody asked is worth nothing.
+void Neighbours::learn_known(NeighbourId id, const wire::ArpPacket& arp, Instant now) {
+  Entry& e = entries_[id];
+  const bool gratuitous = arp.sender_ip == arp.target_ip;
+  if (arp.sender_mac == e.mac || (arp.op == kReply && !gratuitous)) return;
+  if (e.pinned) {
+    ask(id, State::kProbe, now);
+  } else {
+    settle(id, State::kStale, arp.sender_mac, now);
+  }
+}
+
+// -- For tests -----------------------------------------------------------------------------------
+
+void Neighbours::check_invariants() const {
+  std::uint32_t hashed = 0, unlisted = 0, incomplete = 0;
+  for (NeighbourId id : buckets_) {
+    for (; id != kNoIndex; id = entries_[id].hash_next, ++hashed) {
+      const Entry& e = entries_[id];
+      const bool asked = e.state == State::kIncomplete || e.state == State::kProbe;
+      WEIR_ASSERT(find(e.addr) == id);
+      WEIR_ASSERT(asked == (e.list == List::kAsked));
+      WEIR_ASSERT(asked == (e.deadline != kNever));
+      WEIR_ASSERT(e.list != List::kNone || e.pinned);
+      if (e.list == List::kNone) ++unlisted;
+      if (e.state == State::kIncomplete) ++incomplete;
+    }
+  }
+  WEIR_ASSERT(hashed == size() && incomplete == incomplete_);
+  std::uint32_t listed = 0;
+  for (const List list : {List::kIdle, List::kAsked}) {
+    NeighbourId prev = kNoIndex;
+    for (NeighbourId id = lists_[static_cast<unsigned>(list)].head; id != kNoIndex; ++listed) {
+      WEIR_ASSERT(entries_[id].list == list && entries_[id].prev == prev);
+      prev = id;
+      id = entries_[id].next;
+    }
+    WEIR_ASSERT(lists_[static_cast<unsigned>(list)].tail == prev);
+  }
+  WEIR_ASSERT(listed + unlisted == size());
+}
+
+// -- Packets -------------------------------------------------------------------------------------
+
+wire::ArpPacket arp_reply(const wire::ArpPacket& request, const MacAddr& local_mac) {
+  return {kReply, local_mac, request.sender_mac, request.target_ip, request.sender_ip};
+}
+
+wire::ArpPacket arp_request(const IpAddr& target, const IpAddr& local_ip,
+                            const MacAddr& local_mac) {
+  return {kRequest, local_mac, MacAddr{}, local_ip, target};
+}
+
+wire::ArpPacket arp_announcement(const IpAddr& local_ip, const MacAddr& local_mac) {
+  return arp_request(local_ip, local_ip, local_mac);  // RFC 5227 §2.3
+}
+
+}  // namespace weir::ip

@@ -1,0 +1,156 @@
+// The neighbour table: which MAC address a next hop has (RFC 826, RFC 1122 §2.3.2, RFC 5227 §2.4;
+// the states are RFC 4861 §7.3.2's, so that IPv6 neighbour discovery can join).
+//
+// Says what is to be asked and answered; writes no frame, reads no clock. All memory is taken at
+// construction. Learns from strangers only within bounds: an answer counts when a question is out,
+// a question to this host makes an entry, and anything else can only cast doubt on an entry.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "base/addr.h"
+#include "base/batch.h"
+#include "base/siphash.h"
+#include "base/slab.h"
+#include "base/time.h"
+#include "ip/routes.h"
+#include "wire/frame.h"
+
+namespace weir::ip {
+
+using NeighbourId = std::uint32_t;  // kNoIndex: none
+
+struct NeighbourConfig {
+  Duration reachable_time = 30s;   // an answer is trusted this long, then asked for again when used
+  Duration retrans_timer = 1s;     // between requests to one destination (RFC 1122 §2.3.2.1)
+  Duration failed_time = 1s;       // no new question for a destination that has just failed
+  Duration defend_interval = 10s;  // RFC 5227 §1.1, DEFEND_INTERVAL
+  std::uint32_t max_probes = 3;  // unicast, then as many broadcast; for a new entry broadcast only
+  std::uint32_t queue_len = 3;   // packets that wait for one entry
+  std::uint32_t pool = 256;      // packets that wait for all entries together
+  SipKey key{};                  // of the hash table
+};
+
+// A question to put on the wire: "who has `target`?" to `dst_mac`.
+struct Solicit {
+  NeighbourId id = kNoIndex;
+  IpAddr target;
+  MacAddr dst_mac;  // broadcast, or the neighbour's while an old address is being confirmed
+};
+
+struct NeighbourWork {  // filled by advance, emptied by its caller
+  Batch<Solicit, 32> solicits;
+  Batch<NeighbourId, 32> failed;
+};
+
+// What one ARP packet asks of this host.
+struct ArpOutcome {
+  NeighbourId resolved = kNoIndex;  // an entry that has just become usable
+  bool reply = false;               // answer it: see arp_reply
+  bool conflict = false;            // somebody else claims an address of this host
+  bool defend = false;              // ... and it is time to announce it (RFC 5227 §2.4 (b))
+};
+
+class Neighbours {
+ public:
+  enum class State : std::uint8_t {
+    kUnused,      // made by lookup_or_create, not used yet
+    kIncomplete,  // asked, not answered: packets wait
+    kReachable,   // answered within reachable_time
+    kStale,       // usable; the next use asks again
+    kProbe,       // usable while being asked again
+    kFailed,      // nobody answered
+  };
+  enum class Use : std::uint8_t { kReady, kWait, kFailed };
+
+  Neighbours(std::uint32_t capacity, const NeighbourConfig& config);
+
+  // The entry of an on-link address, made if need be. When the table is full the entry unused for
+  // longest makes room, failed ones first, never one that is being asked for nor a pinned one.
+  // kNoIndex when none can, or when half the table waits for answers already. An id stays valid
+  // until its entry is evicted: use it at once, or check that address(id) is still yours.
+  [[nodiscard]] NeighbourId lookup_or_create(const IpAddr& next_hop);
+  [[nodiscard]] NeighbourId find(const IpAddr& next_hop) const;  // kNoIndex if there is none
+  // For the gateway: never evicted, and strangers cannot change its MAC, only have it asked again.
+  void pin(NeighbourId id);
+
+  // Call for every packet sent: says whether mac(id) may be used, and sees to it that it will be.
+  [[nodiscard]] Use use(NeighbourId id, Instant now);
+  [[nodiscard]] const MacAddr* mac(NeighbourId id) const;  // null unless usable
+  [[nodiscard]] State state(NeighbourId id) const { return entries_[id].state; }
+  [[nodiscard]] const IpAddr& address(NeighbourId id) const { return entries_[id].addr; }
+  // The peer behind `id` has just acknowledged something new (RFC 4861 §7.3.1): no need to ask.
+  void confirm(NeighbourId id, Instant now);
+
+  // `routes` says which addresses are ours; `local_mac` is the port's.
+  ArpOutcome on_arp(const wire::ArpPacket& arp, const Routes& routes, const MacAddr& local_mac,
+                    Instant now);
+
+  // Requests now due, and entries that failed. Stops when `out` is full: next_deadline then says
+  // "at once". What `use` started is due at once too: call this after sending as well.
+  void advance(Instant now, NeighbourWork& out);
+  [[nodiscard]] Instant next_deadline() const;
+
+  [[nodiscard]] std::uint32_t size() const { return entries_.size(); }
+  [[nodiscard]] std::uint32_t capacity() const { return entries_.capacity(); }
+  [[nodiscard]] const NeighbourConfig& config() const { return config_; }
+  void check_invariants() const;
+
+ private:
+  enum class List : std::uint8_t { kNone, kIdle, kAsked };  // kNone: pinned and not being asked
+  struct Entry {
+    IpAddr addr;
+    MacAddr mac;
+    State state = State::kUnused;
+    List list = List::kNone;
+    bool pinned = false;
+    std::uint8_t probes = 0;  // sent since the question was opened
+    std::uint32_t hash_next = kNoIndex;
+    std::uint32_t prev = kNoIndex, next = kNoIndex;  // in `list`
+    Instant deadline = kNever;                       // of the next request; kAsked only
+    Instant since{};                                 // of the last proof, or of the failure
+    Instant used = Instant::min();                   // to within kUsedGrain
+    Instant asked = Instant::min();                  // the last request, for the rate limit
+  };
+  struct Ends {
+    std::uint32_t head = kNoIndex, tail = kNoIndex;
+  };
+
+  static constexpr Duration kUsedGrain = 1s;  // saves a list move per packet
+
+  [[nodiscard]] std::uint32_t& bucket(const IpAddr& addr);
+  [[nodiscard]] NeighbourId create(const IpAddr& addr);
+  [[nodiscard]] bool may_wait(const Entry& e) const;
+  void evict(NeighbourId id);
+  void append(NeighbourId id, List list);
+  void prepend(NeighbourId id, List list);
+  void unlink(NeighbourId id);
+  void rest(NeighbourId id, bool evict_first = false);
+  void touch(NeighbourId id, Instant now);
+  void set_state(Entry& e, State state);
+  void ask(NeighbourId id, State state, Instant now);
+  void settle(NeighbourId id, State state, const MacAddr& mac, Instant now);
+  void fail(NeighbourId id, Instant now);
+  void ask_or_fail(NeighbourId id, Instant now, NeighbourWork& out);
+  void learn_stranger(const wire::ArpPacket& arp, Instant now);
+  [[nodiscard]] NeighbourId learn_awaited(NeighbourId id, const wire::ArpPacket& arp, bool to_us,
+                                          Instant now);
+  void learn_known(NeighbourId id, const wire::ArpPacket& arp, Instant now);
+
+  NeighbourConfig config_;
+  Slab<Entry> entries_;
+  std::vector<std::uint32_t> buckets_;
+  std::array<Ends, 3> lists_;  // idle: the longest unused first; asked: the next due first
+  std::uint32_t incomplete_ = 0;
+  Instant defended_ = Instant::min();
+};
+
+// The answer to a request for an address of this host, and the announcement that defends one.
+[[nodiscard]] wire::ArpPacket arp_reply(const wire::ArpPacket& request, const MacAddr& local_mac);
+[[nodiscard]] wire::ArpPacket arp_request(const IpAddr& target, const IpAddr& local_ip,
+                                          const MacAddr& local_mac);
+[[nodiscard]] wire::ArpPacket arp_announcement(const IpAddr& local_ip, const MacAddr& local_mac);
+
+}  // namespace weir::ip
