@@ -12,7 +12,7 @@ namespace weir {
 // What a driver of a stack offers. `now` is monotonic; rx_burst hands over whole frames.
 template <class D>
 concept Driver = requires(D& d, std::span<Buf*> in, std::span<const tcp::TxPacket> packets,
-                          BufChain chain, std::span<const stack::Stack::HandOver> other) {
+                          BufChain chain, std::span<const tcp::HandOver> other) {
   { d.now() } -> std::same_as<Instant>;
   { d.rx_burst(in) } -> std::convertible_to<unsigned>;
   d.transmit(packets, std::move(chain), std::declval<telemetry::Counters&>());

@@ -2,8 +2,8 @@
 // timers, and the list of connections that have something to say.
 //
 // A Stack does no I/O and has no thread. Whoever drives it (see socket/worker.h) calls, in order,
-// once per iteration: receive, advance, next_ready until it is done, poll_output; then takes what is
-// to be transmitted, then what is to be freed. Nothing here reads a clock; not thread-safe.
+// once per iteration: receive, advance, next_ready until it is done, poll_output; then takes what
+// is to be transmitted, then what is to be freed. Nothing here reads a clock; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -31,14 +31,14 @@ struct RssMap;
 namespace weir::stack {
 
 struct IpPrefix {
-  IpAddr addr;                  // an address of this host
+  IpAddr addr;                   // an address of this host
   std::uint8_t prefix_len = 32;  // of the network it is on, counted in the family's own bits
 };
 
 struct Config {
   MacAddr mac;
-  std::uint16_t mtu = 1500;        // IP octets
-  std::vector<IpPrefix> addrs;     // the first of a family is the default source
+  std::uint16_t mtu = 1500;     // IP octets
+  std::vector<IpPrefix> addrs;  // the first of a family is the default source
   std::optional<IpAddr> gateway;
   std::uint32_t max_connections = 65'536;
   std::uint32_t max_neighbours = 1'024;
@@ -65,11 +65,11 @@ struct ConnId {
 using ListenerId = std::uint32_t;
 
 enum class Error : std::uint8_t {
-  kAddressInUse,       // EADDRINUSE
-  kAddressNotLocal,    // EADDRNOTAVAIL: not an address of this stack, or no port is left
-  kInvalidRemote,      // EINVAL: broadcast, multicast, unspecified
-  kNoRoute,            // ENETUNREACH
-  kFull,               // ENOBUFS: every connection record is in use
+  kAddressInUse,     // EADDRINUSE
+  kAddressNotLocal,  // EADDRNOTAVAIL: not an address of this stack, or no port is left
+  kInvalidRemote,    // EINVAL: broadcast, multicast, unspecified
+  kNoRoute,          // ENETUNREACH
+  kFull,             // ENOBUFS: every connection record is in use
 };
 [[nodiscard]] std::string_view to_string(Error e);
 
@@ -87,11 +87,11 @@ enum Event : std::uint8_t {
 struct Ready {
   ConnId conn;
   std::uint8_t events = 0;
-  tcp::CloseReason reason{};       // with kClosed
-  ListenerId listener = 0;         // with kAccepted
+  tcp::CloseReason reason{};  // with kClosed
+  ListenerId listener = 0;    // with kAccepted
 };
 
-struct Gauges {  // of the moment
+struct Gauges {                   // of the moment
   std::uint32_t connections = 0;  // control blocks, whatever their state
   std::uint32_t established = 0;
   std::uint32_t half_open = 0;
@@ -114,19 +114,15 @@ class Stack {
   // -- One iteration, in this order ---------------------------------------------------------
   // Takes over `frames`, each a Buf chain that begins with an Ethernet header. At most 64.
   void receive(std::span<Buf* const> frames, Instant now);
-  void advance(Instant now);             // timers due
-  bool next_ready(Ready& out);           // false when nothing more is ready
-  void poll_output(Instant now);         // segments that the above made due
+  void advance(Instant now);      // timers due
+  bool next_ready(Ready& out);    // false when nothing more is ready
+  void poll_output(Instant now);  // segments that the above made due
   [[nodiscard]] std::span<const tcp::TxPacket> tx_packets() const;
   [[nodiscard]] BufChain take_tx_frames();  // whole frames (ARP, ICMP): the driver's to free
   [[nodiscard]] BufChain take_released();   // to free, once tx_packets are transmitted
   void clear_tx();
-  // Frames of flows that another shard owns, taken out of `receive`: (shard, frame).
-  struct HandOver {
-    std::uint16_t shard;
-    Buf* frame;
-  };
-  [[nodiscard]] std::span<const HandOver> hand_over() const;
+  // Frames of flows that another shard owns, taken out of `receive`.
+  [[nodiscard]] std::span<const tcp::HandOver> hand_over() const;
   void clear_hand_over();
   // True when poll_output stopped for want of room: call the iteration again at once.
   [[nodiscard]] bool has_pending_output() const;
@@ -134,7 +130,7 @@ class Stack {
 
   // -- Calls of the user (RFC 9293 §3.10.1-6) -----------------------------------------------
   Result<ListenerId, Error> listen(const Endpoint& local, const ListenOptions& options = {});
-  void stop_listening(ListenerId id);        // half-open and unaccepted connections are reset
+  void stop_listening(ListenerId id);             // half-open and unaccepted connections are reset
   void pause_accept(ListenerId id, bool paused);  // kAccepted is withheld; the backlog fills
   Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local, Instant now);
 
@@ -149,9 +145,10 @@ class Stack {
   [[nodiscard]] BufChain receive_buffers(ConnId id, std::size_t max);  // on loan
   void release(BufChain&& loan);
   void shutdown_send(ConnId id);  // FIN after what is queued
-  // No more calls, no more events: FIN after what is queued, or RST if text is left unread (SHLD-3).
+  // No more calls, no more events: FIN after what is queued, or RST if text is left unread
+  // (SHLD-3).
   void close(ConnId id);
-  void abort(ConnId id);          // RST. No more events
+  void abort(ConnId id);  // RST. No more events
   void set_user(ConnId id, std::uint64_t user);
   [[nodiscard]] std::uint64_t user_of(ConnId id) const;
   void set_timer(ConnId id, Instant when);  // one a connection; kNever takes it back

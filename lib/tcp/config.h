@@ -9,29 +9,29 @@
 
 namespace weir::tcp {
 
-struct Config : RtoConfig {            // rto_initial, rto_min, rto_max
-  std::uint8_t syn_retries = 5;        // SYNs resent before connect fails
-  std::uint8_t synack_retries = 5;     // SYN-ACKs resent before a half-open connection is dropped
-  std::uint8_t orphan_retries = 8;     // as retries2, once the application has closed
-  std::uint8_t retries2 = 15;          // R2 of RFC 9293 §3.8.3
-  Duration fin_timeout = 60s;          // FIN-WAIT-2 after close
-  std::uint32_t somaxconn = 4096;      // ceiling of every backlog
+struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
+  std::uint8_t syn_retries = 5;          // SYNs resent before connect fails
+  std::uint8_t synack_retries = 5;       // SYN-ACKs resent before a half-open connection is dropped
+  std::uint8_t orphan_retries = 8;       // as retries2, once the application has closed
+  std::uint8_t retries2 = 15;            // R2 of RFC 9293 §3.8.3
+  Duration fin_timeout = 60s;            // FIN-WAIT-2 after close
+  std::uint32_t somaxconn = 4096;        // ceiling of every backlog
   std::uint32_t max_syn_backlog = 4096;  // half-open connections of one stack
-  bool abort_on_overflow = false;      // accept queue full: RST instead of silence
-  Duration msl = 30s;                  // TIME-WAIT lasts twice this; Linux's 60 s in all
+  bool abort_on_overflow = false;        // accept queue full: RST instead of silence
+  Duration msl = 30s;                    // TIME-WAIT lasts twice this; Linux's 60 s in all
   std::uint32_t max_tw_buckets = 262'144;
   bool timestamps = true;
   bool window_scaling = true;
-  bool rfc1337 = true;                 // RST in TIME-WAIT is ignored (Linux: off)
-  std::uint32_t rmem = 262'144;        // receive buffer, octets
-  std::uint32_t wmem = 262'144;        // send buffer, octets
-  std::uint8_t initial_cwnd = 10;      // segments, RFC 6928
-  Micros delack_max = 40ms;            // RFC 9293 MUST-40: below 500 ms
+  bool rfc1337 = true;             // RST in TIME-WAIT is ignored (Linux: off)
+  std::uint32_t rmem = 262'144;    // receive buffer, octets
+  std::uint32_t wmem = 262'144;    // send buffer, octets
+  std::uint8_t initial_cwnd = 10;  // segments, RFC 6928
+  Micros delack_max = 40ms;        // RFC 9293 MUST-40: below 500 ms
   bool slow_start_after_idle = true;
   Duration challenge_ack_interval = 500ms;  // at most one a connection in this time, RFC 5961 §7
   std::uint16_t port_low = 32'768, port_high = 60'999;  // ip_local_port_range
   std::uint8_t ttl = 64;
-  bool keepalive = false;              // MUST-25: off unless asked for
+  bool keepalive = false;  // MUST-25: off unless asked for
   Duration keepalive_time = 7200s;
   Duration keepalive_intvl = 75s;
   std::uint8_t keepalive_probes = 9;

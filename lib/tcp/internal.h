@@ -39,8 +39,8 @@ void cc_on_dup_ack(Tcb& t, Outbox& out);
 void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before);
 void cc_on_rto(Tcb& t);
 void cc_restart_after_idle(Tcb& t, Instant now);
-[[nodiscard]] std::uint32_t flight(const Tcb& t);      // octets presumed in the network
-[[nodiscard]] std::uint32_t cwnd_room(const Tcb& t);   // octets cwnd lets go now
+[[nodiscard]] std::uint32_t flight(const Tcb& t);     // octets presumed in the network
+[[nodiscard]] std::uint32_t cwnd_room(const Tcb& t);  // octets cwnd lets go now
 
 // -- delayed_ack.cc (§3.8.6.3) ---------------------------------------------------------------
 void on_text_received(Tcb& t, std::uint32_t octets, Instant now);

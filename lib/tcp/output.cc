@@ -141,8 +141,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
 std::uint32_t resend_length(const Tcb& t) {
   const std::uint32_t offset = distance(t.snd_una, t.rtx_nxt);
   const std::uint32_t text = t.sndq.bytes() > offset ? t.sndq.bytes() - offset : 0;
-  std::uint32_t len =
-      std::min({text, std::uint32_t{t.mss}, distance(t.rtx_nxt, t.rtx_end)});
+  std::uint32_t len = std::min({text, std::uint32_t{t.mss}, distance(t.rtx_nxt, t.rtx_end)});
   const std::uint32_t window = t.snd_wnd > offset ? t.snd_wnd - offset : 0;
   if (len > window) len = offset == 0 ? std::max<std::uint32_t>(window, 1) : window;
   return len;

@@ -7,12 +7,16 @@
 namespace weir::tcp {
 namespace {
 
-constexpr std::uint16_t kMaxPieces = 256;   // out-of-order pieces of one connection
-constexpr std::uint32_t kCopyLimit = 256;   // octets worth copying to save a buffer
+constexpr std::uint16_t kMaxPieces = 256;  // out-of-order pieces of one connection
+constexpr std::uint32_t kCopyLimit = 256;  // octets worth copying to save a buffer
 
-Seq end_of(const Buf* b) { return b->seq + b->len; }
+Seq end_of(const Buf* b) {
+  return b->seq + b->len;
+}
 
-void release_one(Buf* b, Outbox& out) { out.release.push_back(b); }
+void release_one(Buf* b, Outbox& out) {
+  out.release.push_back(b);
+}
 
 // Appends to rcvq; small text moves into the last buffer's tail, so that a peer who sends octet by
 // octet does not hold a buffer for each.

@@ -70,9 +70,15 @@ constexpr std::array<std::string_view, 7> kReasonNames = {
 
 }  // namespace
 
-std::string_view to_string(State s) { return kStateNames[static_cast<unsigned>(s)]; }
-std::string_view to_string(Trigger t) { return kTriggerNames[static_cast<unsigned>(t)]; }
-std::string_view to_string(CloseReason r) { return kReasonNames[static_cast<unsigned>(r)]; }
+std::string_view to_string(State s) {
+  return kStateNames[static_cast<unsigned>(s)];
+}
+std::string_view to_string(Trigger t) {
+  return kTriggerNames[static_cast<unsigned>(t)];
+}
+std::string_view to_string(CloseReason r) {
+  return kReasonNames[static_cast<unsigned>(r)];
+}
 
 bool has_transition(State from, Trigger trigger) {
   return kTable[static_cast<unsigned>(from)][static_cast<unsigned>(trigger)] != kNone;
@@ -83,7 +89,9 @@ State next_state(State from, Trigger trigger) {
   return static_cast<State>(kTable[static_cast<unsigned>(from)][static_cast<unsigned>(trigger)]);
 }
 
-void transition(Tcb& tcb, Trigger trigger) { tcb.state = next_state(tcb.state, trigger); }
+void transition(Tcb& tcb, Trigger trigger) {
+  tcb.state = next_state(tcb.state, trigger);
+}
 
 std::string state_graph() {
   std::string dot = "digraph tcp {\n";

@@ -10,22 +10,31 @@ namespace weir::tcp {
 struct Tcb;
 
 enum class State : std::uint8_t {
-  kClosed, kListen, kSynSent, kSynReceived, kEstablished, kFinWait1, kFinWait2, kCloseWait,
-  kClosing, kLastAck, kTimeWait,
+  kClosed,
+  kListen,
+  kSynSent,
+  kSynReceived,
+  kEstablished,
+  kFinWait1,
+  kFinWait2,
+  kCloseWait,
+  kClosing,
+  kLastAck,
+  kTimeWait,
 };
 inline constexpr unsigned kStates = 11;
 
 enum class Trigger : std::uint8_t {
-  kPassiveOpen,   // OPEN call, passive
-  kActiveOpen,    // OPEN call, active: SYN goes out
-  kRcvSyn,        // SYN without an acceptable ACK
-  kRcvSynAck,     // SYN that acknowledges ours
-  kRcvAckOfSyn,   // our SYN is acknowledged
-  kClose,         // CLOSE or shutdown of the sending side: FIN is queued
+  kPassiveOpen,  // OPEN call, passive
+  kActiveOpen,   // OPEN call, active: SYN goes out
+  kRcvSyn,       // SYN without an acceptable ACK
+  kRcvSynAck,    // SYN that acknowledges ours
+  kRcvAckOfSyn,  // our SYN is acknowledged
+  kClose,        // CLOSE or shutdown of the sending side: FIN is queued
   kRcvFin,
   kRcvAckOfFin,
   kTimeout2Msl,
-  kReset,         // RST received or sent, user timeout, ABORT: the connection is gone
+  kReset,  // RST received or sent, user timeout, ABORT: the connection is gone
 };
 inline constexpr unsigned kTriggers = 10;
 

@@ -26,12 +26,12 @@ enum Notice : std::uint8_t {
 };
 
 enum TcbFlag : std::uint16_t {
-  kAckNow = 1,          // an ACK is due at the next poll_transmit
-  kSynDue = 2,          // our SYN, or SYN-ACK, is due
-  kFinQueued = 4,       // the application has nothing more to send
-  kUserClosed = 8,      // the application has let go: text that comes is lost (SHLD-3)
-  kNoDelay = 16,        // Nagle is off (MUST-17)
-  kTimestamps = 32,     // negotiated (RFC 7323 §3.2)
+  kAckNow = 1,       // an ACK is due at the next poll_transmit
+  kSynDue = 2,       // our SYN, or SYN-ACK, is due
+  kFinQueued = 4,    // the application has nothing more to send
+  kUserClosed = 8,   // the application has let go: text that comes is lost (SHLD-3)
+  kNoDelay = 16,     // Nagle is off (MUST-17)
+  kTimestamps = 32,  // negotiated (RFC 7323 §3.2)
   kWantWritable = 64,
   kTiming = 128,        // a round-trip measurement is under way (Karn)
   kPersisting = 256,    // rtx_deadline is the persist timer
@@ -39,6 +39,7 @@ enum TcbFlag : std::uint16_t {
   kPassive = 1024,      // opened by a listener (MUST-11)
   kSynResent = 2048,    // RFC 6298 §5.7, RFC 6928 §2
   kScaling = 4096,      // window scaling negotiated, or offered by our SYN (RFC 7323 §2.2)
+  kIpv6 = 8192,
 };
 
 enum class Recovery : std::uint8_t { kNone, kFast, kRto };
@@ -50,16 +51,16 @@ struct Tcb {
 
   // -- Read for every segment ----------------------------------------------------------------
   Seq rcv_nxt, snd_una, snd_nxt;
-  Seq rcv_adv;                  // right edge of the window we advertised
-  Seq last_ack_sent;            // RFC 7323 §4.3
+  Seq rcv_adv;        // right edge of the window we advertised
+  Seq last_ack_sent;  // RFC 7323 §4.3
   Seq snd_wl1, snd_wl2;
-  std::uint32_t snd_wnd = 0;    // scaled
+  std::uint32_t snd_wnd = 0;  // scaled
   std::uint32_t max_snd_wnd = 0;
   std::uint32_t ts_recent = 0;
-  std::uint16_t flags = 0;      // TcbFlag
-  std::uint16_t mss = 536;      // effective send MSS: options subtracted (§3.7.1)
+  std::uint16_t flags = 0;  // TcbFlag
+  std::uint16_t mss = 536;  // effective send MSS: options subtracted (§3.7.1)
   State state = State::kClosed;
-  std::uint8_t notices = 0;     // Notice
+  std::uint8_t notices = 0;  // Notice
   std::uint8_t snd_wscale = 0, rcv_wscale = 0;
   std::uint8_t dup_acks = 0;
   Recovery recovery = Recovery::kNone;
@@ -67,25 +68,25 @@ struct Tcb {
   std::uint32_t unacked_in = 0;  // octets received since the last ACK we sent
 
   // -- ACK and transmit ----------------------------------------------------------------------
-  BufChain sndq;                // from SND.UNA: what is sent and not acknowledged, then the rest
+  BufChain sndq;                 // from SND.UNA: what is sent and not acknowledged, then the rest
   const Buf* nxt_buf = nullptr;  // where SND.NXT lies in sndq; null: at its front
   std::uint32_t nxt_offset = 0;
   std::uint32_t cwnd = 0, ssthresh = 0xffff'ffff;
   std::uint32_t cwnd_acked = 0;  // octets towards the next cwnd increase (RFC 5681 §3.1)
-  Seq recover;                  // RFC 6582: SND.NXT when loss was found
-  Seq rtx_nxt, rtx_end;         // what is to be retransmitted: [rtx_nxt, rtx_end)
-  Seq rtt_seq;                  // the ACK that ends the measurement
+  Seq recover;                   // RFC 6582: SND.NXT when loss was found
+  Seq rtx_nxt, rtx_end;          // what is to be retransmitted: [rtx_nxt, rtx_end)
+  Seq rtt_seq;                   // the ACK that ends the measurement
   RtoEstimator rto;
   Instant rtt_start{};
-  Instant rtx_deadline = kNever;     // retransmission, SYN, or persist
+  Instant rtx_deadline = kNever;  // retransmission, SYN, or persist
   Instant delack_deadline = kNever;
-  Instant life_deadline = kNever;    // 2MSL, FIN-WAIT-2, keepalive
-  Instant last_sent{};               // of text: restart after idle (RFC 5681 §4.1)
-  Instant last_received{};           // keepalive (MUST-26)
+  Instant life_deadline = kNever;  // 2MSL, FIN-WAIT-2, keepalive
+  Instant last_sent{};             // of text: restart after idle (RFC 5681 §4.1)
+  Instant last_received{};         // keepalive (MUST-26)
 
   // -- Receive and the rest ------------------------------------------------------------------
-  BufChain rcvq;                // in order, unread
-  Buf* ofo_head = nullptr;      // out of order: sorted, disjoint, none touching RCV.NXT
+  BufChain rcvq;            // in order, unread
+  Buf* ofo_head = nullptr;  // out of order: sorted, disjoint, none touching RCV.NXT
   Buf* ofo_tail = nullptr;
   const Config* config;
   Seq iss, irs, peer_fin;
@@ -111,9 +112,7 @@ struct Tcb {
   [[nodiscard]] bool fin_sent() const {
     return has(kFinQueued) && distance(snd_una, snd_nxt) == sndq.bytes() + 1;
   }
-  [[nodiscard]] bool synchronized() const {
-    return state >= State::kEstablished;
-  }
+  [[nodiscard]] bool synchronized() const { return state >= State::kEstablished; }
 };
 
 // -- User calls (§3.10.1-6) ------------------------------------------------------------------

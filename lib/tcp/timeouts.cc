@@ -5,7 +5,7 @@
 
 namespace weir::tcp {
 
-void send_probe(Tcb& t, Instant now, Outbox& out);          // output.cc
+void send_probe(Tcb& t, Instant now, Outbox& out);             // output.cc
 void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out);  // keepalive.cc
 
 namespace {
@@ -31,14 +31,13 @@ void on_persist_timeout(Tcb& t, Instant now, Outbox& out) {
 
 //= RFC9293 MUST-20
 void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
-  const std::uint8_t limit =
-      t.has(kUserClosed) ? t.config->orphan_retries : t.config->retries2;
+  const std::uint8_t limit = t.has(kUserClosed) ? t.config->orphan_retries : t.config->retries2;
   if (t.retries >= limit) return close_now(t, CloseReason::kTimedOut, out);
   ++t.retries;
   out.counters->rto_timeouts.add();
-  cc_on_rto(t);       // RFC 6298 §5.4, RFC 5681 §3.1
-  t.rto.back_off();   // §5.5
-  arm_rtx(t, now);    // §5.6
+  cc_on_rto(t);      // RFC 6298 §5.4, RFC 5681 §3.1
+  t.rto.back_off();  // §5.5
+  arm_rtx(t, now);   // §5.6
 }
 
 void on_rtx_deadline(Tcb& t, Instant now, Outbox& out) {

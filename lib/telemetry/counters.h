@@ -11,84 +11,84 @@
 
 namespace weir::telemetry {
 
-#define WEIR_COUNTERS(X)                                                                       \
-  /* packets */                                                                                \
-  X(rx_frames, "frames taken from the port")                                                   \
-  X(rx_bytes, "octets of those frames")                                                        \
-  X(tx_frames, "frames given to the port")                                                     \
-  X(tx_bytes, "octets of those frames")                                                        \
-  /* TCP */                                                                                    \
-  X(active_opens, "connections opened by connect")                                             \
-  X(passive_opens, "connections opened by a listener")                                         \
-  X(attempt_fails, "connections that failed before ESTABLISHED")                               \
-  X(estab_resets, "connections reset from ESTABLISHED or CLOSE-WAIT")                          \
-  X(in_segs, "segments received, those in error included")                                     \
-  X(out_segs, "segments sent, retransmitted ones excluded")                                    \
-  X(retrans_segs, "segments retransmitted")                                                    \
-  X(out_rsts, "segments sent with RST")                                                        \
-  X(fast_retransmits, "recoveries entered by duplicate ACKs")                                  \
-  X(rto_timeouts, "retransmission timer expiries")                                             \
-  X(persist_probes, "zero-window probes sent")                                                 \
-  X(delayed_acks, "ACKs sent by the delayed-ACK timer")                                        \
-  X(challenge_acks, "challenge ACKs sent (RFC 5961)")                                          \
-  X(dup_acks_in, "duplicate ACKs received")                                                    \
-  X(ofo_queued, "segments queued out of order")                                                \
-  X(time_wait_entered, "connections that entered TIME-WAIT")                                   \
-  X(time_wait_reused, "TIME-WAIT records ended by a new SYN (RFC 6191)")                       \
-  X(keepalive_probes, "keepalive probes sent")                                                 \
-  X(arp_requests_out, "ARP requests sent")                                                     \
-  X(arp_replies_out, "ARP replies sent")                                                       \
-  X(icmp_echo_replies, "echo requests answered")                                               \
-  X(icmp_unreachables_out, "destination unreachables sent")                                    \
-  X(icmp_errors_in, "ICMP errors accepted for a connection")                                   \
-  X(handed_over, "frames passed to the core that owns their flow")                             \
-  /* drops */                                                                                  \
-  X(drop_short_frame, "no room for the headers the frame claims")                              \
-  X(drop_ip_version, "IP version is not the EtherType's")                                      \
-  X(drop_ip_header_length, "IHL below 5 or beyond the packet")                                 \
-  X(drop_ip_total_length, "total length below the header or beyond the frame")                 \
-  X(drop_ip_checksum, "IP header checksum")                                                    \
-  X(drop_ip_fragment, "IP fragment")                                                           \
-  X(drop_ip_source_route, "IP source route option")                                            \
-  X(drop_ip_extension, "IPv6 extension header chain")                                          \
-  X(drop_tcp_header, "TCP data offset")                                                        \
-  X(drop_tcp_checksum, "TCP checksum")                                                         \
-  X(drop_arp_malformed, "ARP packet")                                                          \
-  X(drop_icmp_malformed, "ICMP packet")                                                        \
-  X(drop_icmp_checksum, "ICMP checksum")                                                       \
-  X(drop_not_for_us, "destination MAC or IP address is not ours")                              \
-  X(drop_bad_source, "source address that no segment may have")                                \
-  X(drop_other_protocol, "EtherType or IP protocol not spoken")                                \
-  X(drop_icmp_ignored, "ICMP message that nothing waits for")                                  \
-  X(drop_icmp_rate, "ICMP reply withheld by the rate limit")                                   \
-  X(drop_no_listener, "no connection and no listener (answered by RST)")                       \
-  X(drop_rst_rate, "RST withheld by the rate limit")                                           \
-  X(drop_closed_rst, "RST that belongs to no connection")                                      \
-  X(drop_listen_bad, "segment a listener does not take")                                       \
-  X(drop_syn_queue_full, "SYN, as the SYN queue was full")                                     \
-  X(drop_syn_evicted, "oldest half-open connection, for a newer SYN")                          \
-  X(drop_accept_queue_full, "last ACK, as the accept queue was full")                          \
-  X(drop_synack_retries, "half-open connection that never answered")                           \
-  X(drop_conn_table_full, "no room for another connection")                                    \
-  X(drop_tw_full, "TIME-WAIT record not kept, table full")                                     \
-  X(drop_paws, "old timestamp (RFC 7323 PAWS)")                                                \
-  X(drop_no_timestamp, "segment without the negotiated timestamp")                             \
-  X(drop_out_of_window, "segment outside the receive window")                                  \
-  X(drop_old_ack, "ACK outside SND.UNA - MAX.SND.WND (RFC 5961 5.2)")                          \
-  X(drop_future_ack, "ACK of data never sent")                                                 \
-  X(drop_no_ack_flag, "segment without ACK in a synchronized state")                           \
-  X(drop_bad_rst, "RST not exactly at RCV.NXT")                                                \
-  X(drop_syn_in_window, "SYN in a synchronized state")                                         \
-  X(drop_challenge_rate, "challenge ACK withheld by the rate limit")                           \
-  X(drop_ofo_limit, "out-of-order segment beyond the limit")                                   \
-  X(drop_data_after_close, "data for a closed receiver")                                       \
-  X(drop_time_wait, "segment in TIME-WAIT")                                                    \
-  X(drop_neigh_queue, "packet, as the queue of an unresolved neighbour was full")              \
-  X(drop_neigh_failed, "packet for a neighbour that did not answer")                           \
-  X(drop_neigh_table_full, "no room for another neighbour")                                    \
-  X(drop_no_route, "no route to the destination")                                              \
-  X(drop_no_buffer, "no free buffer")                                                          \
-  X(drop_tx_full, "packet the port did not take")                                              \
+#define WEIR_COUNTERS(X)                                                          \
+  /* packets */                                                                   \
+  X(rx_frames, "frames taken from the port")                                      \
+  X(rx_bytes, "octets of those frames")                                           \
+  X(tx_frames, "frames given to the port")                                        \
+  X(tx_bytes, "octets of those frames")                                           \
+  /* TCP */                                                                       \
+  X(active_opens, "connections opened by connect")                                \
+  X(passive_opens, "connections opened by a listener")                            \
+  X(attempt_fails, "connections that failed before ESTABLISHED")                  \
+  X(estab_resets, "connections reset from ESTABLISHED or CLOSE-WAIT")             \
+  X(in_segs, "segments received, those in error included")                        \
+  X(out_segs, "segments sent, retransmitted ones excluded")                       \
+  X(retrans_segs, "segments retransmitted")                                       \
+  X(out_rsts, "segments sent with RST")                                           \
+  X(fast_retransmits, "recoveries entered by duplicate ACKs")                     \
+  X(rto_timeouts, "retransmission timer expiries")                                \
+  X(persist_probes, "zero-window probes sent")                                    \
+  X(delayed_acks, "ACKs sent by the delayed-ACK timer")                           \
+  X(challenge_acks, "challenge ACKs sent (RFC 5961)")                             \
+  X(dup_acks_in, "duplicate ACKs received")                                       \
+  X(ofo_queued, "segments queued out of order")                                   \
+  X(time_wait_entered, "connections that entered TIME-WAIT")                      \
+  X(time_wait_reused, "TIME-WAIT records ended by a new SYN (RFC 6191)")          \
+  X(keepalive_probes, "keepalive probes sent")                                    \
+  X(arp_requests_out, "ARP requests sent")                                        \
+  X(arp_replies_out, "ARP replies sent")                                          \
+  X(icmp_echo_replies, "echo requests answered")                                  \
+  X(icmp_unreachables_out, "destination unreachables sent")                       \
+  X(icmp_errors_in, "ICMP errors accepted for a connection")                      \
+  X(handed_over, "frames passed to the core that owns their flow")                \
+  /* drops */                                                                     \
+  X(drop_short_frame, "no room for the headers the frame claims")                 \
+  X(drop_ip_version, "IP version is not the EtherType's")                         \
+  X(drop_ip_header_length, "IHL below 5 or beyond the packet")                    \
+  X(drop_ip_total_length, "total length below the header or beyond the frame")    \
+  X(drop_ip_checksum, "IP header checksum")                                       \
+  X(drop_ip_fragment, "IP fragment")                                              \
+  X(drop_ip_source_route, "IP source route option")                               \
+  X(drop_ip_extension, "IPv6 extension header chain")                             \
+  X(drop_tcp_header, "TCP data offset")                                           \
+  X(drop_tcp_checksum, "TCP checksum")                                            \
+  X(drop_arp_malformed, "ARP packet")                                             \
+  X(drop_icmp_malformed, "ICMP packet")                                           \
+  X(drop_icmp_checksum, "ICMP checksum")                                          \
+  X(drop_not_for_us, "destination MAC or IP address is not ours")                 \
+  X(drop_bad_source, "source address that no segment may have")                   \
+  X(drop_other_protocol, "EtherType or IP protocol not spoken")                   \
+  X(drop_icmp_ignored, "ICMP message that nothing waits for")                     \
+  X(drop_icmp_rate, "ICMP reply withheld by the rate limit")                      \
+  X(drop_no_listener, "no connection and no listener (answered by RST)")          \
+  X(drop_rst_rate, "RST withheld by the rate limit")                              \
+  X(drop_closed_rst, "RST that belongs to no connection")                         \
+  X(drop_listen_bad, "segment a listener does not take")                          \
+  X(drop_syn_queue_full, "SYN, as the SYN queue was full")                        \
+  X(drop_syn_evicted, "oldest half-open connection, for a newer SYN")             \
+  X(drop_accept_queue_full, "last ACK, as the accept queue was full")             \
+  X(drop_synack_retries, "half-open connection that never answered")              \
+  X(drop_conn_table_full, "no room for another connection")                       \
+  X(drop_tw_full, "TIME-WAIT record not kept, table full")                        \
+  X(drop_paws, "old timestamp (RFC 7323 PAWS)")                                   \
+  X(drop_no_timestamp, "segment without the negotiated timestamp")                \
+  X(drop_out_of_window, "segment outside the receive window")                     \
+  X(drop_old_ack, "ACK outside SND.UNA - MAX.SND.WND (RFC 5961 5.2)")             \
+  X(drop_future_ack, "ACK of data never sent")                                    \
+  X(drop_no_ack_flag, "segment without ACK in a synchronized state")              \
+  X(drop_bad_rst, "RST not exactly at RCV.NXT")                                   \
+  X(drop_syn_in_window, "SYN in a synchronized state")                            \
+  X(drop_challenge_rate, "challenge ACK withheld by the rate limit")              \
+  X(drop_ofo_limit, "out-of-order segment beyond the limit")                      \
+  X(drop_data_after_close, "data for a closed receiver")                          \
+  X(drop_time_wait, "segment in TIME-WAIT")                                       \
+  X(drop_neigh_queue, "packet, as the queue of an unresolved neighbour was full") \
+  X(drop_neigh_failed, "packet for a neighbour that did not answer")              \
+  X(drop_neigh_table_full, "no room for another neighbour")                       \
+  X(drop_no_route, "no route to the destination")                                 \
+  X(drop_no_buffer, "no free buffer")                                             \
+  X(drop_tx_full, "packet the port did not take")                                 \
   X(drop_handover_full, "packet for another core, ring full")
 
 // A counter: relaxed stores by its one writer, relaxed loads by readers.

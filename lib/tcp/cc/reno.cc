@@ -95,8 +95,8 @@ void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before) {
     t.recovery = Recovery::kNone;
   }
   // RFC 7661's lesson in short: a window that was not in use is not grown.
-  const bool limited = t.cwnd < t.ssthresh ? 2 * flight_before >= t.cwnd
-                                           : flight_before + t.mss >= t.cwnd;
+  const bool limited =
+      t.cwnd < t.ssthresh ? 2 * flight_before >= t.cwnd : flight_before + t.mss >= t.cwnd;
   if (limited || t.recovery == Recovery::kRto) grow(t, acked);
 }
 

@@ -1,0 +1,70 @@
+// An ACK of something new (RFC 9293 §3.10.7.4, fifth; RFC 6298 §5.2-3; RFC 7323 §4).
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+namespace {
+
+// A sample from the one segment that is timed, else from the echoed timestamp, which a
+// retransmission does not make ambiguous.
+//= RFC9293 MUST-18
+void sample_rtt(Tcb& t, const RxSegment& seg, Instant now) {
+  if (t.has(kTiming) && at_or_after(seg.ack, t.rtt_seq)) {
+    t.clear(kTiming);
+    t.rto.on_sample(std::chrono::duration_cast<Micros>(
+        std::min<Duration>(now - t.rtt_start, t.config->rto_max)));
+    return;
+  }
+  if (t.has(kTimestamps) && !t.has(kTiming) && seg.options.ts_ecr != 0) {
+    const std::uint32_t ms = ts_now(t, now) - seg.options.ts_ecr;
+    if (std::chrono::milliseconds(ms) <= t.config->rto_max) {
+      t.rto.on_sample(Micros(static_cast<std::int32_t>(ms) * 1'000));
+    }
+  }
+}
+
+void note_room(Tcb& t) {
+  if (t.has(kWantWritable) && t.sndq.bytes() <= t.config->wmem - t.config->wmem / 3) {
+    t.clear(kWantWritable);
+    t.note(kNoticeWritable);
+  }
+}
+
+void on_fin_acked(Tcb& t, Instant now, Outbox& out) {
+  t.clear(kFinQueued);
+  transition(t, Trigger::kRcvAckOfFin);
+  switch (t.state) {
+    case State::kFinWait2:
+      if (t.has(kUserClosed)) t.life_deadline = now + t.config->fin_timeout;
+      break;
+    case State::kTimeWait:
+      enter_time_wait(t, now);
+      break;
+    default:
+      close_now(t, CloseReason::kNormal, out);
+  }
+}
+
+}  // namespace
+
+void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
+  const std::uint32_t flight_before = flight(t);
+  const std::uint32_t acked = distance(t.snd_una, seg.ack);
+  const bool fin_acked = t.fin_sent() && acked == t.sndq.bytes() + 1;
+  sample_rtt(t, seg, now);
+  drop_acked(t, std::min(acked, t.sndq.bytes()), out);
+  t.snd_una = seg.ack;
+  t.retries = 0;
+  cc_on_ack(t, acked, flight_before);
+  if (t.snd_una == t.snd_nxt) {
+    t.clear(kPersisting);
+    t.rtx_deadline = kNever;  // RFC 6298 §5.2
+  } else {
+    arm_rtx(t, now);  // §5.3
+  }
+  note_room(t);
+  if (fin_acked) on_fin_acked(t, now, out);
+}
+
+}  // namespace weir::tcp

@@ -1,0 +1,106 @@
+// RFC 9293 §3.10.7.2 and the SYN-RECEIVED rows of §3.10.7.4.
+#include "tcp/listen.h"
+
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+namespace {
+
+std::uint32_t syn_window(const Config& c) {
+  return std::min<std::uint32_t>(c.rmem, 0xffff);
+}
+
+}  // namespace
+
+ListenAnswer listen_arrives(const RxSegment& seg) {
+  if ((seg.flags & RST) != 0) return ListenAnswer::kDrop;   // first
+  if ((seg.flags & ACK) != 0) return ListenAnswer::kReset;  // second
+  if ((seg.flags & SYN) == 0) return ListenAnswer::kDrop;   // fourth
+  // SYN with FIN is nobody's handshake; every scanner's, though.
+  return (seg.flags & FIN) != 0 ? ListenAnswer::kDrop : ListenAnswer::kSyn;
+}
+
+void open_syn_entry(SynEntry& e, const RxSegment& syn, const FlowKey& flow, Seq iss,
+                    const Config& config) {
+  e.flow = flow;
+  e.iss = iss;
+  e.irs = syn.seq;
+  e.mss = syn.options.mss;
+  const bool scaled = config.window_scaling && syn.options.window_scale != wire::kNoWindowScale;
+  e.scale_and_retries =
+      scaled ? std::min(syn.options.window_scale, wire::kMaxWindowScale) : SynEntry::kNoScale;
+  const bool stamped = config.timestamps && syn.options.has_timestamps;
+  e.bits = stamped ? SynEntry::kTimestampsOffered : std::uint8_t{0};
+  e.ts_recent = syn.options.ts_val;
+}
+
+//= RFC9293 MUST-14
+//= RFC9293 SHLD-5
+TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mtu,
+                       std::uint32_t ts_now) {
+  TxSegment s;
+  s.seq = e.iss;
+  s.ack = e.irs + 1;
+  s.flags = SYN | ACK;
+  s.wnd = static_cast<std::uint16_t>(syn_window(config));
+  s.options.mss = static_cast<std::uint16_t>(mtu - (e.flow.local.is_v4() ? 40 : 60));
+  if (e.scale() != SynEntry::kNoScale) s.options.window_scale = window_scale_for(config.rmem);
+  if ((e.bits & SynEntry::kTimestampsOffered) != 0) {
+    s.options.has_timestamps = true;
+    s.options.ts_val = ts_now;
+    s.options.ts_ecr = e.ts_recent;
+  }
+  return s;
+}
+
+SynAnswer syn_entry_arrives(const SynEntry& e, const RxSegment& seg, const Config& config) {
+  const Seq rcv_nxt = e.irs + 1;
+  const std::uint8_t flags = seg.flags;
+  if ((flags & (SYN | RST | ACK)) == SYN && seg.seq == e.irs) return SynAnswer::kResendSynAck;
+  const bool stamped = (e.bits & SynEntry::kTimestampsOffered) != 0;
+  if (stamped && (flags & RST) == 0) {  // RFC 7323 §3.2, §5.3
+    if (!seg.options.has_timestamps) return SynAnswer::kDrop;
+    if (before(Seq{seg.options.ts_val}, Seq{e.ts_recent})) return SynAnswer::kChallenge;
+  }
+  const bool in_wnd = in_window(seg.seq, rcv_nxt, syn_window(config));
+  if (!in_wnd) return (flags & RST) != 0 ? SynAnswer::kDrop : SynAnswer::kChallenge;
+  if ((flags & RST) != 0) {
+    return seg.seq == rcv_nxt ? SynAnswer::kAbandon : SynAnswer::kChallenge;
+  }
+  if ((flags & SYN) != 0) return SynAnswer::kChallenge;  // RFC 5961 §4.2
+  if ((flags & ACK) == 0) return SynAnswer::kDrop;
+  return seg.ack == e.iss + 1 ? SynAnswer::kEstablish : SynAnswer::kReset;
+}
+
+void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) {
+  const Config& c = *t.config;
+  t.iss = e.iss;
+  t.irs = e.irs;
+  t.snd_una = t.iss;
+  t.snd_nxt = t.iss + 1;
+  t.rcv_nxt = t.last_ack_sent = t.irs + 1;
+  t.rcv_adv = t.rcv_nxt + syn_window(c);
+  t.ts_offset = args.ts_offset;
+  t.rcv_mss = static_cast<std::uint16_t>(args.mtu - (args.ipv6 ? 60 : 40));
+  t.set(kPassive);
+  if (args.ipv6) t.set(kIpv6);
+  if (c.timestamps) t.set(kTimestamps);
+  if (c.window_scaling) {
+    t.set(kScaling);
+    t.rcv_wscale = window_scale_for(c.rmem);
+  }
+  if (e.retries() > 0) t.set(kSynResent);
+  t.last_received = now;
+  RxSegment syn;
+  syn.options.mss = e.mss;
+  syn.options.has_timestamps = (e.bits & SynEntry::kTimestampsOffered) != 0;
+  syn.options.ts_val = e.ts_recent;
+  syn.options.window_scale = e.scale() == SynEntry::kNoScale ? wire::kNoWindowScale : e.scale();
+  apply_syn_options(t, syn);
+  transition(t, Trigger::kPassiveOpen);
+  transition(t, Trigger::kRcvSyn);  // the last ACK, given to on_segment, ends the handshake
+}
+
+}  // namespace weir::tcp

@@ -1,0 +1,60 @@
+// LISTEN and the passive half of SYN-RECEIVED (RFC 9293 §3.10.7.2, §3.10.7.4; RFC 4987 §3.4).
+//
+// A half-open connection is a 64-byte entry, not a control block: that comes with the last ACK.
+// These functions judge; tables, queues and timers belong to the stack.
+#pragma once
+
+#include <cstdint>
+
+#include "base/addr.h"
+#include "tcp/core.h"
+#include "tcp/tcb.h"
+
+namespace weir::tcp {
+
+struct SynEntry {
+  FlowKey flow;
+  Seq iss, irs;
+  std::uint32_t ts_recent = 0;
+  std::uint32_t deadline_ms = 0;       // of the next SYN-ACK, on the stack's millisecond clock
+  std::uint32_t prev = 0, next = 0;    // the stack's retransmission queue
+  std::uint16_t mss = 0;               // the peer's option; 0: it sent none
+  std::uint8_t scale_and_retries = 0;  // window scale in the low 4 bits (15: none)
+  std::uint8_t bits = 0;
+
+  static constexpr std::uint8_t kTimestampsOffered = 1;
+  static constexpr std::uint8_t kNoScale = 15;
+  [[nodiscard]] std::uint8_t scale() const { return scale_and_retries & 15U; }
+  [[nodiscard]] std::uint8_t retries() const {
+    return static_cast<std::uint8_t>(scale_and_retries >> 4U);
+  }
+  void add_retry() { scale_and_retries = static_cast<std::uint8_t>(scale_and_retries + 16U); }
+};
+static_assert(sizeof(SynEntry) == 64, "budget of a half-open connection");
+
+// What a listener does with a segment that no connection claims.
+enum class ListenAnswer : std::uint8_t { kDrop, kReset, kSyn };
+[[nodiscard]] ListenAnswer listen_arrives(const RxSegment& seg);
+
+// Fills the entry from the SYN. prev, next and deadline stay the caller's.
+void open_syn_entry(SynEntry& e, const RxSegment& syn, const FlowKey& flow, Seq iss,
+                    const Config& config);
+
+[[nodiscard]] TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mtu,
+                                     std::uint32_t ts_now);
+
+enum class SynAnswer : std::uint8_t {
+  kDrop,
+  kResendSynAck,  // the SYN came again
+  kChallenge,     // RFC 5961: an ACK, the entry stays
+  kReset,         // RST in answer, the entry stays (§3.10.7.4, fifth)
+  kAbandon,       // the peer's RST: the entry goes, silently
+  kEstablish,     // the last ACK: make a control block and give it this segment
+};
+[[nodiscard]] SynAnswer syn_entry_arrives(const SynEntry& e, const RxSegment& seg,
+                                          const Config& config);
+
+// The control block of an entry whose last ACK has come, in ESTABLISHED.
+void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now);
+
+}  // namespace weir::tcp

@@ -1,0 +1,298 @@
+// SEGMENT ARRIVES, otherwise (RFC 9293 §3.10.7.4), in the RFC's order, with RFC 5961's checks.
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+namespace {
+
+// The segment under way: what is left of it after each step.
+struct Arrival {
+  const RxSegment& seg;
+  Seq seq;
+  std::uint32_t len;
+  std::uint8_t flags;
+  BufChain text;
+
+  [[nodiscard]] bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
+  [[nodiscard]] std::uint32_t seg_len() const {
+    return len + (has(SYN) ? 1U : 0U) + (has(FIN) ? 1U : 0U);
+  }
+};
+
+void cut_front(Arrival& a, std::uint32_t n, Outbox& out) {
+  a.seq += n;
+  a.len -= n;
+  while (n > 0) {
+    Buf* head = a.text.head();
+    if (head->len > n) return a.text.trim_head(n);
+    n -= head->len;
+    out.release.push_back(a.text.pop_front());
+  }
+}
+
+void cut_back(Arrival& a, std::uint32_t n, Outbox& out) {
+  a.len -= n;
+  std::uint32_t keep = a.len;
+  BufChain kept;
+  while (Buf* b = a.text.pop_front()) {
+    if (keep == 0) {
+      out.release.push_back(b);
+      continue;
+    }
+    if (b->len > keep) b->trim_back(b->len - keep);
+    keep -= b->len;
+    kept.push_back(b);
+  }
+  a.text = std::move(kept);
+}
+
+// First: is any of it in the window? As the RFC's table, with two allowances that it asks for: at
+// the right edge an empty segment counts (its ACK must be read when the window is closed), and at
+// RCV.NXT any segment does (its text is cut to nothing).
+bool acceptable(const Tcb& t, const Arrival& a) {
+  const std::uint32_t wnd = rcv_wnd(t);
+  if (a.seq == t.rcv_nxt) return true;
+  if (a.seg_len() == 0) return distance(t.rcv_nxt, a.seq) <= wnd;
+  return before(a.seq, t.rcv_nxt + wnd) && after(a.seq + a.seg_len(), t.rcv_nxt);
+}
+
+// What a segment outside the window gets: an ACK, unless it is a RST. One that carries nothing is
+// answered at the pace of challenge ACKs, lest two endpoints answer each other for ever.
+void answer_unacceptable(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
+  out.counters->drop_out_of_window.add();
+  if (a.has(RST)) return;
+  if (t.state == State::kTimeWait && a.has(FIN)) enter_time_wait(t, now);
+  if (a.len > 0 || a.has(FIN)) {
+    t.set(kAckNow);
+  } else {
+    challenge_ack(t, now, out);
+  }
+}
+
+void trim_to_window(Tcb& t, Arrival& a, Outbox& out) {
+  if (before(a.seq, t.rcv_nxt)) {
+    std::uint32_t old = distance(a.seq, t.rcv_nxt);
+    if (a.has(SYN)) {
+      a.flags &= static_cast<std::uint8_t>(~SYN);
+      a.seq += 1;
+      --old;
+    }
+    if (old > a.len) a.flags &= static_cast<std::uint8_t>(~FIN);
+    const bool was_old_text = old > 0;
+    cut_front(a, std::min(old, a.len), out);
+    if (was_old_text) t.set(kAckNow);  // a duplicate: the ACK was lost
+  }
+  const Seq edge = t.rcv_nxt + rcv_wnd(t);
+  if (a.len > 0 && after(a.seq + a.len, edge)) {
+    cut_back(a, std::min(a.len, distance(edge, a.seq + a.len)), out);
+    a.flags &= static_cast<std::uint8_t>(~FIN);
+    t.set(kAckNow);
+  }
+}
+
+// A simultaneous open: the peer's SYN once more, alone or with the ACK of ours. Its SYN is known;
+// what is left of the segment is judged as usual.
+bool strip_known_syn(Tcb& t, Arrival& a) {
+  if (t.state != State::kSynReceived || !a.has(SYN) || a.seq != t.irs) return true;
+  if (!a.has(ACK)) {
+    t.set(kSynDue);
+    return false;
+  }
+  a.flags &= static_cast<std::uint8_t>(~SYN);
+  a.seq += 1;
+  return true;
+}
+
+bool check_sequence(Tcb& t, Arrival& a, Instant now, Outbox& out) {
+  if (!strip_known_syn(t, a)) return false;
+  if (!check_timestamps(t, a.seg, now, out)) return false;
+  if (!acceptable(t, a)) {
+    answer_unacceptable(t, a, now, out);
+    return false;
+  }
+  if (!a.has(RST | SYN)) update_ts_recent(t, a.seg, now);
+  return true;
+}
+
+// Second: exactly at RCV.NXT, or a challenge (RFC 5961 §3.2).
+bool check_rst(Tcb& t, Arrival& a, Instant now, Outbox& out) {
+  if (!a.has(RST)) return true;
+  if (a.seq != t.rcv_nxt) {
+    out.counters->drop_bad_rst.add();
+    challenge_ack(t, now, out);
+    return false;
+  }
+  if (t.state == State::kTimeWait && t.config->rfc1337) return false;
+  if (t.state == State::kEstablished || t.state == State::kCloseWait) {
+    out.counters->estab_resets.add();
+  }
+  const bool opening = t.state == State::kSynReceived && !t.has(kPassive);
+  close_now(t, opening ? CloseReason::kRefused : CloseReason::kReset, out);
+  return false;
+}
+
+// Fourth: a SYN here is an old duplicate, an attack, or a peer that restarted (RFC 5961 §4.2).
+bool check_syn(Tcb& t, Arrival& a, Instant now, Outbox& out) {
+  if (!a.has(SYN)) return true;
+  out.counters->drop_syn_in_window.add();
+  challenge_ack(t, now, out);
+  return false;
+}
+
+bool finish_open(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
+  const Seq ack = a.seg.ack;
+  if (!after(ack, t.snd_una) || after(ack, t.snd_nxt)) {
+    TxSegment rst;
+    rst.seq = ack;
+    rst.flags = RST;
+    out.counters->out_rsts.add();
+    out.tx.push(rst);
+    return false;
+  }
+  establish(t, Trigger::kRcvAckOfSyn, now);
+  t.snd_wl1 = a.seq;
+  t.snd_wl2 = ack;
+  t.snd_wnd = t.max_snd_wnd = a.seg.wnd << t.snd_wscale;
+  return true;
+}
+
+// RFC 5961 §5.2: (SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT.
+bool ack_in_range(Tcb& t, Seq ack, Instant now, Outbox& out) {
+  if (after(ack, t.snd_nxt)) {
+    out.counters->drop_future_ack.add();
+    challenge_ack(t, now, out);
+    return false;
+  }
+  if (before(ack, t.snd_una - t.max_snd_wnd)) {
+    out.counters->drop_old_ack.add();
+    challenge_ack(t, now, out);
+    return false;
+  }
+  return true;
+}
+
+// SND.WL1 and SND.WL2 keep an old segment from bringing an old window.
+void update_window(Tcb& t, const Arrival& a) {
+  const Seq ack = a.seg.ack;
+  if (before(ack, t.snd_una)) return;
+  if (!before(t.snd_wl1, a.seq) && !(t.snd_wl1 == a.seq && at_or_before(t.snd_wl2, ack))) return;
+  const std::uint32_t old = t.snd_wnd;
+  const bool was_closed = old == 0 || t.has(kPersisting);
+  t.snd_wnd = a.seg.wnd << t.snd_wscale;
+  t.max_snd_wnd = std::max(t.max_snd_wnd, t.snd_wnd);
+  t.snd_wl1 = a.seq;
+  t.snd_wl2 = ack;
+  if (t.snd_wnd == 0) {
+    t.retries = 0;  //= RFC9293 MUST-37
+  } else if (was_closed &&
+             t.snd_wnd > old) {  // it opened: text flows again, the probe's octet first
+    t.clear(kPersisting);
+    t.rtx_deadline = kNever;
+    t.retries = 0;
+    t.rto.restore();
+    if (t.snd_una != t.snd_nxt) {
+      t.rtx_nxt = t.snd_una;
+      t.rtx_end = t.snd_nxt;
+    }
+  }
+}
+
+// Fifth.
+bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
+  if (!a.has(ACK)) {
+    out.counters->drop_no_ack_flag.add();
+    return false;
+  }
+  if (t.state == State::kSynReceived && !finish_open(t, a, now, out)) return false;
+  const Seq ack = a.seg.ack;
+  if (!ack_in_range(t, ack, now, out)) return false;
+  const bool duplicate = ack == t.snd_una && t.snd_una != t.snd_nxt && seg_len(a.seg) == 0 &&
+                         (a.seg.wnd << t.snd_wscale) == t.snd_wnd;
+  if (after(ack, t.snd_una)) on_ack_advance(t, a.seg, now, out);
+  update_window(t, a);
+  if (duplicate && !t.has(kPersisting)) cc_on_dup_ack(t, out);
+  return t.state != State::kClosed;
+}
+
+[[nodiscard]] bool takes_text(State s) {
+  return s == State::kEstablished || s == State::kFinWait1 || s == State::kFinWait2;
+}
+
+// Seventh.
+bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
+  if (!takes_text(t.state)) return true;
+  if (a.has(FIN) && !t.has(kPeerFinKnown)) {
+    t.set(kPeerFinKnown);
+    t.peer_fin = a.seq + a.len;
+  }
+  if (a.len == 0) return true;
+  //= RFC9293 SHLD-3
+  if (t.has(kUserClosed)) {
+    out.counters->drop_data_after_close.add();
+    send_reset(t, out);
+    close_now(t, CloseReason::kAborted, out);
+    return false;
+  }
+  const bool hole = t.ofo_head != nullptr || a.seq != t.rcv_nxt;
+  const Seq before_it = t.rcv_nxt;
+  receive_text(t, std::move(a.text), out);
+  if (hole) t.set(kAckNow);  // RFC 5681 §4.2: at once, to tell of the hole or of its filling
+  if (t.rcv_nxt != before_it) {
+    on_text_received(t, distance(before_it, t.rcv_nxt), now);
+    t.note(kNoticeReadable);
+  }
+  return true;
+}
+
+// Eighth: the FIN, once everything before it has come.
+void check_fin(Tcb& t, Instant now) {
+  if (!t.has(kPeerFinKnown) || t.rcv_nxt != t.peer_fin || !takes_text(t.state)) return;
+  t.rcv_nxt += 1;
+  t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt);
+  t.clear(kPeerFinKnown);
+  t.set(kAckNow);
+  t.note(kNoticePeerClosed);  //= RFC9293 MUST-12
+  transition(t, Trigger::kRcvFin);
+  if (t.state == State::kTimeWait) enter_time_wait(t, now);
+}
+
+void in_order(Tcb& t, Arrival& a, Instant now, Outbox& out) {
+  if (!check_sequence(t, a, now, out)) return;  // first
+  if (!check_rst(t, a, now, out)) return;       // second
+  if (!check_syn(t, a, now, out)) return;       // fourth
+  trim_to_window(t, a, out);
+  if (!check_ack(t, a, now, out)) return;     // fifth
+  if (!process_text(t, a, now, out)) return;  // seventh
+  check_fin(t, now);                          // eighth
+}
+
+}  // namespace
+
+void on_segment(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
+  if (t.state == State::kClosed) return release_segment(seg, out);
+  t.last_received = now;
+  t.keepalive_unanswered = 0;
+  if (t.state == State::kSynSent) return syn_sent_arrives(t, seg, now, out);
+  Arrival a{seg, seg.seq, seg.len, seg.flags, {}};
+  Seq at = seg.seq + ((seg.flags & SYN) != 0 ? 1U : 0U);
+  for (Buf* b = seg.buf; b != nullptr;) {
+    Buf* next = b->next;
+    b->seq = at;
+    at += b->len;
+    a.text.push_back(b);
+    b = next;
+  }
+  in_order(t, a, now, out);
+  out.release.append(std::move(a.text));
+}
+
+void release_segment(const RxSegment& seg, Outbox& out) {
+  for (Buf* b = seg.buf; b != nullptr;) {
+    Buf* next = b->next;
+    out.release.push_back(b);
+    b = next;
+  }
+}
+
+}  // namespace weir::tcp

@@ -1,0 +1,46 @@
+// TIME-WAIT (RFC 9293 §3.6.1, RFC 1337, RFC 6191) in 32 bytes, without a control block.
+//
+// Judges segments; the table and the queue of deadlines belong to the stack.
+#pragma once
+
+#include <cstdint>
+
+#include "base/addr.h"
+#include "tcp/config.h"
+#include "tcp/core.h"
+#include "tcp/tcb.h"
+
+namespace weir::tcp {
+
+struct TwRecord {
+  std::uint32_t local = 0, remote = 0;  // IPv4, host order
+  std::uint16_t local_port = 0, remote_port = 0;
+  Seq snd_nxt, rcv_nxt;
+  std::uint32_t ts_recent = 0;
+  std::uint32_t deadline_ms = 0;  // on the stack's millisecond clock
+  std::uint32_t next : 30 = 0;    // the stack's queue of deadlines
+  std::uint32_t has_timestamps : 1 = 0;
+  std::uint32_t dead : 1 = 0;  // replaced by a new connection: the queue frees it in its turn
+
+  [[nodiscard]] FlowKey flow() const {
+    return {IpAddr::v4(local), IpAddr::v4(remote), local_port, remote_port};
+  }
+};
+static_assert(sizeof(TwRecord) == 32, "budget: 60 million of them are the design case");
+inline constexpr std::uint32_t kTwNone = (1U << 30U) - 1;  // the end of the queue
+
+// Fills all but deadline and queue. Pre: IPv4, state TIME-WAIT.
+void make_tw_record(TwRecord& r, const Tcb& t, const FlowKey& flow);
+
+enum class TwAnswer : std::uint8_t {
+  kDrop,
+  kAck,         // acknowledge what is known
+  kAckRestart,  // the peer's FIN once more: acknowledge, wait 2MSL again
+  kNewSyn,      // a new incarnation (RFC 6191, MAY-2)
+  kEnd,         // RST, and rfc1337 is off
+};
+[[nodiscard]] TwAnswer tw_arrives(const TwRecord& r, const RxSegment& seg, const Config& config);
+
+[[nodiscard]] TxSegment make_tw_ack(const TwRecord& r, std::uint32_t ts_now);
+
+}  // namespace weir::tcp

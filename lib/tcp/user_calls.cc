@@ -1,0 +1,118 @@
+// OPEN, SEND, RECEIVE, CLOSE, ABORT (RFC 9293 §3.10.1-6), and how a connection ends.
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+
+void user_open(Tcb& t, const OpenArgs& args, Instant now) {
+  const Config& c = *t.config;
+  t.iss = args.iss;
+  t.snd_una = t.snd_nxt = t.iss;
+  t.ts_offset = args.ts_offset;
+  //= RFC9293 MUST-67
+  t.rcv_mss = static_cast<std::uint16_t>(args.mtu - (args.ipv6 ? 60 : 40));
+  t.mss = t.rcv_mss;
+  if (args.ipv6) t.set(kIpv6);
+  if (c.timestamps) t.set(kTimestamps);
+  if (c.window_scaling) {
+    t.set(kScaling);
+    t.rcv_wscale = window_scale_for(c.rmem);
+  }
+  t.last_received = now;
+  t.set(kSynDue);
+  transition(t, Trigger::kActiveOpen);
+}
+
+void user_send(Tcb& t, BufChain&& text) {
+  t.sndq.append(std::move(text));
+}
+
+std::uint32_t send_room(const Tcb& t) {
+  const bool open = t.state <= State::kEstablished || t.state == State::kCloseWait;
+  if (!open || t.has(kFinQueued) || t.state == State::kClosed) return 0;
+  return t.config->wmem > t.sndq.bytes() ? t.config->wmem - t.sndq.bytes() : 0;
+}
+
+BufChain user_receive(Tcb& t, std::uint32_t max) {
+  BufChain loan;
+  while (t.rcvq.head() != nullptr && (loan.empty() || loan.bytes() + t.rcvq.head()->len <= max)) {
+    loan.push_back(t.rcvq.pop_front());
+  }
+  if (t.synchronized() && !loan.empty() && window_update_due(t)) t.set(kAckNow);
+  return loan;
+}
+
+void user_shutdown(Tcb& t) {
+  if (t.has(kFinQueued)) return;
+  switch (t.state) {
+    case State::kEstablished:
+    case State::kCloseWait:
+      t.set(kFinQueued);
+      transition(t, Trigger::kClose);
+      break;
+    case State::kSynSent:
+    case State::kSynReceived:
+      t.set(kFinQueued);  // establish() goes on from here
+      break;
+    default:
+      break;
+  }
+}
+
+void user_close(Tcb& t, Instant now, Outbox& out) {
+  t.set(kUserClosed);
+  if (t.state == State::kClosed || t.state == State::kTimeWait) {
+    out.release.append(std::move(t.rcvq));
+    return;
+  }
+  if (t.state == State::kSynSent) return close_now(t, CloseReason::kAborted, out);
+  //= RFC9293 SHLD-3
+  if (!t.rcvq.empty()) return user_abort(t, out);
+  user_shutdown(t);
+  if (t.state == State::kFinWait2) t.life_deadline = now + t.config->fin_timeout;
+}
+
+void user_abort(Tcb& t, Outbox& out) {
+  t.set(kUserClosed);
+  if (t.state != State::kTimeWait && t.state > State::kListen) send_reset(t, out);
+  if (t.state != State::kClosed) close_now(t, CloseReason::kAborted, out);
+  out.release.append(std::move(t.rcvq));
+}
+
+void enter_time_wait(Tcb& t, Instant now) {
+  t.rtx_deadline = kNever;
+  t.life_deadline = now + 2 * t.config->msl;  //= RFC9293 MUST-13
+}
+
+void close_now(Tcb& t, CloseReason reason, Outbox& out) {
+  if (t.state != State::kClosed) transition(t, Trigger::kReset);
+  t.close_reason = reason;
+  t.rtx_deadline = t.delack_deadline = t.life_deadline = kNever;
+  t.clear(kAckNow | kSynDue | kFinQueued | kPersisting | kTiming | kPeerFinKnown);
+  t.snd_nxt = t.rtx_nxt = t.rtx_end = t.snd_una;
+  BufChain unread = std::move(t.rcvq);
+  release_buffers(t, out);
+  if (reason == CloseReason::kNormal) {
+    t.rcvq = std::move(unread);  // what came in order may still be read
+  } else {
+    out.release.append(std::move(unread));
+  }
+  t.note(kNoticeClosed);
+}
+
+void release_buffers(Tcb& t, Outbox& out) {
+  out.release.append(std::move(t.sndq));
+  out.release.append(std::move(t.rcvq));
+  for (Buf* b = t.ofo_head; b != nullptr;) {
+    Buf* next = b->next;
+    out.release.push_back(b);
+    b = next;
+  }
+  t.ofo_head = t.ofo_tail = nullptr;
+  t.ofo_count = 0;
+  t.nxt_buf = nullptr;
+  t.nxt_offset = 0;
+}
+
+}  // namespace weir::tcp
