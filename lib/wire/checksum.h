@@ -9,7 +9,8 @@
 
 namespace weir::wire {
 
-// A one's complement sum in progress: octets in network order, even and odd spans alike.
+// A one's complement sum in progress: octets in network order, even and odd spans alike. A span
+// that already holds its checksum sums to 0xffff when that is right.
 class Checksum {
  public:
   void add(std::span<const std::byte> octets);  // any length; an odd one shifts what follows
@@ -21,7 +22,9 @@ class Checksum {
   [[nodiscard]] std::uint16_t finish() const { return static_cast<std::uint16_t>(~sum()); }
 
  private:
-  std::uint64_t sum_ = 0;
+  void add_words(std::uint64_t partial);
+
+  std::uint64_t sum_ = 0;  // of 16-bit words as they lie in memory
   bool odd_ = false;
 };
 

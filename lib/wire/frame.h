@@ -21,8 +21,8 @@ inline constexpr std::size_t kMaxTcpFrameHeader = kEthHeader + kIpv6Header + kTc
 enum class Kind : std::uint8_t {
   kMalformed,  // see Frame::fault
   kArp,
-  kTcp,    // IPv4 or IPv6
-  kUdp,    // header not parsed further: only to answer port unreachable
+  kTcp,  // IPv4 or IPv6
+  kUdp,  // header not parsed further: only to answer port unreachable
   kIcmp4,
   kIcmp6,
   kOtherIp,  // a protocol Weir does not speak
@@ -32,22 +32,22 @@ enum class Kind : std::uint8_t {
 // Why a frame is not taken. Each has a counter of the same name.
 enum class Fault : std::uint8_t {
   kNone,
-  kShortFrame,        // no room for the headers it claims
-  kIpVersion,         // version is not what the EtherType says
-  kIpHeaderLength,    // IHL below 5 or beyond the packet
-  kIpTotalLength,     // total length below the header or beyond the frame
+  kShortFrame,      // no room for the headers it claims
+  kIpVersion,       // version is not what the EtherType says, or IPv6 with IPv4-mapped addresses
+  kIpHeaderLength,  // IHL below 5 or beyond the packet, or an option's length is illegal
+  kIpTotalLength,   // total length below the header or beyond the frame
   kIpChecksum,
-  kIpFragment,        // a fragment: reassembly is not done
-  kIpSourceRoute,     // LSRR or SSRR (RFC 1122 §3.2.1.8, RFC 7126)
-  kIpExtension,       // an IPv6 extension header chain that is malformed or too long
-  kTcpHeader,         // data offset below 5 or beyond the segment
+  kIpFragment,     // a fragment: reassembly is not done
+  kIpSourceRoute,  // LSRR or SSRR (RFC 7126), or an IPv6 route with segments left (RFC 5095)
+  kIpExtension,    // an IPv6 extension header chain that is malformed, too long, or asks for more
+  kTcpHeader,      // data offset below 5 or beyond the segment
   kTcpChecksum,
-  kArpMalformed,
-  kIcmpMalformed,
+  kArpMalformed,   // not Ethernet and IPv4, no such operation, or a sender no host can have
+  kIcmpMalformed,  // below 8 octets, or an error that does not quote 8 octets of the culprit
   kIcmpChecksum,
 };
 
-struct ArpPacket {  // RFC 826, Ethernet and IPv4 only
+struct ArpPacket {       // RFC 826, Ethernet and IPv4 only
   std::uint16_t op = 0;  // 1 request, 2 reply
   MacAddr sender_mac, target_mac;
   IpAddr sender_ip, target_ip;
@@ -59,10 +59,13 @@ struct IcmpPacket {  // RFC 792, RFC 4443
   // For errors: the packet that caused it, as this host sent it (local = its source).
   bool has_inner = false;
   std::uint8_t inner_protocol = 0;
-  FlowKey inner;     // ports set when inner_protocol is TCP or UDP
-  Seq inner_seq;     // TCP
+  FlowKey inner;  // ports set when inner_protocol is TCP or UDP
+  Seq inner_seq;  // TCP
 };
 
+// Always set: kind and fault. With every kind but kMalformed: the MAC addresses. With the kinds
+// that IP carries: src to l4_len. The rest as noted. What the kind does not name keeps what it
+// held.
 struct Frame {
   Kind kind = Kind::kMalformed;
   Fault fault = Fault::kNone;
@@ -74,11 +77,12 @@ struct Frame {
   std::uint16_t l3_offset = 0;       // of the IP header in the frame
   std::uint16_t l4_offset = 0;       // of what IP carries
   std::uint16_t payload_offset = 0;  // of the TCP payload (kTcp only)
+  bool checksum_pending = false;     // kTcp: not checked, as the frame is scattered
   std::uint32_t payload_len = 0;     // octets of it by IP's length: padding is excluded (kTcp only)
   std::uint32_t l4_len = 0;          // octets that IP carries
-  TcpHeader tcp;    // kTcp
-  ArpPacket arp;    // kArp
-  IcmpPacket icmp;  // kIcmp4, kIcmp6
+  TcpHeader tcp;                     // kTcp
+  ArpPacket arp;                     // kArp
+  IcmpPacket icmp;                   // kIcmp4, kIcmp6
 };
 
 struct ParseOptions {
@@ -87,10 +91,22 @@ struct ParseOptions {
 };
 
 // Parses `first`, the first contiguous part of a frame of `frame_len` octets in all (equal to
-// first.size() unless the frame is scattered; then l4_checksum_verified must be set, or the caller
-// verifies by tcp_checksum_ok with the rest). All headers must lie in `first`. Fills `out` fully.
+// first.size() unless the frame is scattered). All headers must lie in `first`, ICMP packets whole.
+// A TCP checksum that covers octets beyond `first` is left to the caller: see checksum_pending and
+// tcp_checksum_ok. ICMP is summed even when l4_checksum_verified. Pre: frame_len >= first.size().
 void parse_frame(std::span<const std::byte> first, std::size_t frame_len, ParseOptions options,
                  Frame& out);
+
+// A run of octets that follows others.
+struct Piece {
+  const std::byte* data;
+  std::uint32_t len;
+};
+
+// Sums a scattered TCP segment (RFC 9293 MUST-3): `parsed` is what parse_frame made of `first`,
+// `rest` are the pieces that follow it. Octets beyond IP's length are left out.
+[[nodiscard]] bool tcp_checksum_ok(std::span<const std::byte> first, const Frame& parsed,
+                                   std::span<const Piece> rest);
 
 // What a driver needs to know to put TCP headers before a payload.
 struct TcpFrame {
@@ -104,18 +120,16 @@ struct TcpFrame {
 };
 
 enum class TxChecksum : std::uint8_t {
-  kSoftware,      // both checksums computed; `payload` is summed
-  kOffload,       // IP checksum 0, TCP field holds the pseudo header's sum with length (DPDK's rule)
-  kOffloadTso,    // as kOffload, pseudo header without length
-  kIpSoftware,    // IP computed, TCP as kOffload
+  kSoftware,    // both checksums computed; `payload` is summed
+  kOffload,     // IP checksum 0, TCP field holds the pseudo header's sum with length (DPDK's rule)
+  kOffloadTso,  // as kOffload, pseudo header without length
+  kIpSoftware,  // IP computed, TCP as kOffload
 };
 
 // Writes Ethernet, IP (DF set for IPv4) and TCP headers. Returns the octets written. `payload` are
-// the pieces whose octets follow, read only under kSoftware. Pre: out.size() >= kMaxTcpFrameHeader.
-struct Piece {
-  const std::byte* data;
-  std::uint32_t len;
-};
+// the pieces whose octets follow, payload_len in all, read only under kSoftware. Pre: both
+// addresses of one family; out.size() >= kMaxTcpFrameHeader; what IP carries fits its 16-bit
+// length.
 std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxChecksum how,
                             std::span<const Piece> payload);
 
@@ -123,16 +137,28 @@ std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxCheck
 std::size_t write_arp_frame(std::span<std::byte> out, const MacAddr& src_mac,
                             const MacAddr& dst_mac, const ArpPacket& arp);
 
+inline constexpr std::uint8_t kIcmp4EchoReply = 0;
+inline constexpr std::uint8_t kIcmp4Unreachable = 3;  // codes 2 protocol, 3 port, 4 too big with DF
+inline constexpr std::uint8_t kIcmp4Echo = 8;
+inline constexpr std::uint8_t kIcmp6Unreachable = 1;  // code 4 port
+inline constexpr std::uint8_t kIcmp6PacketTooBig = 2;
+inline constexpr std::uint8_t kIcmp6ParameterProblem = 4;  // code 1 unknown next header
+inline constexpr std::uint8_t kIcmp6Echo = 128;
+inline constexpr std::uint8_t kIcmp6EchoReply = 129;
+
 // Turns an ICMP or ICMPv6 echo request, in place, into its reply: addresses swapped, type changed,
-// checksums mended. Pre: `frame` parsed as kIcmp4/kIcmp6 with an echo request's type; `local_mac`
-// becomes the source. The octets behind IP's length are cut; returns the frame's new length.
+// checksums mended, IPv4 options and IPv6 extension headers cut. Pre: `frame` parsed as
+// kIcmp4/kIcmp6 with an echo request's type, its destination one address of ours (not a group);
+// `local_mac` becomes the source. The octets behind IP's length are cut; returns the new length.
 std::size_t make_echo_reply(std::span<std::byte> frame, const Frame& parsed,
                             const MacAddr& local_mac);
 
 // An ICMP or ICMPv6 error about `offender`, quoting its IP header and as much as fits (RFC 792: at
-// least 8 octets; at most 576 for IPv4, 1280 for IPv6). `type`, `code` as for IPv4 destination
-// unreachable are given by the caller for the address family at hand. Returns the frame's length.
-// Pre: out.size() >= 1280 + kEthHeader.
+// least 8 octets; at most 576 octets in all for IPv4, 1280 for IPv6). `type`, `code` are given by
+// the caller for the address family at hand, and so is the judgement whether to answer at all (RFC
+// 1122 §3.2.2, RFC 4443 §2.4e). Returns the frame's length. Pre: `offender` parsed as one of the
+// kinds that IP carries, `local_ip` of its family; out.size() >= kMaxIcmpErrorFrame.
+inline constexpr std::size_t kMaxIcmpErrorFrame = 1280 + kEthHeader;
 std::size_t write_icmp_error(std::span<std::byte> out, const MacAddr& local_mac,
                              const IpAddr& local_ip, std::uint8_t type, std::uint8_t code,
                              std::span<const std::byte> offender, const Frame& parsed);

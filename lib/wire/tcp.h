@@ -15,7 +15,14 @@
 namespace weir::wire {
 
 enum TcpFlags : std::uint8_t {
-  FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32, ECE = 64, CWR = 128
+  FIN = 1,
+  SYN = 2,
+  RST = 4,
+  PSH = 8,
+  ACK = 16,
+  URG = 32,
+  ECE = 64,
+  CWR = 128
 };
 
 inline constexpr std::uint8_t kNoWindowScale = 0xff;
@@ -50,10 +57,10 @@ inline constexpr std::size_t kTcpMaxHeader = 60;
 // Octets that `o` takes on the wire, padding included: a multiple of 4, at most 40.
 [[nodiscard]] std::size_t tcp_options_size(const TcpOptions& o);
 
-// Parses the header at the front of `segment` (the whole TCP segment, already cut to the length that
-// IP gives). Returns the header's length in octets, or 0 when the data offset is below 5 or runs
-// beyond the segment (MUST-7: dropped; never read further). An option with an illegal length ends
-// option parsing: what stood before it counts. Unknown options are skipped (MUST-6).
+// Parses the header at the front of `segment` (the whole TCP segment, already cut to the length
+// that IP gives). Returns the header's length in octets, or 0 when the data offset is below 5 or
+// runs beyond the segment (MUST-7: dropped; never read further). An option with an illegal length
+// ends option parsing: what stood before it counts. Unknown options are skipped (MUST-6).
 [[nodiscard]] std::size_t parse_tcp(std::span<const std::byte> segment, TcpHeader& out);
 
 // Writes header and options, checksum field zero. Returns the octets written (<= kTcpMaxHeader).

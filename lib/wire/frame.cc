@@ -1,0 +1,151 @@
+// Frames with TCP in them, in and out; the Ethernet header; the way through the parser.
+#include "wire/frame.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "wire/checksum.h"
+#include "wire/octets.h"
+#include "wire/parse.h"
+
+namespace weir::wire {
+namespace {
+
+bool segment_sum_ok(std::span<const std::byte> segment, const Frame& f) {
+  Checksum sum;
+  sum.add_pseudo_header(f.src, f.dst, kTcpProtocol, f.l4_len);
+  sum.add(segment);
+  return sum.finish() == 0;
+}
+
+// The part of the TCP segment that lies in `first`.
+std::span<const std::byte> segment_in(std::span<const std::byte> first, const Frame& f) {
+  return first.subspan(f.l4_offset, std::min<std::size_t>(f.l4_len, first.size() - f.l4_offset));
+}
+
+//= RFC9293 MUST-3
+Fault parse_segment(std::span<const std::byte> first, bool checksum_verified, Frame& out) {
+  const auto segment = segment_in(first, out);
+  const std::size_t header = parse_tcp(segment, out.tcp);
+  if (header == 0) return Fault::kTcpHeader;
+  const bool whole = segment.size() == out.l4_len;
+  if (!checksum_verified && whole && !segment_sum_ok(segment, out)) return Fault::kTcpChecksum;
+  out.checksum_pending = !checksum_verified && !whole;
+  out.payload_offset = static_cast<std::uint16_t>(out.l4_offset + header);
+  out.payload_len = out.l4_len - static_cast<std::uint32_t>(header);
+  out.kind = Kind::kTcp;
+  return Fault::kNone;
+}
+
+Fault parse_upper_layer(std::span<const std::byte> first, bool v4, bool checksum_verified,
+                        Frame& out) {
+  if (out.protocol == kTcpProtocol) return parse_segment(first, checksum_verified, out);
+  if (out.protocol == (v4 ? kIcmp : kIcmpv6)) {
+    out.kind = v4 ? Kind::kIcmp4 : Kind::kIcmp6;
+    return parse_icmp(first, out);
+  }
+  out.kind = out.protocol == kUdpProtocol ? Kind::kUdp : Kind::kOtherIp;
+  return Fault::kNone;
+}
+
+Fault parse_ethernet(std::span<const std::byte> first, std::size_t frame_len, ParseOptions options,
+                     Frame& out) {
+  if (first.size() < kEthHeader) return Fault::kShortFrame;
+  std::memcpy(out.dst_mac.octets.data(), first.data(), 6);
+  std::memcpy(out.src_mac.octets.data(), first.data() + 6, 6);
+  Fault fault;
+  switch (load16(first.data() + 12)) {
+    case kEtherTypeIpv4:
+      fault = parse_ipv4(first, frame_len, options.ip_checksum_verified, out);
+      if (fault != Fault::kNone) return fault;
+      return parse_upper_layer(first, true, options.l4_checksum_verified, out);
+    case kEtherTypeIpv6:
+      fault = parse_ipv6(first, frame_len, out);
+      if (fault != Fault::kNone) return fault;
+      return parse_upper_layer(first, false, options.l4_checksum_verified, out);
+    case kEtherTypeArp:
+      return parse_arp(first, out);
+    default:  // 802.1Q tags and 802.3 lengths among them
+      out.kind = Kind::kOther;
+      return Fault::kNone;
+  }
+}
+
+// The checksum field of the TCP header at `tcp`, `header` octets long.
+//= RFC9293 MUST-2
+std::uint16_t tcp_checksum_field(const std::byte* tcp, std::size_t header, const TcpFrame& f,
+                                 TxChecksum how, std::span<const Piece> payload) {
+  const auto length = static_cast<std::uint32_t>(header + f.payload_len);
+  Checksum sum;
+  sum.add_pseudo_header(f.flow.local, f.flow.remote, kTcpProtocol,
+                        how == TxChecksum::kOffloadTso ? 0 : length);
+  if (how != TxChecksum::kSoftware) return sum.sum();
+  sum.add({tcp, header});
+  std::size_t octets = 0;
+  for (const Piece& piece : payload) {
+    sum.add({piece.data, piece.len});
+    octets += piece.len;
+  }
+  WEIR_ASSERT(octets == f.payload_len);
+  return sum.finish();
+}
+
+}  // namespace
+
+void parse_frame(std::span<const std::byte> first, std::size_t frame_len, ParseOptions options,
+                 Frame& out) {
+  WEIR_ASSERT(frame_len >= first.size());
+  out.fault = parse_ethernet(first, frame_len, options, out);
+  if (out.fault != Fault::kNone) out.kind = Kind::kMalformed;
+}
+
+bool tcp_checksum_ok(std::span<const std::byte> first, const Frame& parsed,
+                     std::span<const Piece> rest) {
+  const auto segment = segment_in(first, parsed);
+  Checksum sum;
+  sum.add_pseudo_header(parsed.src, parsed.dst, kTcpProtocol, parsed.l4_len);
+  sum.add(segment);
+  std::size_t left = parsed.l4_len - segment.size();
+  for (const Piece& piece : rest) {
+    const std::size_t n = std::min<std::size_t>(piece.len, left);
+    sum.add({piece.data, n});
+    left -= n;
+  }
+  return left == 0 && sum.finish() == 0;
+}
+
+void write_ethernet(std::byte* out, const MacAddr& dst, const MacAddr& src, std::uint16_t type) {
+  std::memcpy(out, dst.octets.data(), 6);
+  std::memcpy(out + 6, src.octets.data(), 6);
+  store16(out + 12, type);
+}
+
+std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxChecksum how,
+                            std::span<const Piece> payload) {
+  WEIR_ASSERT(out.size() >= kMaxTcpFrameHeader);
+  const bool v4 = f.flow.local.is_v4();
+  WEIR_ASSERT(f.flow.remote.is_v4() == v4);
+  write_ethernet(out.data(), f.dst_mac, f.src_mac, v4 ? kEtherTypeIpv4 : kEtherTypeIpv6);
+  const std::size_t l4 = kEthHeader + (v4 ? kIpv4MinHeader : kIpv6Header);
+  std::byte* tcp = out.data() + l4;
+  const std::size_t header = write_tcp(out.subspan(l4), f.tcp);
+  store16(tcp, f.flow.local_port);
+  store16(tcp + 2, f.flow.remote_port);
+  const IpFields ip{.src = f.flow.local,
+                    .dst = f.flow.remote,
+                    .tos = f.tos,
+                    .ttl = f.ttl,
+                    .protocol = kTcpProtocol,
+                    .id = f.ip_id,
+                    .l4_len = header + f.payload_len};
+  if (v4) {
+    write_ipv4(out.data() + kEthHeader, ip,
+               how == TxChecksum::kSoftware || how == TxChecksum::kIpSoftware);
+  } else {
+    write_ipv6(out.data() + kEthHeader, ip);
+  }
+  store16(tcp + 16, tcp_checksum_field(tcp, header, f, how, payload));
+  return l4 + header;
+}
+
+}  // namespace weir::wire

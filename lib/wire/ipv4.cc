@@ -1,0 +1,79 @@
+// The IPv4 header (RFC 791, RFC 1122 §3.2.1).
+#include "base/assert.h"
+#include "wire/checksum.h"
+#include "wire/octets.h"
+#include "wire/parse.h"
+
+namespace weir::wire {
+namespace {
+
+constexpr std::uint8_t kEndOfOptions = 0;
+constexpr std::uint8_t kNoOperation = 1;
+constexpr std::uint8_t kLooseSourceRoute = 131;
+constexpr std::uint8_t kStrictSourceRoute = 137;
+constexpr std::uint16_t kDontFragment = 0x4000;
+constexpr std::uint16_t kMoreOrOffset = 0x3fff;
+
+// Options are skipped (RFC 1122 §3.2.1.8) save source routes, which RFC 7126 §4.3 would have
+// dropped.
+Fault check_options(const std::byte* p, const std::byte* end) {
+  while (p < end) {
+    const std::uint8_t kind = load8(p);
+    if (kind == kEndOfOptions) break;
+    if (kind == kNoOperation) {
+      ++p;
+      continue;
+    }
+    if (end - p < 2) return Fault::kIpHeaderLength;
+    const std::size_t len = load8(p + 1);
+    if (len < 2 || len > static_cast<std::size_t>(end - p)) return Fault::kIpHeaderLength;
+    if (kind == kLooseSourceRoute || kind == kStrictSourceRoute) return Fault::kIpSourceRoute;
+    p += len;
+  }
+  return Fault::kNone;
+}
+
+}  // namespace
+
+Fault parse_ipv4(std::span<const std::byte> first, std::size_t frame_len, bool checksum_verified,
+                 Frame& out) {
+  if (first.size() < kEthHeader + kIpv4MinHeader) return Fault::kShortFrame;
+  const std::byte* p = first.data() + kEthHeader;
+  const std::uint8_t version_ihl = load8(p);
+  if (version_ihl >> 4U != 4) return Fault::kIpVersion;
+  const std::size_t header = std::size_t{version_ihl & 0x0fU} * 4;
+  if (header < kIpv4MinHeader || header > first.size() - kEthHeader) return Fault::kIpHeaderLength;
+  const std::size_t total = load16(p + 2);
+  if (total < header || total > frame_len - kEthHeader) return Fault::kIpTotalLength;
+  if (!checksum_verified && checksum({p, header}) != 0) return Fault::kIpChecksum;
+  if ((load16(p + 6) & kMoreOrOffset) != 0) return Fault::kIpFragment;
+  if (header > kIpv4MinHeader) {
+    if (const Fault f = check_options(p + kIpv4MinHeader, p + header); f != Fault::kNone) return f;
+  }
+  out.tos = load8(p + 1);
+  out.ttl = load8(p + 8);
+  out.protocol = load8(p + 9);
+  out.src = IpAddr::v4(load32(p + 12));
+  out.dst = IpAddr::v4(load32(p + 16));
+  out.l3_offset = kEthHeader;
+  out.l4_offset = static_cast<std::uint16_t>(kEthHeader + header);
+  out.l4_len = static_cast<std::uint32_t>(total - header);
+  return Fault::kNone;
+}
+
+void write_ipv4(std::byte* out, const IpFields& ip, bool with_checksum) {
+  const std::size_t total = kIpv4MinHeader + ip.l4_len;
+  WEIR_ASSERT(total <= 0xffff);
+  store16(out, static_cast<std::uint16_t>(0x4500U | ip.tos));
+  store16(out + 2, static_cast<std::uint16_t>(total));
+  store16(out + 4, ip.id);
+  store16(out + 6, kDontFragment);
+  store8(out + 8, ip.ttl);
+  store8(out + 9, ip.protocol);
+  store16(out + 10, 0);
+  store32(out + 12, ip.src.v4_value());
+  store32(out + 16, ip.dst.v4_value());
+  if (with_checksum) store16(out + 10, checksum({out, kIpv4MinHeader}));
+}
+
+}  // namespace weir::wire

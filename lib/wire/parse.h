@@ -1,0 +1,52 @@
+// The steps of parse_frame and the headers that several writers share; for this directory alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "wire/frame.h"
+
+namespace weir::wire {
+
+inline constexpr std::uint16_t kEtherTypeIpv4 = 0x0800;
+inline constexpr std::uint16_t kEtherTypeArp = 0x0806;
+inline constexpr std::uint16_t kEtherTypeIpv6 = 0x86dd;
+
+enum Protocol : std::uint8_t { kIcmp = 1, kTcpProtocol = 6, kUdpProtocol = 17, kIcmpv6 = 58 };
+
+// Each fills its part of `out` and says what is wrong. Pre: `first` holds an Ethernet header.
+[[nodiscard]] Fault parse_arp(std::span<const std::byte> first, Frame& out);
+[[nodiscard]] Fault parse_ipv4(std::span<const std::byte> first, std::size_t frame_len,
+                               bool checksum_verified, Frame& out);
+[[nodiscard]] Fault parse_ipv6(std::span<const std::byte> first, std::size_t frame_len, Frame& out);
+// Pre: parse_ipv4 or parse_ipv6 went well.
+[[nodiscard]] Fault parse_icmp(std::span<const std::byte> first, Frame& out);
+
+// What an IPv6 packet carries behind its extension headers, and where.
+struct UpperLayer {
+  std::size_t offset = 0;  // from the IPv6 header
+  std::uint8_t protocol = 0;
+};
+// Pre: `packet` begins with an IPv6 header and is cut to the packet's length.
+[[nodiscard]] Fault walk_extensions(std::span<const std::byte> packet, UpperLayer& out);
+
+[[nodiscard]] IpAddr load_ipv6(const std::byte* p);
+
+// Pre for all: room for the header at `out`.
+void write_ethernet(std::byte* out, const MacAddr& dst, const MacAddr& src, std::uint16_t type);
+
+struct IpFields {
+  const IpAddr& src;
+  const IpAddr& dst;
+  std::uint8_t tos = 0;
+  std::uint8_t ttl = 64;
+  std::uint8_t protocol = 0;
+  std::uint16_t id = 0;  // IPv4
+  std::size_t l4_len = 0;
+};
+// 20 octets, DF set; the checksum is 0 unless `with_checksum`.
+void write_ipv4(std::byte* out, const IpFields& ip, bool with_checksum);
+void write_ipv6(std::byte* out, const IpFields& ip);  // 40 octets
+
+}  // namespace weir::wire
