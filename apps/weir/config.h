@@ -1,0 +1,101 @@
+// What the operator asks for: a TOML file turned into checked values, or one line that says what is
+// wrong with it. Starts nothing and opens nothing but that file; knows no DPDK.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/addr.h"
+#include "base/result.h"
+#include "lb/lb.h"
+#include "stack/stack.h"
+
+namespace weir::app {
+
+enum class Command : std::uint8_t { kLb, kServe };
+
+struct EalConfig {
+  std::vector<unsigned> cores{0};  // one shard each
+  bool hugepages = false;
+  std::uint32_t memory_mb = 512;  // what the EAL may take in all
+  std::string file_prefix;        // empty: one of its own per process
+  bool busy_poll = false;         // false: sleep briefly when there is nothing to do
+};
+
+struct PortConfig {
+  std::string device;
+  std::vector<stack::IpPrefix> addresses;
+  std::optional<IpAddr> gateway;
+  std::optional<MacAddr> mac;  // none: the port's own
+  std::uint16_t mtu = 1500;
+  std::uint16_t queues = 0;  // 0: one a core, or as many as the port has
+  std::uint16_t rx_descriptors = 512;
+  std::uint16_t tx_descriptors = 512;
+};
+
+struct LimitsConfig {
+  std::uint32_t max_connections = 65'536;  // of one core
+  std::uint32_t max_neighbours = 1'024;
+  std::uint32_t max_sessions = 16'384;  // of one core
+  std::uint32_t mbufs = 32'768;         // of one core
+};
+
+struct ServeListener {
+  std::string name;
+  Endpoint address;
+  std::uint32_t backlog = 4096;
+};
+
+struct ServeConfig {
+  std::vector<ServeListener> listeners;
+  std::uint64_t body_size = 1'024;
+  std::uint64_t max_body_size = std::uint64_t{1} << 40U;  // of /bytes/N
+  Duration idle_timeout = 60s;
+};
+
+struct StatsConfig {
+  Duration interval = 1s;
+  bool json = false;
+};
+
+struct Config {
+  Command command = Command::kLb;
+  EalConfig eal;
+  PortConfig port;
+  LimitsConfig limits;
+  tcp::Config tcp;
+  lb::Config lb;      // of `weir lb`
+  ServeConfig serve;  // of `weir serve`
+  Duration drain_timeout = 30s;
+  StatsConfig stats;
+};
+
+// What the config is checked against; a test makes one up.
+struct Machine {
+  std::set<unsigned> cores;  // that this process may run on
+};
+[[nodiscard]] Machine this_machine();
+
+struct LoadOptions {
+  Command command = Command::kLb;
+  std::vector<std::string> overrides;  // "port.mtu=9000"
+};
+
+inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20U;
+
+// The error is one line, without "weir: " and without a newline: "FILE:LINE: key = value: what;
+// cure".
+[[nodiscard]] Result<Config, std::string> load_config(const std::string& path,
+                                                      const LoadOptions& options,
+                                                      const Machine& machine);
+// The same from text in memory; `path` is for messages.
+[[nodiscard]] Result<Config, std::string> parse_config(const std::string& text,
+                                                       const std::string& path,
+                                                       const LoadOptions& options,
+                                                       const Machine& machine);
+
+}  // namespace weir::app

@@ -1,0 +1,88 @@
+// [tcp]: the protocol's knobs under Linux's names, in Linux's units.
+#include "config_tables.h"
+
+namespace weir::app {
+namespace {
+
+void read_retries(TableReader& t, tcp::Config& c) {
+  t.integer("syn_retries", c.syn_retries, 1, 127);
+  t.integer("synack_retries", c.synack_retries, 0, 127);
+  t.integer("orphan_retries", c.orphan_retries, 0, 127);
+  t.integer("retries2", c.retries2, 1, 127);
+  t.boolean("keepalive", c.keepalive);
+  t.duration("keepalive_time", c.keepalive_time, 1s, 1s, 32'767s);
+  t.duration("keepalive_intvl", c.keepalive_intvl, 1s, 1s, 32'767s);
+  t.integer("keepalive_probes", c.keepalive_probes, 1, 127);
+  t.duration("fin_timeout", c.fin_timeout, 1s, 1s, 3'600s);
+  t.duration("msl", c.msl, 1s, 1s, 120s);
+}
+
+void read_tables_sizes(TableReader& t, tcp::Config& c) {
+  t.integer("somaxconn", c.somaxconn, 1, 16'777'216);
+  t.integer("max_syn_backlog", c.max_syn_backlog, 1, 16'777'216);
+  t.integer("max_tw_buckets", c.max_tw_buckets, 0, 100'000'000);
+  t.integer("rmem", c.rmem, 4'096, 1'073'725'440);  // 65535 << 14, RFC 7323 §2.3
+  t.integer("wmem", c.wmem, 4'096, 1'073'725'440);
+  t.boolean("abort_on_overflow", c.abort_on_overflow);
+}
+
+void read_options(TableReader& t, tcp::Config& c) {
+  t.boolean("timestamps", c.timestamps);
+  t.boolean("window_scaling", c.window_scaling);
+  t.boolean("rfc1337", c.rfc1337);
+  t.boolean("slow_start_after_idle", c.slow_start_after_idle);
+  t.integer("initial_cwnd", c.initial_cwnd, 1, 10, "RFC 6928 allows 10 segments at most");
+  t.integer("ttl", c.ttl, 1, 255);
+  t.duration("challenge_ack_interval", c.challenge_ack_interval, 1ms, 0ms, 60s);
+  if (!c.window_scaling && c.rmem > 65'535) c.rmem = 65'535;
+}
+
+void read_timers(TableReader& t, tcp::Config& c) {
+  t.duration("rto_min", c.rto_min, 1ms, 5ms, 120s);
+  t.duration("rto_max", c.rto_max, 1ms, 1s, 120s);
+  t.duration("rto_initial", c.rto_initial, 1ms, 5ms, 120s);
+  // RFC 9293 MUST-40: an ACK is delayed by less than 0.5 s.
+  t.duration("delack_max", c.delack_max, 1ms, 1ms, 499ms);
+  if (c.rto_min > c.rto_max) {
+    t.report("rto_min", "above rto_max = " + duration_text(c.rto_max) + "; lower it");
+  }
+  if (c.rto_initial < c.rto_min || c.rto_initial > c.rto_max) {
+    t.report("rto_initial", "outside rto_min..rto_max = " + duration_text(c.rto_min) + ".." +
+                                duration_text(c.rto_max) + "; choose one between");
+  }
+}
+
+void read_port_range(TableReader& t, tcp::Config& c) {
+  const toml::array* range = t.array("ip_local_port_range", "32768, 60999");
+  if (range == nullptr) return;
+  std::int64_t ends[2] = {0, 0};
+  for (std::size_t i = 0; i < 2 && range->size() == 2; ++i) {
+    const auto* n = range->get(i)->as_integer();
+    ends[i] = n == nullptr ? 0 : n->get();
+  }
+  if (range->size() != 2 || ends[0] < 1'024 || ends[1] > 65'535 || ends[0] >= ends[1]) {
+    return t.report("ip_local_port_range",
+                    "needs two ports in 1024..65535, low before high; write [32768, 60999]");
+  }
+  c.port_low = static_cast<std::uint16_t>(ends[0]);
+  c.port_high = static_cast<std::uint16_t>(ends[1]);
+}
+
+}  // namespace
+
+void read_tcp(TableReader t, tcp::Config& c) {
+  // Names that later versions know.
+  for (const char* name :
+       {"syncookies", "tw_reuse", "sack", "dsack", "ecn", "congestion_control", "reordering",
+        "recovery", "delack_min", "challenge_ack_limit", "mtu_probing"}) {
+    t.refuse(name, "not in this version; remove the line");
+  }
+  read_retries(t, c);
+  read_tables_sizes(t, c);
+  read_options(t, c);
+  read_timers(t, c);
+  read_port_range(t, c);
+  t.finish();
+}
+
+}  // namespace weir::app
