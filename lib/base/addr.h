@@ -80,7 +80,8 @@ class IpAddr {
   std::array<std::uint8_t, 16> octets_{};
 };
 
-// "10.0.0.1" strictly (four decimal parts without leading zeros), or any RFC 4291 §2.2 text of IPv6.
+// "10.0.0.1" strictly (four decimal parts without leading zeros), or any RFC 4291 §2.2 text of
+// IPv6.
 [[nodiscard]] std::optional<IpAddr> parse_ip(std::string_view text);
 [[nodiscard]] std::optional<MacAddr> parse_mac(std::string_view text);  // "02:00:00:00:00:01"
 [[nodiscard]] std::string to_string(const IpAddr& addr);                // RFC 5952 for IPv6

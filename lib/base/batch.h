@@ -18,6 +18,10 @@ class Batch {
     WEIR_ASSERT(size_ < N);
     return items_[size_++] = item;
   }
+  T pop() {
+    WEIR_ASSERT(size_ > 0);
+    return items_[--size_];
+  }
   [[nodiscard]] std::size_t room() const { return N - size_; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }

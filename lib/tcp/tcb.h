@@ -126,12 +126,18 @@ struct OpenArgs {
 void user_open(Tcb& tcb, const OpenArgs& args, Instant now);
 // Queues text. Pre: not closed for sending. May exceed wmem: the caller asks send_room first.
 void user_send(Tcb& tcb, BufChain&& text);
+[[nodiscard]] bool may_send(const Tcb& tcb);
 [[nodiscard]] std::uint32_t send_room(const Tcb& tcb);
 // Up to `max` octets in order, in whole Bufs; at least one Buf when any is there.
 [[nodiscard]] BufChain user_receive(Tcb& tcb, std::uint32_t max);
 void user_shutdown(Tcb& tcb);  // FIN after what is queued
 void user_close(Tcb& tcb, Instant now, Outbox& out);
 void user_abort(Tcb& tcb, Outbox& out);
+
+// An open that cannot succeed: ICMP or ARP said so. Pre: SYN-SENT.
+void fail_open(Tcb& tcb, CloseReason reason, Outbox& out);
+// The path takes IP packets of `mtu` octets at most (RFC 1191 §6.4, RFC 8201 §5.4).
+void on_packet_too_big(Tcb& tcb, std::uint32_t mtu);
 
 // Gives every buffer back. The state must be CLOSED or the connection on its way to TIME-WAIT.
 void release_buffers(Tcb& tcb, Outbox& out);

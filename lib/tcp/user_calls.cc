@@ -28,9 +28,14 @@ void user_send(Tcb& t, BufChain&& text) {
   t.sndq.append(std::move(text));
 }
 
+bool may_send(const Tcb& t) {
+  const bool open = t.state == State::kSynSent || t.state == State::kSynReceived ||
+                    t.state == State::kEstablished || t.state == State::kCloseWait;
+  return open && !t.has(kFinQueued);
+}
+
 std::uint32_t send_room(const Tcb& t) {
-  const bool open = t.state <= State::kEstablished || t.state == State::kCloseWait;
-  if (!open || t.has(kFinQueued) || t.state == State::kClosed) return 0;
+  if (!may_send(t)) return 0;
   return t.config->wmem > t.sndq.bytes() ? t.config->wmem - t.sndq.bytes() : 0;
 }
 
@@ -78,6 +83,11 @@ void user_abort(Tcb& t, Outbox& out) {
   if (t.state != State::kTimeWait && t.state > State::kListen) send_reset(t, out);
   if (t.state != State::kClosed) close_now(t, CloseReason::kAborted, out);
   out.release.append(std::move(t.rcvq));
+}
+
+void fail_open(Tcb& t, CloseReason reason, Outbox& out) {
+  WEIR_ASSERT(t.state == State::kSynSent);
+  close_now(t, reason, out);
 }
 
 void enter_time_wait(Tcb& t, Instant now) {

@@ -1,0 +1,72 @@
+// What a stack keeps for one connection around its control block, and the handles that the
+// connection table maps to.
+#pragma once
+
+#include <cstdint>
+
+#include "base/addr.h"
+#include "base/slab.h"
+#include "stack/stack.h"
+#include "tcp/tcb.h"
+
+namespace weir::stack {
+
+struct Conn {
+  explicit Conn(const tcp::Config& c) : tcb(c) {}
+
+  tcp::Tcb tcb;
+  FlowKey flow;
+  IpAddr next_hop;
+  std::uint32_t neighbour = kNoIndex;  // a hint: valid while its address is next_hop
+  std::uint64_t hash = 0;
+  std::uint64_t user = 0;
+  Instant user_deadline = kNever;
+  std::uint32_t ready_next = kNoIndex;  // ready list, or its listener's accept queue
+  std::uint32_t output_next = kNoIndex;
+  ListenerId listener = 0;
+  std::uint8_t events = 0;  // Event, not yet told
+  bool in_ready = false, in_output = false;
+  bool waits_accept = false;  // in the accept queue: events are kept back
+  bool user_gone = false;     // closed by its user: no more events
+  bool doomed = false;        // to be freed once no list holds it
+  bool counted = false;       // in Gauges::established
+  bool unreachable = false;   // an ICMP error or ARP said so (soft error)
+};
+
+// What the connection table maps a flow to.
+enum class Kind : std::uint32_t { kConn = 0, kSyn = 1, kTimeWait = 2 };
+inline constexpr std::uint32_t kIndexMask = (1U << 30U) - 1;
+[[nodiscard]] constexpr std::uint32_t handle_of(Kind k, std::uint32_t index) {
+  return static_cast<std::uint32_t>(k) << 30U | index;
+}
+[[nodiscard]] constexpr Kind kind_of(std::uint32_t handle) {
+  return static_cast<Kind>(handle >> 30U);
+}
+[[nodiscard]] constexpr std::uint32_t index_of(std::uint32_t handle) {
+  return handle & kIndexMask;
+}
+
+// First in, first out, of connections linked through one of their fields.
+template <std::uint32_t Conn::*Next>
+struct ConnList {
+  std::uint32_t head = kNoIndex, tail = kNoIndex;
+
+  [[nodiscard]] bool empty() const { return head == kNoIndex; }
+  void push(Slab<Conn>& conns, std::uint32_t index) {
+    conns[index].*Next = kNoIndex;
+    if (head == kNoIndex) {
+      head = index;
+    } else {
+      conns[tail].*Next = index;
+    }
+    tail = index;
+  }
+  std::uint32_t pop(Slab<Conn>& conns) {
+    const std::uint32_t index = head;
+    head = conns[index].*Next;
+    if (head == kNoIndex) tail = kNoIndex;
+    return index;
+  }
+};
+
+}  // namespace weir::stack

@@ -1,0 +1,220 @@
+// Control blocks: how they are made, what follows from each event, and how they go.
+#include <algorithm>
+
+#include "stack/impl.h"
+#include "tcp/isn.h"
+
+namespace weir::stack {
+
+tcp::OpenArgs Stack::Impl::open_args(const FlowKey& f, Seq iss) const {
+  tcp::OpenArgs args;
+  args.iss = iss;
+  args.ts_offset = tcp::timestamp_offset(secrets.timestamps, f);
+  args.mtu = config.mtu;
+  args.ipv6 = !f.local.is_v4();
+  return args;
+}
+
+Conn* Stack::Impl::find(ConnId id) {
+  if (id.index >= generations.size() || generations[id.index] != id.generation) return nullptr;
+  if ((id.generation & 1U) == 0) return nullptr;
+  Conn& c = conns[id.index];
+  return c.user_gone ? nullptr : &c;
+}
+
+void Stack::Impl::mark_ready(std::uint32_t index) {
+  Conn& c = conns[index];
+  if (c.in_ready || c.waits_accept || c.user_gone) return;
+  c.in_ready = true;
+  ready.push(conns, index);
+}
+
+void Stack::Impl::mark_output(std::uint32_t index) {
+  Conn& c = conns[index];
+  if (c.in_output) return;
+  c.in_output = true;
+  output.push(conns, index);
+}
+
+void Stack::Impl::collect_notices(Conn& c) {
+  const std::uint8_t n = std::exchange(c.tcb.notices, std::uint8_t{0});
+  const auto note = [&c](Event e) { c.events = static_cast<std::uint8_t>(c.events | e); };
+  if ((n & tcp::kNoticeConnected) != 0 && !c.tcb.has(tcp::kPassive)) note(kConnected);
+  if ((n & tcp::kNoticeReadable) != 0) note(kReadable);
+  if ((n & tcp::kNoticeWritable) != 0) note(kWritable);
+  if ((n & tcp::kNoticePeerClosed) != 0) note(kPeerClosed);
+  if ((n & tcp::kNoticeClosed) != 0) {
+    note(kClosed);
+    const bool silent = c.tcb.close_reason == tcp::CloseReason::kTimedOut;
+    if (silent && c.unreachable) c.tcb.close_reason = tcp::CloseReason::kUnreachable;
+    const bool in_table = table.erase(c.hash, handle_of(Kind::kConn, index_in_slab(c)));
+    WEIR_ASSERT(in_table);
+  }
+}
+
+void Stack::Impl::count_established(Conn& c) {
+  const bool is = c.tcb.state >= tcp::State::kEstablished && c.tcb.state != tcp::State::kTimeWait;
+  if (is == c.counted) return;
+  c.counted = is;
+  established += is ? 1U : ~0U;
+}
+
+// What follows from any event: the application is told, the timer is armed, the dead are buried.
+void Stack::Impl::settle(std::uint32_t index) {
+  Conn& c = conns[index];
+  if (c.tcb.notices != 0) collect_notices(c);
+  count_established(c);
+  if (c.tcb.state == tcp::State::kClosed && c.user_gone) return let_go(index);
+  if (c.tcb.state == tcp::State::kTimeWait && c.user_gone && c.flow.local.is_v4()) {
+    mark_output(index);  // poll_output puts a record in its place
+  }
+  if (c.events != 0) mark_ready(index);
+  wheel.arm(index, std::min(tcp::next_deadline(c.tcb), c.user_deadline));
+}
+
+void Stack::Impl::leave(std::uint32_t index) {
+  Conn& c = conns[index];
+  c.user_gone = true;
+  c.events = 0;
+  settle(index);
+}
+
+// Pre: no longer in the table. The record is freed now, or when the lists have passed it.
+void Stack::Impl::let_go(std::uint32_t index) {
+  Conn& c = conns[index];
+  if (c.doomed) return;
+  c.doomed = true;
+  c.user_gone = true;
+  if (c.counted) {
+    c.counted = false;
+    --established;
+  }
+  tcp::release_buffers(c.tcb, outbox);
+  released.append(std::move(outbox.release));
+  wheel.cancel(index);
+  free_if_unlisted(index);
+}
+
+void Stack::Impl::free_if_unlisted(std::uint32_t index) {
+  Conn& c = conns[index];
+  if (c.in_ready || c.in_output || c.waits_accept) return;
+  c.~Conn();
+  ++generations[index];
+  conns.give(index);
+}
+
+void Stack::Impl::on_timer(std::uint32_t index) {
+  Conn& c = conns[index];
+  if (c.doomed) return;
+  if (now >= c.user_deadline) {
+    c.user_deadline = kNever;
+    c.events = static_cast<std::uint8_t>(c.events | kTimer);
+  }
+  if (now >= tcp::next_deadline(c.tcb)) {
+    tcp::on_timeout(c.tcb, now, outbox);
+    flush(index);
+  }
+  settle(index);
+}
+
+// Oldest first, one listener after the other, passing over those that died while they waited.
+bool Stack::Impl::next_accepted(Ready& out) {
+  if (accept_waiting == 0) return false;
+  for (Listener& l : listeners) {
+    if (l.paused) continue;
+    while (!l.accept_queue.empty()) {
+      const std::uint32_t index = l.accept_queue.pop(conns);
+      Conn& c = conns[index];
+      c.waits_accept = false;
+      --l.waiting;
+      --accept_waiting;
+      if (c.doomed) {
+        free_if_unlisted(index);
+        continue;
+      }
+      if (c.tcb.state == tcp::State::kClosed) {
+        let_go(index);
+        continue;
+      }
+      out = {id_of(index), static_cast<std::uint8_t>(c.events | kAccepted), c.tcb.close_reason,
+             c.listener};
+      c.events = 0;
+      mark_output(index);
+      return true;
+    }
+  }
+  return false;
+}
+
+bool Stack::Impl::next_ready(Ready& out) {
+  if (next_accepted(out)) return true;
+  while (!ready.empty()) {
+    const std::uint32_t index = ready.pop(conns);
+    Conn& c = conns[index];
+    c.in_ready = false;
+    if (c.doomed) {
+      free_if_unlisted(index);
+      continue;
+    }
+    if (c.user_gone || c.events == 0) continue;
+    out = {id_of(index), std::exchange(c.events, std::uint8_t{0}), c.tcb.close_reason, c.listener};
+    mark_output(index);
+    return true;
+  }
+  return false;
+}
+
+// ARP found nobody: a connection that is still opening has failed (EHOSTUNREACH); another goes on
+// trying, and remembers.
+void Stack::Impl::close_unreachable(const FlowKey& flow) {
+  const std::uint32_t handle =
+      table.find(hash_of(flow), [&](std::uint32_t h) { return same_flow(h, flow); });
+  if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return;
+  Conn& c = conns[index_of(handle)];
+  c.unreachable = true;
+  if (c.tcb.state != tcp::State::kSynSent) return;
+  counters.attempt_fails.add();
+  tcp::fail_open(c.tcb, tcp::CloseReason::kUnreachable, outbox);
+  released.append(std::move(outbox.release));
+  settle(index_of(handle));
+}
+
+Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional<IpAddr> local) {
+  //= RFC9293 MUST-46
+  if (!remote.addr.is_unicast() || routes.is_broadcast(remote.addr) || remote.port == 0) {
+    return Error::kInvalidRemote;
+  }
+  const auto route = routes.lookup(remote.addr);
+  if (!route) return Error::kNoRoute;
+  //= RFC9293 MUST-43
+  //= RFC9293 MUST-44
+  FlowKey flow{local.value_or(route->source), remote.addr, 0, remote.port};
+  if (!routes.is_local(flow.local)) return Error::kAddressNotLocal;
+  if (conns.full()) return Error::kFull;
+  const auto usable = [&](std::uint16_t port) {
+    flow.local_port = port;
+    if (config.shards > 1 && config.rss->queue(flow) % config.shards != config.shard) return false;
+    const std::uint64_t h = hash_of(flow);
+    return table.find(h, [&](std::uint32_t x) { return same_flow(x, flow); }) == kNoIndex;
+  };
+  const auto port = ports.pick(flow.local, remote, usable);
+  if (!port) return Error::kAddressNotLocal;
+  flow.local_port = *port;
+  const std::uint64_t hash = hash_of(flow);
+  const std::uint32_t index = conns.take();
+  if (!table.insert(hash, handle_of(Kind::kConn, index))) {
+    conns.give(index);
+    return Error::kFull;
+  }
+  Conn& c = *::new (conns.slot(index)) Conn(config.tcp);
+  ++generations[index];
+  c.flow = flow;
+  c.hash = hash;
+  c.next_hop = route->next_hop;
+  tcp::user_open(c.tcb, open_args(flow, tcp::initial_sequence(secrets.isn, flow, now)), now);
+  counters.active_opens.add();
+  mark_output(index);
+  return id_of(index);
+}
+
+}  // namespace weir::stack

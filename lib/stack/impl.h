@@ -1,0 +1,187 @@
+// The parts of one stack, and which file does what with them:
+//   receive.cc      frames in: parse, look up, hand to TCP, ARP or ICMP
+//   syn_queue.cc    half-open connections and their SYN-ACKs
+//   time_wait.cc    32-byte records and the queue of their deadlines
+//   connections.cc  control blocks: made, settled after every event, freed; the user's calls
+//   output.cc       segments to packets: next hop, neighbours, ARP, ICMP
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "base/batch.h"
+#include "base/slab.h"
+#include "flow/listeners.h"
+#include "flow/ports.h"
+#include "flow/table.h"
+#include "flow/toeplitz.h"
+#include "ip/neighbour_table.h"
+#include "ip/routes.h"
+#include "ip/token_bucket.h"
+#include "stack/conn.h"
+#include "stack/stack.h"
+#include "tcp/listen.h"
+#include "tcp/time_wait.h"
+#include "timer/wheel.h"
+#include "wire/frame.h"
+
+namespace weir::stack {
+
+struct Listener {
+  Endpoint local;
+  std::uint32_t backlog = 0;
+  std::uint32_t waiting = 0;  // in the accept queue
+  bool used = false;
+  bool paused = false;
+  ConnList<&Conn::ready_next> accept_queue;
+};
+
+struct Stack::Impl {
+  static constexpr unsigned kMaxFrames = 64;  // of one receive
+  static constexpr unsigned kTxBatch = 512;   // packets of one iteration
+  static constexpr unsigned kOneCall = 64;    // packets that one call into the core may make
+  static constexpr unsigned kTimersPerCall = 64;
+  static constexpr unsigned kSynLevels = 16;  // by SYN-ACKs resent so far
+
+  Impl(const Config& c, const Secrets& s, BufSource src, Instant start);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  // A TCP segment under way from parsing to TCP.
+  struct Arrival {
+    wire::Frame frame;
+    Buf* buf = nullptr;
+    FlowKey flow;
+    std::uint64_t hash = 0;
+  };
+
+  // -- receive.cc
+  void receive(std::span<Buf* const> frames);
+  bool admit(Arrival& a);
+  void look_up(Arrival& a);
+  void deliver(Arrival& a);
+  void on_tcp(Arrival& a);
+  void on_conn(std::uint32_t index, Arrival& a);
+  void on_no_connection(Arrival& a);
+  void on_icmp(Arrival& a);
+  void on_icmp_error(const wire::Frame& f);
+  void on_udp(Arrival& a);
+  void on_arp(Arrival& a);
+  void copy_to_other_shards(const Buf* b);
+  void drop(Buf* b, telemetry::Counter& why);
+  void consume(Buf* b);  // done with: to be released
+  tcp::RxSegment to_segment(Arrival& a);
+
+  // -- syn_queue.cc
+  struct SynQueue {
+    std::uint32_t head = kNoIndex, tail = kNoIndex;
+  };
+  void on_syn(Arrival& a, ListenerId listener, const tcp::TwRecord* reopened);
+  void on_syn_entry(std::uint32_t index, Arrival& a);
+  void promote(std::uint32_t index, Arrival& a);
+  void send_syn_ack(const tcp::SynEntry& e);
+  void syn_link(std::uint32_t index);
+  void syn_unlink(std::uint32_t index);
+  void syn_free(std::uint32_t index, bool erase_from_table);
+  void evict_oldest_syn();
+  void advance_syns();
+  [[nodiscard]] Instant next_syn_deadline() const;
+
+  // -- time_wait.cc
+  void enter_time_wait(std::uint32_t index);
+  void on_time_wait(std::uint32_t index, Arrival& a);
+  void tw_push(std::uint32_t index);
+  void advance_time_wait();
+  [[nodiscard]] Instant next_tw_deadline() const;
+
+  // -- connections.cc
+  void settle(std::uint32_t index);
+  void collect_notices(Conn& c);
+  void mark_ready(std::uint32_t index);
+  void mark_output(std::uint32_t index);
+  void leave(std::uint32_t index);   // the user has let go
+  void let_go(std::uint32_t index);  // the record is not needed any more
+  void free_if_unlisted(std::uint32_t index);
+  void on_timer(std::uint32_t index);
+  [[nodiscard]] Conn* find(ConnId id);
+  bool next_accepted(Ready& out);
+  bool next_ready(Ready& out);
+  [[nodiscard]] std::uint32_t index_in_slab(const Conn& c) {
+    return static_cast<std::uint32_t>(&c - &conns[0]);
+  }
+  [[nodiscard]] ConnId id_of(std::uint32_t index) const { return {index, generations[index]}; }
+  [[nodiscard]] bool alive(std::uint32_t index) const { return (generations[index] & 1U) != 0; }
+  void count_established(Conn& c);
+  void close_unreachable(const FlowKey& flow);
+  Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local);
+
+  // -- output.cc
+  void poll_output();
+  void flush(std::uint32_t index);  // outbox of a connection to packets
+  void send_packet(const tcp::TxSegment& seg, const FlowKey& flow, std::uint32_t neighbour);
+  void send_stray(const tcp::TxSegment& seg, const FlowKey& flow);  // of no connection
+  void send_reset(const Arrival& a);
+  std::uint32_t neighbour_of(Conn& c);
+  [[nodiscard]] IpAddr packet_next_hop(const tcp::TxPacket& packet) const;
+  void advance_neighbours();
+  void send_arp(const wire::ArpPacket& arp, const MacAddr& dst);
+  Buf* take_buf();
+
+  // -- small things
+  [[nodiscard]] std::uint64_t hash_of(const FlowKey& f) const {
+    return siphash13(secrets.table, f);
+  }
+  [[nodiscard]] std::uint32_t now_ms() const { return ms_of(now); }
+  [[nodiscard]] static std::uint32_t ms_of(Instant t) {
+    return static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
+  }
+  [[nodiscard]] Instant instant_of(std::uint32_t ms) const {  // the nearest with these low bits
+    return now + std::chrono::milliseconds(static_cast<std::int32_t>(ms - now_ms()));
+  }
+  [[nodiscard]] std::uint32_t ts_clock(const FlowKey& f) const;
+  [[nodiscard]] bool same_flow(std::uint32_t handle, const FlowKey& f) const;
+  [[nodiscard]] tcp::OpenArgs open_args(const FlowKey& f, Seq iss) const;
+
+  Config config;
+  Secrets secrets;
+  BufSource source;
+  Instant now;
+
+  ip::Routes routes;
+  ip::NeighbourTable<tcp::TxPacket> neighbours;
+  flow::Table table;
+  flow::Listeners listening;
+  flow::PortPicker ports;
+  timer::Wheel wheel;
+  Slab<Conn> conns;
+  Slab<tcp::SynEntry> syns;
+  Slab<tcp::TwRecord> tws;
+  std::vector<std::uint32_t> generations;  // odd while alive
+  std::vector<Listener> listeners;
+  std::array<SynQueue, kSynLevels> syn_queues{};
+  std::uint32_t tw_head = tcp::kTwNone, tw_tail = tcp::kTwNone;
+  std::uint32_t tw_live = 0;  // records that are not dead
+
+  ConnList<&Conn::ready_next> ready;
+  ConnList<&Conn::output_next> output;
+  std::uint32_t accept_waiting = 0;
+  bool output_pending = false;
+  std::uint32_t established = 0;
+
+  ip::TokenBucket rst_limit{10'000, 1'000};
+  ip::TokenBucket icmp_limit{1'000, 100};
+  ip::NeighbourWork neighbour_work;
+
+  std::array<Arrival, kMaxFrames> arrivals;
+  tcp::Outbox outbox;  // of the call into the core under way
+  Batch<tcp::TxPacket, kTxBatch> tx;
+  BufChain tx_frames;
+  BufChain released;
+  Batch<tcp::HandOver, 4 * kMaxFrames> handed;
+  Batch<Buf*, 32> fresh;  // taken from the source, not used yet
+  telemetry::Counters counters;
+};
+
+}  // namespace weir::stack

@@ -1,0 +1,147 @@
+// Segments to packets: the next hop, its MAC address, and what waits until that is known.
+#include "stack/impl.h"
+#include "tcp/isn.h"
+#include "tcp/reset.h"
+
+namespace weir::stack {
+
+Buf* Stack::Impl::take_buf() {
+  if (fresh.empty()) {
+    std::array<Buf*, 32> some;
+    const unsigned n = source.take(source.context, some.data(), some.size());
+    for (unsigned i = 0; i < n; ++i) fresh.push(some[i]);
+  }
+  if (fresh.empty()) {
+    counters.drop_no_buffer.add();
+    return nullptr;
+  }
+  return fresh.pop();
+}
+
+std::uint32_t Stack::Impl::ts_clock(const FlowKey& f) const {
+  return now_ms() + tcp::timestamp_offset(secrets.timestamps, f);
+}
+
+// The neighbour a connection's packets go to. Its id is a hint: entries are evicted.
+std::uint32_t Stack::Impl::neighbour_of(Conn& c) {
+  if (c.neighbour == kNoIndex || neighbours.address(c.neighbour) != c.next_hop) {
+    c.neighbour = neighbours.lookup_or_create(c.next_hop);
+  }
+  return c.neighbour;
+}
+
+void Stack::Impl::flush(std::uint32_t index) {
+  released.append(std::move(outbox.release));
+  if (outbox.tx.empty()) return;
+  Conn& c = conns[index];
+  const std::uint32_t neighbour = neighbour_of(c);
+  for (const tcp::TxSegment& s : outbox.tx.items()) send_packet(s, c.flow, neighbour);
+  outbox.tx.clear();
+}
+
+void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
+                              std::uint32_t neighbour) {
+  if (neighbour == kNoIndex) return counters.drop_neigh_table_full.add();
+  if (tx.room() == 0) return counters.drop_tx_full.add();  // TCP sends it again
+  tcp::TxPacket packet;
+  packet.seg = seg;
+  packet.flow = flow;
+  packet.src_mac = config.mac;
+  packet.ttl = config.tcp.ttl;  //= RFC9293 MUST-49
+  switch (neighbours.use(neighbour, now)) {
+    case ip::Neighbours::Use::kReady:
+      packet.dst_mac = *neighbours.mac(neighbour);
+      tx.push(packet);
+      return;
+    case ip::Neighbours::Use::kWait:
+      // Text is not held: its buffers may be gone before the answer comes. TCP sends it again.
+      if (seg.len > 0 || neighbours.hold(neighbour, packet)) counters.drop_neigh_queue.add();
+      return;
+    case ip::Neighbours::Use::kFailed:
+      counters.drop_neigh_failed.add();
+      close_unreachable(flow);
+      return;
+  }
+}
+
+// A segment that belongs to no control block: SYN-ACK, RST, the ACKs of TIME-WAIT.
+void Stack::Impl::send_stray(const tcp::TxSegment& seg, const FlowKey& flow) {
+  const auto route = routes.lookup(flow.remote);
+  if (!route) return counters.drop_no_route.add();
+  send_packet(seg, flow, neighbours.lookup_or_create(route->next_hop));
+}
+
+void Stack::Impl::send_reset(const Arrival& a) {
+  const wire::TcpHeader& h = a.frame.tcp;
+  if ((h.flags & tcp::RST) != 0) return;
+  if (!rst_limit.allow(now)) return counters.drop_rst_rate.add();
+  tcp::RxSegment seg;
+  seg.seq = h.seq;
+  seg.ack = h.ack;
+  seg.len = a.frame.payload_len;
+  seg.flags = h.flags;
+  counters.out_rsts.add();
+  send_stray(tcp::reset_for(seg), a.flow);
+}
+
+IpAddr Stack::Impl::packet_next_hop(const tcp::TxPacket& packet) const {
+  const auto route = routes.lookup(packet.flow.remote);
+  return route ? route->next_hop : packet.flow.remote;
+}
+
+void Stack::Impl::send_arp(const wire::ArpPacket& arp, const MacAddr& dst) {
+  Buf* b = take_buf();
+  if (b == nullptr) return;
+  const std::size_t len = wire::write_arp_frame({b->data, b->room}, config.mac, dst, arp);
+  b->len = static_cast<std::uint32_t>(len);
+  b->room -= b->len;
+  tx_frames.push_back(b);
+}
+
+void Stack::Impl::advance_neighbours() {
+  if (now < neighbours.next_deadline()) return;
+  neighbours.advance(now, neighbour_work, [this](const tcp::TxPacket& packet) {
+    counters.drop_neigh_failed.add();
+    close_unreachable(packet.flow);
+  });
+  for (const ip::Solicit& s : neighbour_work.solicits.items()) {
+    const auto route = routes.lookup(s.target);
+    if (!route || !s.target.is_v4()) continue;
+    send_arp(ip::arp_request(s.target, route->source, config.mac), s.dst_mac);
+    counters.arp_requests_out.add();
+  }
+  neighbour_work.solicits.clear();
+  neighbour_work.failed.clear();
+}
+
+// One call per connection that something happened to, however much happened to it.
+void Stack::Impl::poll_output() {
+  output_pending = false;
+  for (std::uint32_t left = conns.size(); left > 0 && !output.empty(); --left) {
+    if (tx.room() < kOneCall) {
+      output_pending = true;
+      break;
+    }
+    const std::uint32_t index = output.pop(conns);
+    Conn& c = conns[index];
+    c.in_output = false;
+    if (c.doomed) {
+      free_if_unlisted(index);
+      continue;
+    }
+    tcp::poll_transmit(c.tcb, now, outbox);
+    const bool more = outbox.tx.room() <= 1;
+    flush(index);
+    if (more) mark_output(index);
+    if (c.tcb.state == tcp::State::kTimeWait && c.user_gone && !c.tcb.has(tcp::kAckNow) &&
+        c.flow.local.is_v4()) {
+      enter_time_wait(index);
+      continue;
+    }
+    settle(index);
+  }
+  output_pending = output_pending || !output.empty();
+  advance_neighbours();
+}
+
+}  // namespace weir::stack

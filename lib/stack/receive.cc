@@ -1,0 +1,350 @@
+// Frames in: all are parsed, then all looked up with the misses overlapped, then each delivered.
+#include <algorithm>
+
+#include "stack/impl.h"
+#include "tcp/reset.h"
+
+namespace weir::stack {
+namespace {
+
+telemetry::Counter& counter_of(telemetry::Counters& c, wire::Fault fault) {
+  using enum wire::Fault;
+  switch (fault) {
+    case kShortFrame:
+      return c.drop_short_frame;
+    case kIpVersion:
+      return c.drop_ip_version;
+    case kIpHeaderLength:
+      return c.drop_ip_header_length;
+    case kIpTotalLength:
+      return c.drop_ip_total_length;
+    case kIpChecksum:
+      return c.drop_ip_checksum;
+    case kIpFragment:
+      return c.drop_ip_fragment;
+    case kIpSourceRoute:
+      return c.drop_ip_source_route;
+    case kIpExtension:
+      return c.drop_ip_extension;
+    case kTcpHeader:
+      return c.drop_tcp_header;
+    case kTcpChecksum:
+      return c.drop_tcp_checksum;
+    case kArpMalformed:
+      return c.drop_arp_malformed;
+    case kIcmpMalformed:
+      return c.drop_icmp_malformed;
+    case kIcmpChecksum:
+      return c.drop_icmp_checksum;
+    case kNone:
+      break;
+  }
+  return c.drop_other_protocol;
+}
+
+std::uint32_t chain_len(const Buf* b) {
+  std::uint32_t n = 0;
+  for (; b != nullptr; b = b->next) n += b->len;
+  return n;
+}
+
+bool is_ip(wire::Kind k) {
+  return k != wire::Kind::kArp && k != wire::Kind::kMalformed && k != wire::Kind::kOther;
+}
+
+}  // namespace
+
+void Stack::Impl::drop(Buf* b, telemetry::Counter& why) {
+  why.add();
+  consume(b);
+}
+
+void Stack::Impl::consume(Buf* b) {
+  for (Buf* next = nullptr; b != nullptr; b = next) {
+    next = b->next;
+    released.push_back(b);
+  }
+}
+
+void Stack::Impl::receive(std::span<Buf* const> frames) {
+  WEIR_ASSERT(frames.size() <= kMaxFrames);
+  unsigned n = 0;
+  for (Buf* b : frames) {
+    Arrival& a = arrivals[n];
+    a.buf = b;
+    const std::uint32_t len = chain_len(b);
+    counters.rx_frames.add();
+    counters.rx_bytes.add(len);
+    wire::ParseOptions verified;
+    verified.ip_checksum_verified = (b->flags & Buf::kIpChecksumOk) != 0;
+    verified.l4_checksum_verified = (b->flags & Buf::kL4ChecksumOk) != 0;
+    wire::parse_frame({b->data, b->len}, len, verified, a.frame);
+    if (admit(a)) ++n;
+  }
+  for (unsigned i = 0; i < n; ++i) look_up(arrivals[i]);
+  for (unsigned i = 0; i < n; ++i) deliver(arrivals[i]);
+}
+
+// What is for this host and this shard, with addresses that may be. Consumes the rest.
+bool Stack::Impl::admit(Arrival& a) {
+  const wire::Frame& f = a.frame;
+  if (f.kind == wire::Kind::kMalformed) return drop(a.buf, counter_of(counters, f.fault)), false;
+  if (f.kind == wire::Kind::kOther) return drop(a.buf, counters.drop_other_protocol), false;
+  if (f.kind == wire::Kind::kArp) return true;
+  //= RFC9293 MUST-57
+  if (is_ip(f.kind) && (f.dst_mac != config.mac || !routes.is_local(f.dst))) {
+    return drop(a.buf, counters.drop_not_for_us), false;
+  }
+  //= RFC9293 MUST-63
+  if (!f.src.is_unicast() || routes.is_broadcast(f.src) || routes.is_local(f.src)) {
+    return drop(a.buf, counters.drop_bad_source), false;
+  }
+  const bool error =
+      f.icmp.has_inner && (f.kind == wire::Kind::kIcmp4 || f.kind == wire::Kind::kIcmp6);
+  if (f.kind == wire::Kind::kTcp) {
+    a.flow = {f.dst, f.src, f.tcp.dst_port, f.tcp.src_port};
+  } else if (error) {
+    a.flow = f.icmp.inner;
+  } else {
+    return true;
+  }
+  if (config.shards > 1) {
+    const auto owner = static_cast<std::uint16_t>(config.rss->queue(a.flow) % config.shards);
+    if (owner != config.shard) {
+      if (handed.room() == 0) return drop(a.buf, counters.drop_handover_full), false;
+      handed.push({owner, a.buf});
+      counters.handed_over.add();
+      return false;
+    }
+  }
+  a.hash = hash_of(a.flow);
+  table.prefetch(a.hash);
+  return true;
+}
+
+void Stack::Impl::look_up(Arrival& a) {
+  if (a.frame.kind != wire::Kind::kTcp) return;
+  const std::uint32_t handle = table.candidate(a.hash);
+  if (handle == kNoIndex) return;
+  const void* record = nullptr;
+  switch (kind_of(handle)) {
+    case Kind::kConn:
+      record = conns.slot(index_of(handle));
+      break;
+    case Kind::kSyn:
+      record = syns.slot(index_of(handle));
+      break;
+    case Kind::kTimeWait:
+      record = tws.slot(index_of(handle));
+      break;
+  }
+  __builtin_prefetch(record);
+  __builtin_prefetch(static_cast<const std::byte*>(record) + 64);
+}
+
+void Stack::Impl::deliver(Arrival& a) {
+  switch (a.frame.kind) {
+    case wire::Kind::kTcp:
+      return on_tcp(a);
+    case wire::Kind::kArp:
+      return on_arp(a);
+    case wire::Kind::kIcmp4:
+    case wire::Kind::kIcmp6:
+      return on_icmp(a);
+    case wire::Kind::kUdp:
+      return on_udp(a);
+    default:
+      return drop(a.buf, counters.drop_other_protocol);
+  }
+}
+
+// The views are cut to the text: no header in front, no padding behind.
+tcp::RxSegment Stack::Impl::to_segment(Arrival& a) {
+  const wire::Frame& f = a.frame;
+  tcp::RxSegment s;
+  s.seq = f.tcp.seq;
+  s.ack = f.tcp.ack;
+  s.wnd = f.tcp.wnd;
+  s.len = f.payload_len;
+  s.urgent = f.tcp.urgent;
+  s.flags = f.tcp.flags;
+  s.tos = f.tos;
+  s.options = f.tcp.options;
+  std::uint32_t skip = f.payload_offset;
+  std::uint32_t want = f.payload_len;
+  Buf** link = &s.buf;
+  for (Buf *b = a.buf, *next = nullptr; b != nullptr; b = next) {
+    next = b->next;
+    const std::uint32_t cut = std::min(skip, b->len);
+    b->trim_front(cut);
+    skip -= cut;
+    if (b->len > want) b->trim_back(b->len - want);
+    want -= b->len;
+    if (b->len == 0) {
+      released.push_back(b);
+      continue;
+    }
+    b->next = nullptr;
+    *link = b;
+    link = &b->next;
+  }
+  a.buf = nullptr;
+  return s;
+}
+
+bool Stack::Impl::same_flow(std::uint32_t handle, const FlowKey& f) const {
+  switch (kind_of(handle)) {
+    case Kind::kConn:
+      return conns[index_of(handle)].flow == f;
+    case Kind::kSyn:
+      return syns[index_of(handle)].flow == f;
+    case Kind::kTimeWait:
+      return tws[index_of(handle)].flow() == f;
+  }
+  return false;
+}
+
+void Stack::Impl::on_tcp(Arrival& a) {
+  counters.in_segs.add();
+  const std::uint32_t handle =
+      table.find(a.hash, [&](std::uint32_t h) { return same_flow(h, a.flow); });
+  if (handle == kNoIndex) return on_no_connection(a);
+  switch (kind_of(handle)) {
+    case Kind::kConn:
+      return on_conn(index_of(handle), a);
+    case Kind::kSyn:
+      return on_syn_entry(index_of(handle), a);
+    case Kind::kTimeWait:
+      return on_time_wait(index_of(handle), a);
+  }
+}
+
+void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
+  const tcp::RxSegment seg = to_segment(a);
+  tcp::on_segment(conns[index].tcb, seg, now, outbox);
+  flush(index);
+  mark_output(index);
+  settle(index);
+}
+
+// CLOSED and LISTEN (RFC 9293 §3.10.7.1-2).
+void Stack::Impl::on_no_connection(Arrival& a) {
+  const ListenerId id = listening.find(a.flow.local, a.flow.local_port);
+  const tcp::RxSegment seg = [&] {  // judged by its header; the text is not looked at
+    tcp::RxSegment s;
+    s.flags = a.frame.tcp.flags;
+    return s;
+  }();
+  if (id == kNoIndex) {
+    if ((seg.flags & tcp::RST) != 0) return drop(a.buf, counters.drop_closed_rst);
+    send_reset(a);
+    return drop(a.buf, counters.drop_no_listener);
+  }
+  switch (tcp::listen_arrives(seg)) {
+    case tcp::ListenAnswer::kDrop:
+      return drop(a.buf, counters.drop_listen_bad);
+    case tcp::ListenAnswer::kReset:
+      send_reset(a);
+      return drop(a.buf, counters.drop_listen_bad);
+    case tcp::ListenAnswer::kSyn:
+      return on_syn(a, id, nullptr);
+  }
+}
+
+void Stack::Impl::on_icmp(Arrival& a) {
+  const wire::Frame& f = a.frame;
+  const bool v4 = f.kind == wire::Kind::kIcmp4;
+  const std::uint8_t echo_request = v4 ? 8 : 128;
+  if (f.icmp.type == echo_request && f.icmp.code == 0 && a.buf->next == nullptr) {
+    if (!icmp_limit.allow(now)) return drop(a.buf, counters.drop_icmp_rate);
+    const std::size_t len = wire::make_echo_reply({a.buf->data, a.buf->len}, f, config.mac);
+    a.buf->len = static_cast<std::uint32_t>(len);
+    counters.icmp_echo_replies.add();
+    tx_frames.push_back(a.buf);
+    return;
+  }
+  if (f.icmp.has_inner && f.icmp.inner_protocol == 6) {
+    on_icmp_error(f);
+    counters.icmp_errors_in.add();
+    return consume(a.buf);
+  }
+  drop(a.buf, counters.drop_icmp_ignored);  // Source Quench among them (MUST-55)
+}
+
+// RFC 5927 §4.1: only an error about what is in flight is believed.
+//= RFC9293 MUST-54
+//= RFC9293 MUST-56
+void Stack::Impl::on_icmp_error(const wire::Frame& f) {
+  const std::uint64_t hash = hash_of(f.icmp.inner);
+  const std::uint32_t handle =
+      table.find(hash, [&](std::uint32_t h) { return same_flow(h, f.icmp.inner); });
+  if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return;
+  Conn& c = conns[index_of(handle)];
+  const tcp::Tcb& t = c.tcb;
+  if (distance(t.snd_una, f.icmp.inner_seq) >= distance(t.snd_una, t.snd_nxt)) return;
+  const bool v4 = f.kind == wire::Kind::kIcmp4;
+  const bool too_big = v4 ? f.icmp.type == 3 && f.icmp.code == 4 : f.icmp.type == 2;
+  const bool unreachable = v4 ? f.icmp.type == 3 : f.icmp.type == 1;
+  if (too_big) {
+    tcp::on_packet_too_big(c.tcb, v4 ? f.icmp.rest & 0xffffU : f.icmp.rest);
+    mark_output(index_of(handle));
+    return settle(index_of(handle));
+  }
+  if (!unreachable) return;
+  const bool hard = v4 ? f.icmp.code == 2 || f.icmp.code == 3 : f.icmp.code == 4;
+  if (t.state == tcp::State::kSynSent && hard) {
+    tcp::fail_open(c.tcb, tcp::CloseReason::kRefused, outbox);
+    counters.attempt_fails.add();
+    flush(index_of(handle));
+    return settle(index_of(handle));
+  }
+  c.unreachable = true;  // soft: told only if the connection times out (SHLD-25)
+}
+
+void Stack::Impl::on_udp(Arrival& a) {
+  const bool v4 = a.frame.dst.is_v4();
+  Buf* reply = icmp_limit.allow(now) ? take_buf() : nullptr;
+  if (reply == nullptr) return drop(a.buf, counters.drop_icmp_rate);
+  const std::size_t len = wire::write_icmp_error(
+      {reply->data, reply->room}, config.mac, a.frame.dst, v4 ? std::uint8_t{3} : std::uint8_t{1},
+      v4 ? std::uint8_t{3} : std::uint8_t{4}, {a.buf->data, a.buf->len}, a.frame);
+  reply->room -= static_cast<std::uint32_t>(len);
+  reply->len = static_cast<std::uint32_t>(len);
+  tx_frames.push_back(reply);
+  counters.icmp_unreachables_out.add();
+  consume(a.buf);
+}
+
+void Stack::Impl::on_arp(Arrival& a) {
+  const bool first_hand = (a.buf->flags & Buf::kHandedOver) == 0;
+  if (first_hand && config.shards > 1) copy_to_other_shards(a.buf);
+  const ip::ArpOutcome outcome =
+      neighbours.on_arp(a.frame.arp, routes, config.mac, now, [this](tcp::TxPacket packet) {
+        const ip::NeighbourId id = neighbours.find(packet_next_hop(packet));
+        send_packet(packet.seg, packet.flow, id);
+      });
+  if (outcome.reply && first_hand) {
+    send_arp(ip::arp_reply(a.frame.arp, config.mac), a.frame.arp.sender_mac);
+    counters.arp_replies_out.add();
+  }
+  if (outcome.defend && first_hand) {
+    send_arp(ip::arp_announcement(a.frame.arp.sender_ip, config.mac), MacAddr::broadcast());
+  }
+  consume(a.buf);
+}
+
+// A port gives an ARP packet to one queue; every shard has a neighbour table to fill.
+void Stack::Impl::copy_to_other_shards(const Buf* b) {
+  for (std::uint16_t s = 0; s < config.shards; ++s) {
+    if (s == config.shard || handed.room() == 0) continue;
+    Buf* copy = take_buf();
+    if (copy == nullptr || copy->room < b->len) return;
+    std::copy_n(b->data, b->len, copy->data);
+    copy->len = b->len;
+    copy->room -= b->len;
+    copy->flags = Buf::kHandedOver;
+    handed.push({s, copy});
+  }
+}
+
+}  // namespace weir::stack

@@ -1,0 +1,365 @@
+// The public face: each call finds its connection, acts through lib/tcp, and settles it.
+#include "stack/stack.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "stack/impl.h"
+
+namespace weir::stack {
+namespace {
+
+constexpr std::uint32_t kMaxListeners = 1'024;
+
+ip::NeighbourConfig neighbour_config(const Secrets& s) {
+  ip::NeighbourConfig c;
+  c.key = s.table;
+  return c;
+}
+
+}  // namespace
+
+std::string_view to_string(Error e) {
+  switch (e) {
+    case Error::kAddressInUse:
+      return "address in use";
+    case Error::kAddressNotLocal:
+      return "address not available";
+    case Error::kInvalidRemote:
+      return "invalid remote address";
+    case Error::kNoRoute:
+      return "network unreachable";
+    case Error::kFull:
+      return "no connection record left";
+  }
+  return "unknown";
+}
+
+Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant start)
+    : config(c),
+      secrets(s),
+      source(src),
+      now(start),
+      neighbours(c.max_neighbours, neighbour_config(s)),
+      table(c.max_connections + c.tcp.max_syn_backlog + c.tcp.max_tw_buckets),
+      listening(kMaxListeners),
+      ports(c.tcp.port_low, c.tcp.port_high, s.ports),
+      wheel(c.max_connections, start),
+      conns(c.max_connections),
+      syns(c.tcp.max_syn_backlog),
+      tws(c.tcp.max_tw_buckets),
+      generations(c.max_connections) {
+  for (const IpPrefix& p : c.addrs) routes.add_address(p.addr, p.prefix_len);
+  if (c.gateway) {
+    routes.set_gateway(*c.gateway);
+    const ip::NeighbourId id = neighbours.lookup_or_create(*c.gateway);
+    if (id != kNoIndex) neighbours.pin(id);
+  }
+  outbox.counters = &counters;
+  outbox.tso_max = c.tso_max;
+}
+
+Stack::Impl::~Impl() {
+  // Buffers still held belong to the driver's pools, which end with it.
+}
+
+Stack::Stack(const Config& config, const Secrets& secrets, BufSource source, Instant now)
+    : impl_(std::make_unique<Impl>(config, secrets, source, now)) {}
+Stack::~Stack() = default;
+
+void Stack::receive(std::span<Buf* const> frames, Instant now) {
+  impl_->now = now;
+  impl_->receive(frames);
+}
+
+void Stack::advance(Instant now) {
+  Impl& s = *impl_;
+  s.now = now;
+  for (unsigned left = Impl::kTimersPerCall; left > 0 && s.tx.room() > 2 * Impl::kOneCall; --left) {
+    std::uint32_t due = 0;
+    if (s.wheel.advance(now, {&due, 1}) == 0) break;
+    s.on_timer(due);
+  }
+  s.advance_syns();
+  s.advance_time_wait();
+  s.advance_neighbours();
+}
+
+bool Stack::next_ready(Ready& out) {
+  return impl_->next_ready(out);
+}
+
+void Stack::poll_output(Instant now) {
+  impl_->now = now;
+  impl_->poll_output();
+}
+
+std::span<const tcp::TxPacket> Stack::tx_packets() const {
+  return impl_->tx.items();
+}
+BufChain Stack::take_tx_frames() {
+  return std::move(impl_->tx_frames);
+}
+BufChain Stack::take_released() {
+  return std::move(impl_->released);
+}
+void Stack::clear_tx() {
+  impl_->tx.clear();
+}
+std::span<const tcp::HandOver> Stack::hand_over() const {
+  return impl_->handed.items();
+}
+void Stack::clear_hand_over() {
+  impl_->handed.clear();
+}
+bool Stack::has_pending_output() const {
+  return impl_->output_pending;
+}
+
+Instant Stack::next_deadline() const {
+  const Impl& s = *impl_;
+  if (s.output_pending || !s.ready.empty()) return s.now;
+  return std::min({s.wheel.next_deadline(), s.next_syn_deadline(), s.next_tw_deadline(),
+                   s.neighbours.next_deadline()});
+}
+
+//= RFC9293 MUST-41
+Result<ListenerId, Error> Stack::listen(const Endpoint& local, const ListenOptions& options) {
+  Impl& s = *impl_;
+  if (!local.addr.is_unspecified() && !s.routes.is_local(local.addr)) {
+    return Error::kAddressNotLocal;
+  }
+  ListenerId id = 0;
+  while (id < s.listeners.size() && s.listeners[id].used) ++id;
+  if (id == kMaxListeners) return Error::kFull;
+  if (!s.listening.add(local.addr, local.port, id)) return Error::kAddressInUse;
+  if (id == s.listeners.size()) s.listeners.emplace_back();
+  Listener& l = s.listeners[id];
+  l.local = local;
+  l.backlog = std::max<std::uint32_t>(1, std::min(options.backlog, s.config.tcp.somaxconn));
+  l.used = true;
+  l.paused = false;
+  return id;
+}
+
+void Stack::stop_listening(ListenerId id) {
+  Impl& s = *impl_;
+  if (id >= s.listeners.size() || !s.listeners[id].used) return;
+  Listener& l = s.listeners[id];
+  s.listening.remove(l.local.addr, l.local.port);
+  l.used = false;
+  while (!l.accept_queue.empty()) {
+    const std::uint32_t index = l.accept_queue.pop(s.conns);
+    Conn& c = s.conns[index];
+    c.waits_accept = false;
+    --l.waiting;
+    --s.accept_waiting;
+    if (c.doomed) {
+      s.free_if_unlisted(index);
+    } else {
+      abort(s.id_of(index));
+    }
+  }
+}
+
+void Stack::pause_accept(ListenerId id, bool paused) {
+  if (id < impl_->listeners.size()) impl_->listeners[id].paused = paused;
+}
+
+Result<ConnId, Error> Stack::connect(const Endpoint& remote, std::optional<IpAddr> local,
+                                     Instant now) {
+  impl_->now = now;
+  return impl_->connect(remote, local);
+}
+
+bool Stack::alive(ConnId id) const {
+  return impl_->find(id) != nullptr;
+}
+
+std::size_t Stack::send_room(ConnId id) const {
+  const Conn* c = impl_->find(id);
+  return c == nullptr ? 0 : tcp::send_room(c->tcb);
+}
+
+std::size_t Stack::send_copy(ConnId id, std::span<const std::byte> octets) {
+  Impl& s = *impl_;
+  Conn* c = s.find(id);
+  if (c == nullptr) return 0;
+  const std::size_t want = std::min<std::size_t>(octets.size(), tcp::send_room(c->tcb));
+  std::size_t done = 0;
+  while (done < want) {
+    Buf* tail = c->tcb.sndq.tail();
+    if (tail == nullptr || tail->room == 0 || (tail->flags & Buf::kBorrowed) != 0) {
+      tail = s.take_buf();
+      if (tail == nullptr) break;
+      BufChain one;
+      one.push_back(tail);
+      tcp::user_send(c->tcb, std::move(one));
+    }
+    const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(want - done, tail->room));
+    std::memcpy(tail->data + tail->len, octets.data() + done, n);
+    c->tcb.sndq.grow_tail(n);
+    done += n;
+  }
+  if (done > 0) s.mark_output(id.index);
+  return done;
+}
+
+std::size_t Stack::send_borrowed(ConnId id, std::span<const std::byte> octets) {
+  Impl& s = *impl_;
+  Conn* c = s.find(id);
+  if (c == nullptr) return 0;
+  const std::size_t n = std::min<std::size_t>(octets.size(), tcp::send_room(c->tcb));
+  Buf* b = n == 0 ? nullptr : s.take_buf();
+  if (b == nullptr) return 0;
+  // Never written through: room is 0, and only what a stack owns is written to.
+  b->data = const_cast<std::byte*>(octets.data());
+  b->len = static_cast<std::uint32_t>(n);
+  b->room = 0;
+  b->flags = Buf::kBorrowed;
+  BufChain one;
+  one.push_back(b);
+  tcp::user_send(c->tcb, std::move(one));
+  s.mark_output(id.index);
+  return n;
+}
+
+void Stack::send_buffers(ConnId id, BufChain&& chain) {
+  Impl& s = *impl_;
+  Conn* c = s.find(id);
+  if (c == nullptr || !tcp::may_send(c->tcb)) return s.released.append(std::move(chain));
+  tcp::user_send(c->tcb, std::move(chain));
+  s.mark_output(id.index);
+}
+
+std::size_t Stack::unacked(ConnId id) const {
+  const Conn* c = impl_->find(id);
+  return c == nullptr ? 0 : c->tcb.sndq.bytes();
+}
+
+std::size_t Stack::readable(ConnId id) const {
+  const Conn* c = impl_->find(id);
+  return c == nullptr ? 0 : c->tcb.rcvq.bytes();
+}
+
+BufChain Stack::receive_buffers(ConnId id, std::size_t max) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr || max == 0) return {};
+  BufChain loan =
+      tcp::user_receive(c->tcb, static_cast<std::uint32_t>(std::min<std::size_t>(max, 1U << 30U)));
+  impl_->mark_output(id.index);
+  return loan;
+}
+
+void Stack::release(BufChain&& loan) {
+  impl_->released.append(std::move(loan));
+}
+
+void Stack::shutdown_send(ConnId id) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  tcp::user_shutdown(c->tcb);
+  impl_->mark_output(id.index);
+}
+
+void Stack::close(ConnId id) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  tcp::user_close(c->tcb, impl_->now, impl_->outbox);
+  impl_->flush(id.index);
+  impl_->mark_output(id.index);
+  c->user_deadline = kNever;
+  impl_->leave(id.index);
+}
+
+void Stack::abort(ConnId id) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  tcp::user_abort(c->tcb, impl_->outbox);
+  impl_->flush(id.index);
+  c->user_deadline = kNever;
+  impl_->leave(id.index);
+}
+
+void Stack::set_user(ConnId id, std::uint64_t user) {
+  if (Conn* c = impl_->find(id)) c->user = user;
+}
+
+std::uint64_t Stack::user_of(ConnId id) const {
+  const Conn* c = impl_->find(id);
+  return c == nullptr ? 0 : c->user;
+}
+
+void Stack::set_timer(ConnId id, Instant when) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  c->user_deadline = when;
+  impl_->wheel.arm(id.index, when);
+}
+
+void Stack::set_nodelay(ConnId id, bool on) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  if (on) {
+    c->tcb.set(tcp::kNoDelay);
+    impl_->mark_output(id.index);
+  } else {
+    c->tcb.clear(tcp::kNoDelay);
+  }
+}
+
+void Stack::want_writable(ConnId id) {
+  if (Conn* c = impl_->find(id)) c->tcb.set(tcp::kWantWritable);
+}
+
+FlowKey Stack::flow_of(ConnId id) const {
+  const Conn* c = impl_->find(id);
+  return c == nullptr ? FlowKey{} : c->flow;
+}
+
+tcp::State Stack::state_of(ConnId id) const {
+  const Conn* c = impl_->find(id);
+  return c == nullptr ? tcp::State::kClosed : c->tcb.state;
+}
+
+const telemetry::Counters& Stack::counters() const {
+  return impl_->counters;
+}
+telemetry::Counters& Stack::counters() {
+  return impl_->counters;
+}
+Instant Stack::now() const {
+  return impl_->now;
+}
+
+Gauges Stack::gauges() const {
+  const Impl& s = *impl_;
+  return {s.conns.size(), s.established, s.syns.size(), s.tw_live, s.neighbours.size()};
+}
+
+void Stack::check_invariants() const {
+  const Impl& s = *impl_;
+  std::uint32_t live = 0;
+  std::uint32_t in_table = 0;
+  std::uint32_t established = 0;
+  for (std::uint32_t i = 0; i < s.generations.size(); ++i) {
+    if (!s.alive(i)) continue;
+    ++live;
+    const Conn& c = s.conns[i];
+    if (c.doomed) continue;
+    tcp::check_invariants(c.tcb);
+    if (c.counted) ++established;
+    const std::uint32_t handle =
+        s.table.find(c.hash, [&](std::uint32_t h) { return h == handle_of(Kind::kConn, i); });
+    WEIR_ASSERT((handle != kNoIndex) == (c.tcb.state != tcp::State::kClosed));
+    if (handle != kNoIndex) ++in_table;
+    const Instant due = std::min(tcp::next_deadline(c.tcb), c.user_deadline);
+    WEIR_ASSERT(due == kNever || s.wheel.armed(i) || c.in_output);
+  }
+  WEIR_ASSERT(live == s.conns.size());
+  WEIR_ASSERT(established == s.established);
+  WEIR_ASSERT(in_table + s.syns.size() + s.tw_live == s.table.size());
+  s.neighbours.check_invariants();
+}
+
+}  // namespace weir::stack

@@ -1,0 +1,189 @@
+// Half-open connections: 64-byte entries in the connection table, and their SYN-ACKs. All entries
+// resent equally often wait equally long, so each such class is a queue in deadline order, and no
+// entry needs a place in the wheel.
+#include <algorithm>
+
+#include "stack/impl.h"
+#include "tcp/isn.h"
+#include "tcp/reset.h"
+
+namespace weir::stack {
+namespace {
+
+constexpr unsigned kPerCall = 64;
+
+}  // namespace
+
+void Stack::Impl::on_syn(Arrival& a, ListenerId listener, const tcp::TwRecord* reopened) {
+  const Listener& l = listeners[listener];
+  if (l.waiting >= l.backlog) return drop(a.buf, counters.drop_accept_queue_full);
+  if (syns.size() >= config.tcp.max_syn_backlog) evict_oldest_syn();
+  const std::uint32_t index = syns.take();
+  if (index == kNoIndex) return drop(a.buf, counters.drop_syn_queue_full);
+  if (!table.insert(a.hash, handle_of(Kind::kSyn, index))) {
+    syns.give(index);
+    return drop(a.buf, counters.drop_conn_table_full);
+  }
+  tcp::SynEntry& e = *::new (syns.slot(index)) tcp::SynEntry;
+  Seq iss = tcp::initial_sequence(secrets.isn, a.flow, now);
+  if (reopened != nullptr && !after(iss, reopened->snd_nxt)) {
+    iss = reopened->snd_nxt + 0x1'0000;  // RFC 9293 §3.6.1: beyond what the old one used
+  }
+  tcp::RxSegment syn;
+  syn.seq = a.frame.tcp.seq;
+  syn.flags = a.frame.tcp.flags;
+  syn.options = a.frame.tcp.options;
+  tcp::open_syn_entry(e, syn, a.flow, iss, config.tcp);
+  syn_link(index);
+  send_syn_ack(e);
+  counters.out_segs.add();
+  consume(a.buf);  // text on a SYN comes again
+}
+
+void Stack::Impl::send_syn_ack(const tcp::SynEntry& e) {
+  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, ts_clock(e.flow)), e.flow);
+}
+
+void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
+  tcp::SynEntry& e = syns[index];
+  tcp::RxSegment seg;
+  seg.seq = a.frame.tcp.seq;
+  seg.ack = a.frame.tcp.ack;
+  seg.len = a.frame.payload_len;
+  seg.flags = a.frame.tcp.flags;
+  seg.options = a.frame.tcp.options;
+  switch (tcp::syn_entry_arrives(e, seg, config.tcp)) {
+    case tcp::SynAnswer::kDrop:
+      return drop(a.buf, counters.drop_listen_bad);
+    case tcp::SynAnswer::kResendSynAck:
+      send_syn_ack(e);
+      counters.retrans_segs.add();
+      break;
+    case tcp::SynAnswer::kChallenge: {
+      tcp::TxSegment ack = tcp::make_syn_ack(e, config.tcp, config.mtu, ts_clock(e.flow));
+      ack.seq = e.iss + 1;
+      ack.flags = tcp::ACK;
+      ack.options.mss = 0;  //= RFC9293 MUST-65
+      ack.options.window_scale = wire::kNoWindowScale;
+      if (rst_limit.allow(now)) send_stray(ack, e.flow);
+      break;
+    }
+    case tcp::SynAnswer::kReset:
+      send_reset(a);
+      break;
+    case tcp::SynAnswer::kAbandon:
+      counters.attempt_fails.add();
+      syn_free(index, true);
+      break;
+    case tcp::SynAnswer::kEstablish:
+      return promote(index, a);
+  }
+  consume(a.buf);
+}
+
+// The last ACK: a control block takes the entry's place in the table.
+void Stack::Impl::promote(std::uint32_t index, Arrival& a) {
+  const ListenerId id = listening.find(a.flow.local, a.flow.local_port);
+  if (id == kNoIndex) {  // stopped listening in the meantime
+    send_reset(a);
+    syn_free(index, true);
+    return drop(a.buf, counters.drop_no_listener);
+  }
+  Listener& l = listeners[id];
+  if (l.waiting >= l.backlog || conns.full()) {
+    telemetry::Counter& why =
+        conns.full() ? counters.drop_conn_table_full : counters.drop_accept_queue_full;
+    if (config.tcp.abort_on_overflow) {
+      send_reset(a);
+      syn_free(index, true);
+    }
+    return drop(a.buf, why);
+  }
+  const std::uint32_t conn = conns.take();
+  Conn& c = *::new (conns.slot(conn)) Conn(config.tcp);
+  ++generations[conn];
+  c.flow = a.flow;
+  c.hash = a.hash;
+  c.listener = id;
+  c.waits_accept = true;
+  const auto route = routes.lookup(a.flow.remote);
+  c.next_hop = route ? route->next_hop : a.flow.remote;
+  tcp::open_passive(c.tcb, syns[index], open_args(a.flow, syns[index].iss), now);
+  const bool replaced =
+      table.replace(a.hash, handle_of(Kind::kSyn, index), handle_of(Kind::kConn, conn));
+  WEIR_ASSERT(replaced);
+  syn_free(index, false);
+  counters.passive_opens.add();
+  ++l.waiting;
+  ++accept_waiting;
+  l.accept_queue.push(conns, conn);
+  on_conn(conn, a);
+}
+
+void Stack::Impl::syn_link(std::uint32_t index) {
+  tcp::SynEntry& e = syns[index];
+  const unsigned level = std::min<unsigned>(e.retries(), kSynLevels - 1);
+  const Duration wait =
+      std::min<Duration>(Duration(config.tcp.rto_initial) * (1U << level), config.tcp.rto_max);
+  e.deadline_ms = ms_of(now + wait);
+  SynQueue& q = syn_queues[level];
+  e.prev = q.tail;
+  e.next = kNoIndex;
+  (q.tail == kNoIndex ? q.head : syns[q.tail].next) = index;
+  q.tail = index;
+}
+
+void Stack::Impl::syn_unlink(std::uint32_t index) {
+  const tcp::SynEntry& e = syns[index];
+  SynQueue& q = syn_queues[std::min<unsigned>(e.retries(), kSynLevels - 1)];
+  (e.prev == kNoIndex ? q.head : syns[e.prev].next) = e.next;
+  (e.next == kNoIndex ? q.tail : syns[e.next].prev) = e.prev;
+}
+
+void Stack::Impl::syn_free(std::uint32_t index, bool erase_from_table) {
+  if (erase_from_table) table.erase(hash_of(syns[index].flow), handle_of(Kind::kSyn, index));
+  syn_unlink(index);
+  syns.give(index);
+}
+
+// RFC 4987 §3.2: the one that has had the most time to answer gives way.
+void Stack::Impl::evict_oldest_syn() {
+  for (unsigned level = kSynLevels; level-- > 0;) {
+    if (syn_queues[level].head == kNoIndex) continue;
+    counters.drop_syn_evicted.add();
+    return syn_free(syn_queues[level].head, true);
+  }
+}
+
+void Stack::Impl::advance_syns() {
+  unsigned left = kPerCall;
+  for (SynQueue& q : syn_queues) {
+    while (q.head != kNoIndex && left > 0 && tx.room() > kOneCall) {
+      const std::uint32_t index = q.head;
+      tcp::SynEntry& e = syns[index];
+      if (static_cast<std::int32_t>(e.deadline_ms - now_ms()) > 0) break;
+      --left;
+      if (e.retries() >= config.tcp.synack_retries) {
+        counters.drop_synack_retries.add();
+        counters.attempt_fails.add();
+        syn_free(index, true);
+        continue;
+      }
+      syn_unlink(index);
+      e.add_retry();
+      syn_link(index);
+      send_syn_ack(e);
+      counters.retrans_segs.add();
+    }
+  }
+}
+
+Instant Stack::Impl::next_syn_deadline() const {
+  Instant first = kNever;
+  for (const SynQueue& q : syn_queues) {
+    if (q.head != kNoIndex) first = std::min(first, instant_of(syns[q.head].deadline_ms));
+  }
+  return first;
+}
+
+}  // namespace weir::stack
