@@ -19,6 +19,7 @@ Buf* BlockPool::take(std::uint32_t size) {
   auto* block = new Block;
   block->owner = this;
   block->memory = new std::byte[size];
+  block->size = size;
   block->buf.data = block->memory;
   block->buf.room = size;
   block->next = head_;
@@ -46,6 +47,15 @@ void BlockPool::give(Buf* b) {
 
 void BlockPool::give(BufChain&& chain) {
   while (Buf* b = chain.pop_front()) give(b);
+}
+
+std::uint32_t BlockPool::in_use() const {
+  std::uint32_t n = 0;
+  for (const Block* b = head_; b != nullptr; b = b->next) {
+    const bool fresh = b->buf.len == 0 && b->buf.room == b->size && b->buf.data == b->memory;
+    n += fresh ? 0 : 1;
+  }
+  return n;
 }
 
 void BlockPool::destroy(Block* block) {

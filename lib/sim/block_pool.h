@@ -34,6 +34,8 @@ class BlockPool {
 
   void set_limit(std::uint32_t limit) { limit_ = limit; }
   [[nodiscard]] std::uint32_t outstanding() const { return outstanding_; }
+  // Of those, the blocks that hold or held octets: not the stock that a stack keeps of fresh ones.
+  [[nodiscard]] std::uint32_t in_use() const;
   [[nodiscard]] std::uint32_t peak() const { return peak_; }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
 
@@ -44,6 +46,7 @@ class BlockPool {
     Block* prev = nullptr;
     Block* next = nullptr;
     std::byte* memory = nullptr;
+    std::uint32_t size = 0;
   };
   void destroy(Block* block);
 

@@ -1,0 +1,144 @@
+#include "sim_world.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/rng.h"
+
+namespace weir::test {
+namespace {
+
+// A host that runs this often without time moving on will never stop.
+constexpr unsigned kMaxIterations = 20'000;
+// What a stack may keep of fresh buffers.
+constexpr std::uint32_t kStock = 64;
+
+IpAddr addr_of(unsigned number) {
+  return IpAddr::v4(0x0a00'0001U + number);
+}
+
+stack::Config config_of(const HostSpec& spec, unsigned number) {
+  stack::Config c = spec.stack;
+  c.mac = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(number + 1)}};
+  c.addrs = {{addr_of(number), 24}};
+  return c;
+}
+
+stack::Secrets secrets_of(std::uint64_t seed) {
+  Rng rng(seed);
+  stack::Secrets s;
+  for (SipKey* key : {&s.isn, &s.table, &s.ports, &s.timestamps}) *key = {rng.next(), rng.next()};
+  s.seed = rng.next();
+  return s;
+}
+
+}  // namespace
+
+std::uint64_t env_number(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+std::string pcap_path(unsigned host) {
+  const char* path = std::getenv("WEIR_SIM_PCAP");
+  if (path == nullptr) return {};
+  return host == 0 ? path : std::string(path) + "." + std::to_string(host);
+}
+
+Host::Host(sim::EventLoop& loop, sim::Sink wire, App& app, const HostSpec& spec, unsigned number,
+           std::uint64_t seed)
+    : addr_(addr_of(number)),
+      pool_(2048, spec.pool_limit),
+      driver_(loop, pool_, std::move(wire), spec.stack.mtu),
+      stack_(config_of(spec, number), secrets_of(seed), pool_.source(), loop.now()),
+      worker_(driver_, stack_, app) {
+  const std::string path = pcap_path(number);
+  if (path.empty()) return;
+  pcap_file_.open(path, std::ios::binary);
+  pcap_ = std::make_unique<sim::PcapWriter>(pcap_file_);
+  driver_.set_capture(pcap_.get());
+}
+
+void Host::run(unsigned check_every) {
+  poked_ = false;
+  for (unsigned i = 0; i < kMaxIterations; ++i) {
+    const unsigned did = worker_.run_once();
+    if (++iterations_ % check_every == 0) stack_.check_invariants();
+    if (did == 0 && !has_work(driver_.now())) return;
+  }
+  FAIL() << to_string(addr_) << " does not come to rest at "
+         << driver_.now().time_since_epoch().count() << " us";
+}
+
+World::World(std::uint64_t seed)
+    : seed_(seed),
+      check_every_(
+          static_cast<unsigned>(std::max<std::uint64_t>(1, env_number("WEIR_SIM_CHECK_EVERY", 1)))),
+      network_(loop_, seed ^ 0x6e65'7477'6f72'6bU) {}
+
+Host& World::add_host(App& app, const HostSpec& spec) {
+  const auto number = static_cast<unsigned>(hosts_.size());
+  hosts_.push_back(nullptr);
+  const unsigned port = network_.attach(
+      [this, number](sim::Octets&& f) { hosts_[number]->driver().deliver(std::move(f)); }, spec.up,
+      spec.down);
+  hosts_[number] = std::make_unique<Host>(
+      loop_, [this, port](sim::Octets&& f) { network_.send(port, std::move(f)); }, app, spec,
+      number, seed_ * 64 + number);
+  return *hosts_[number];
+}
+
+Instant World::next_event() {
+  Instant next = loop_.next_event();
+  for (const auto& h : hosts_) {
+    next = std::min(next, h->poked_ ? now() : h->stack().next_deadline());
+  }
+  return next;
+}
+
+void World::run_hosts() {
+  for (const auto& h : hosts_) {
+    if (h->has_work(now())) h->run(check_every_);
+  }
+}
+
+bool World::run_until(const std::function<bool()>& done, Duration limit) {
+  const Instant end = now() + limit;
+  while (!done()) {
+    if (testing::Test::HasFatalFailure()) return false;
+    const Instant next = next_event();
+    if (next > end) {
+      loop_.run_until(end);
+      return done();
+    }
+    loop_.run_until(std::max(next, now()));
+    run_hosts();
+  }
+  return true;
+}
+
+Result<stack::ConnId, stack::Error> World::connect(Host& from, Host& to, std::uint16_t port) {
+  from.poke();
+  return from.stack().connect({to.addr(), port}, std::nullopt, now());
+}
+
+bool World::at_rest() {
+  return std::all_of(hosts_.begin(), hosts_.end(), [](const auto& h) {
+    const stack::Gauges g = h->stack().gauges();
+    return g.connections == 0 && g.half_open == 0;
+  });
+}
+
+void World::expect_at_rest() {
+  for (const auto& h : hosts_) {
+    SCOPED_TRACE(to_string(h->addr()));
+    const stack::Gauges g = h->stack().gauges();
+    EXPECT_EQ(g.connections, 0U);
+    EXPECT_EQ(g.established, 0U);
+    EXPECT_EQ(g.half_open, 0U);
+    EXPECT_EQ(h->pool().in_use(), 0U) << "blocks leaked";
+    EXPECT_LE(h->pool().outstanding(), kStock);
+  }
+}
+
+}  // namespace weir::test

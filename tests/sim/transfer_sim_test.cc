@@ -1,0 +1,346 @@
+// Two stacks over a bad link: whatever a seed makes of the link, the settings and the applications,
+// both streams arrive octet by octet, both ends see a normal close, and nothing is left behind.
+//
+// WEIR_SIM_SEEDS=N runs seeds 1 to N (1000), WEIR_SIM_SEED=S one only, WEIR_SIM_PCAP=FILE writes
+// what each end saw, WEIR_SIM_VERBOSE=1 says what each seed made.
+#include <errno.h>
+
+#include <cstdio>
+#include <optional>
+#include <vector>
+
+#include "base/rng.h"
+#include "sim_world.h"
+
+namespace weir::test {
+namespace {
+
+constexpr std::uint16_t kPort = 80;
+constexpr unsigned kShards = 8;
+
+enum class Finish : std::uint8_t { kWhenSent, kAfterPeer, kAfterReceiving };
+enum class Sending : std::uint8_t { kCopy, kBorrow, kBuffers };
+
+struct Plan {  // of one end
+  std::uint32_t total = 0;
+  std::uint32_t chunk = 0;  // at most this much in one call
+  std::uint32_t pause = 0;  // chance, after each chunk, to go on later
+  std::uint32_t lazy = 0;   // chance not to read at once what came
+  std::uint32_t hoard = 0;  // chance to keep a loan for a while
+  bool nodelay = false;
+  bool closes = false;  // closes when all is done, instead of waiting out TIME-WAIT
+  Finish finish = Finish::kWhenSent;
+  Sending sending = Sending::kCopy;
+  HostSpec spec;
+};
+
+std::uint32_t some_size(Rng& rng) {
+  switch (rng.below(4)) {
+    case 0:
+      return rng.below(8);
+    case 1:
+      return rng.below(5'000);
+    default:
+      return rng.below(200'000);
+  }
+}
+
+Duration some_time(Rng& rng, Duration most) {
+  return Duration{rng.below(static_cast<std::uint32_t>(most.count()) + 1)};
+}
+
+sim::Faults some_faults(Rng& rng) {
+  sim::Faults f;
+  if (rng.below(4) != 0) f.loss = rng.below(100'000);
+  if (rng.below(2) != 0) f.duplicate = rng.below(50'000);
+  if (rng.below(2) != 0) f.reorder = rng.below(100'000);
+  if (rng.below(2) != 0) f.corrupt = rng.below(30'000);
+  f.delay = rng.below(2) != 0 ? 10us + some_time(rng, 1ms) : some_time(rng, 100ms);
+  f.jitter = rng.below(2) != 0 ? some_time(rng, 10ms) : 0us;
+  f.reorder_delay = 1us + some_time(rng, 50ms);
+  if (rng.below(3) == 0) {
+    f.rate = 1'000'000 + rng.next() % 100'000'000;
+    f.queue = 8'000 + rng.below(100'000);
+  }
+  return f;
+}
+
+void some_settings(stack::Config& c, Rng& rng) {
+  constexpr std::uint16_t kMtus[] = {1500, 1500, 576, 1280, 9000};
+  constexpr std::uint32_t kSizes[] = {262'144, 262'144, 65'535, 16'384, 6'000};
+  c.mtu = kMtus[rng.below(5)];
+  c.tso_max = rng.below(2) != 0 ? 65'000 : 0;
+  c.tcp.rmem = kSizes[rng.below(5)];
+  c.tcp.wmem = kSizes[rng.below(5)];
+  c.tcp.timestamps = rng.below(3) != 0;
+  c.tcp.window_scaling = rng.below(3) != 0;
+  c.tcp.slow_start_after_idle = rng.below(2) != 0;
+  c.tcp.delack_max = rng.below(2) != 0 ? 40ms : 200ms;
+  // A tenth lost each way and more cut: not to be taken for a dead peer.
+  c.tcp.syn_retries = c.tcp.synack_retries = 15;
+  c.tcp.retries2 = c.tcp.orphan_retries = 40;
+  c.tcp.rto_max = 10s;
+}
+
+Plan some_plan(Rng& rng) {
+  Plan p;
+  p.total = some_size(rng);
+  p.chunk = 1 + (rng.below(2) != 0 ? rng.below(100'000) : rng.below(3'000));
+  if (rng.below(3) == 0) p.pause = rng.below(200'000);
+  if (rng.below(3) == 0) p.lazy = rng.below(300'000);
+  if (rng.below(3) == 0) p.hoard = rng.below(300'000);
+  p.nodelay = rng.below(2) != 0;
+  p.closes = rng.below(4) != 0;
+  p.finish = static_cast<Finish>(rng.below(3));
+  p.sending = static_cast<Sending>(rng.below(3));
+  p.spec.up = some_faults(rng);
+  p.spec.down.delay = 0us;
+  some_settings(p.spec.stack, rng);
+  return p;
+}
+
+std::vector<std::byte> some_octets(std::uint32_t n, Rng& rng) {
+  std::vector<std::byte> v(n);
+  for (std::byte& b : v) b = static_cast<std::byte>(rng.next() >> 56U);
+  return v;
+}
+
+// One end: sends `mine`, expects `theirs`.
+class End : public App {
+ public:
+  End(const Plan& plan, std::uint64_t seed) : plan_(plan), rng_(seed) {
+    mine_ = some_octets(plan.total, rng_);
+  }
+
+  void expect(const End& peer) { theirs_ = &peer.mine_; }
+  void use(Host& host) { host_ = &host; }
+  [[nodiscard]] bool over() const { return reason_.has_value() || let_go_; }
+  void verify() const {
+    EXPECT_EQ(starts_, 1U);
+    EXPECT_EQ(sent_, mine_.size());
+    EXPECT_EQ(received_, theirs_->size());
+    ASSERT_TRUE(over());
+    EXPECT_EQ(reason_.value_or(CloseReason::kNormal), CloseReason::kNormal)
+        << tcp::to_string(*reason_);
+    EXPECT_TRUE(peer_closed_);
+  }
+  void give_back() { host_->stack().release(std::move(hoard_)); }
+
+  void on_accept(Connection c, ListenerId) override { start(c); }
+  void on_connected(Connection c, std::uint64_t) override { start(c); }
+  void on_readable(Connection c, std::uint64_t) override {
+    if (rng_.chance(plan_.lazy)) {
+      later(c, 500ms);
+      return;
+    }
+    read(c);
+  }
+  void on_writable(Connection c, std::uint64_t) override { write(c); }
+  void on_peer_closed(Connection c, std::uint64_t) override {
+    EXPECT_FALSE(peer_closed_);
+    peer_closed_ = true;
+    finish(c);
+  }
+  void on_timer(Connection c, std::uint64_t) override {
+    read(c);
+    if (c.alive()) write(c);
+  }
+  void on_closed(Connection c, std::uint64_t, CloseReason reason) override {
+    EXPECT_FALSE(over()) << "an event after the last";
+    reason_ = reason;  // first: nothing is left to close
+    read(c);
+  }
+
+ private:
+  void start(Connection c) {
+    ++starts_;
+    c.set_nodelay(plan_.nodelay);
+    write(c);
+  }
+
+  void later(Connection c, Duration most) {
+    c.set_timer(c.owner().now() + 1us + some_time(rng_, most));
+  }
+
+  void read(Connection c) {
+    while (c.readable() > 0) {
+      BufChain loan = c.receive(1 + rng_.below(20'000));
+      ASSERT_FALSE(loan.empty());
+      for (const Buf* b = loan.head(); b != nullptr; b = b->next) check(*b);
+      if (rng_.chance(plan_.hoard)) {
+        hoard_.append(std::move(loan));
+        later(c, 100ms);
+      } else {
+        c.release(std::move(loan));
+      }
+    }
+    if (hoard_.bytes() > 20'000 || rng_.below(3) == 0) c.release(std::move(hoard_));
+    finish(c);
+  }
+
+  void check(const Buf& b) {
+    ASSERT_LE(received_ + b.len, theirs_->size()) << "more than was sent";
+    ASSERT_TRUE(std::equal(b.data, b.data + b.len, theirs_->begin() + static_cast<long>(received_)))
+        << "wrong octets behind " << received_;
+    received_ += b.len;
+  }
+
+  void write(Connection c) {
+    while (sent_ < mine_.size()) {
+      const std::size_t room = c.send_room();
+      std::size_t n =
+          std::min({room, mine_.size() - sent_, std::size_t{1} + rng_.below(plan_.chunk)});
+      if (n > 0) n = send(c, {mine_.data() + sent_, n});
+      if (n == 0) return c.want_writable();
+      sent_ += n;
+      if (rng_.chance(plan_.pause)) return later(c, 300ms);
+    }
+    finish(c);
+  }
+
+  std::size_t send(Connection c, std::span<const std::byte> octets) {
+    switch (plan_.sending) {
+      case Sending::kCopy:
+        return c.send(octets);
+      case Sending::kBorrow:
+        return c.send_borrowed(octets);
+      case Sending::kBuffers:
+        break;
+    }
+    BufChain chain;
+    for (std::size_t at = 0; at < octets.size();) {
+      const std::size_t n = std::min<std::size_t>(1 + rng_.below(3'000), octets.size() - at);
+      chain.push_back(host_->pool().take_copy(octets.subspan(at, n)));
+      at += n;
+    }
+    c.send(std::move(chain));
+    return octets.size();
+  }
+
+  void finish(Connection c) {
+    if (!finished_) shut_down(c);
+    const bool all = finished_ && peer_closed_ && received_ == theirs_->size();
+    if (!plan_.closes || !all || over()) return;
+    let_go_ = true;
+    c.close();
+  }
+
+  void shut_down(Connection c) {
+    if (sent_ < mine_.size()) return;
+    if (plan_.finish == Finish::kAfterPeer && !peer_closed_) return;
+    if (plan_.finish == Finish::kAfterReceiving && received_ < theirs_->size()) return;
+    finished_ = true;
+    c.shutdown_send();
+  }
+
+  const Plan& plan_;
+  Rng rng_;
+  Host* host_ = nullptr;
+  std::vector<std::byte> mine_;
+  const std::vector<std::byte>* theirs_ = nullptr;
+  std::size_t sent_ = 0, received_ = 0;
+  unsigned starts_ = 0;
+  bool peer_closed_ = false, finished_ = false, let_go_ = false;
+  std::optional<CloseReason> reason_;
+  BufChain hoard_;
+};
+
+void describe(std::uint64_t seed, const char* who, const Plan& p) {
+  const sim::Faults& f = p.spec.up;
+  const stack::Config& c = p.spec.stack;
+  std::printf(
+      "seed %llu %s: %u octets in %u, pause %u lazy %u hoard %u finish %u sending %u nodelay %d "
+      "closes %d; "
+      "loss %u dup %u reorder %u corrupt %u delay %lld jitter %lld rate %llu; mtu %u tso %u rmem "
+      "%u "
+      "wmem %u ts %d scale %d\n",
+      static_cast<unsigned long long>(seed), who, p.total, p.chunk, p.pause, p.lazy, p.hoard,
+      static_cast<unsigned>(p.finish), static_cast<unsigned>(p.sending), p.nodelay, p.closes,
+      f.loss, f.duplicate, f.reorder, f.corrupt, static_cast<long long>(f.delay.count()),
+      static_cast<long long>(f.jitter.count()), static_cast<unsigned long long>(f.rate), c.mtu,
+      c.tso_max, c.tcp.rmem, c.tcp.wmem, c.tcp.timestamps, c.tcp.window_scaling);
+}
+
+void describe(const char* who, World& world, unsigned number) {
+  Host& h = world.host(number);
+  std::printf("  %s at %.3f s, peak %u blocks:", who,
+              static_cast<double>(world.now().time_since_epoch().count()) / 1e6, h.pool().peak());
+  for (const telemetry::CounterInfo& info : telemetry::kCounterInfo) {
+    const std::uint64_t n = (h.counters().*info.field).get();
+    if (n != 0) std::printf(" %s %llu", info.name.data(), static_cast<unsigned long long>(n));
+  }
+  std::printf("\n");
+}
+
+void run_seed(std::uint64_t seed) {
+  const bool verbose = env_number("WEIR_SIM_VERBOSE", 0) != 0;
+  Rng rng(seed);
+  Plan client_plan = some_plan(rng), server_plan = some_plan(rng);
+  if (client_plan.finish == Finish::kAfterPeer && server_plan.finish == Finish::kAfterPeer) {
+    server_plan.finish = Finish::kWhenSent;
+  }
+  if (verbose) {
+    describe(seed, "client", client_plan);
+    describe(seed, "server", server_plan);
+  }
+  End client(client_plan, rng.next()), server(server_plan, rng.next());
+  client.expect(server);
+  server.expect(client);
+
+  World world(seed);
+  Host& a = world.add_host(client, client_plan.spec);
+  Host& b = world.add_host(server, server_plan.spec);
+  client.use(a);
+  server.use(b);
+  ASSERT_TRUE(b.stack().listen({b.addr(), kPort}).ok());
+  ASSERT_TRUE(world.connect(a, b, kPort).ok());
+
+  EXPECT_TRUE(world.run_until([&] { return client.over() && server.over() && world.at_rest(); },
+                              std::chrono::hours(2)));
+  if (verbose) {
+    describe("client", world, 0);
+    describe("server", world, 1);
+  }
+  client.verify();
+  server.verify();
+  client.give_back();
+  server.give_back();
+  a.poke();
+  b.poke();
+  world.run_for(1s);  // what is still on the wire
+  world.expect_at_rest();
+  if (client_plan.closes && server_plan.closes) {
+    EXPECT_GT(a.stack().gauges().time_wait + b.stack().gauges().time_wait, 0U);
+  }
+  world.run_for(2 * client_plan.spec.stack.tcp.msl + 1s);
+  EXPECT_EQ(a.stack().gauges().time_wait, 0U);
+  EXPECT_EQ(b.stack().gauges().time_wait, 0U);
+  world.expect_at_rest();
+}
+
+void run_and_report(std::uint64_t seed) {
+  run_seed(seed);
+  if (testing::Test::HasFailure()) {
+    std::printf("replay: WEIR_SIM_SEED=%llu %s\n", static_cast<unsigned long long>(seed),
+                program_invocation_name);
+  }
+}
+
+class TransferSim : public testing::TestWithParam<unsigned> {};
+
+TEST_P(TransferSim, EveryOctetArrives) {
+  const std::uint64_t only = env_number("WEIR_SIM_SEED", 0);
+  if (only != 0) {
+    if (GetParam() == 0) run_and_report(only);
+    return;
+  }
+  const std::uint64_t seeds = env_number("WEIR_SIM_SEEDS", 1000);
+  for (std::uint64_t seed = 1 + GetParam(); seed <= seeds && !HasFailure(); seed += kShards) {
+    run_and_report(seed);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shard, TransferSim, testing::Range(0U, kShards));
+
+}  // namespace
+}  // namespace weir::test
