@@ -77,6 +77,17 @@ bool checksum_ok(std::span<const std::byte> packet, const Frame& f) {
   return sum.finish() == 0;
 }
 
+// The checksum field after one word changed: RFC 1624 §3 eqn. 3, rather than a fresh sum that would
+// hide damage done to the payload here. Of the two zeros it gives 0xffff: a message of zeros alone
+// (an echo reply may be one) sums to nothing else, and for every other message both are right.
+std::uint16_t mended_checksum(std::uint16_t field, std::uint16_t before, std::uint16_t after) {
+  std::uint32_t sum = std::uint32_t{static_cast<std::uint16_t>(~field)} +
+                      static_cast<std::uint16_t>(~before) + after;
+  sum = (sum & 0xffffU) + (sum >> 16U);
+  sum = (sum & 0xffffU) + (sum >> 16U);
+  return sum == 0xffffU ? std::uint16_t{0xffff} : static_cast<std::uint16_t>(~sum);
+}
+
 // Writes Ethernet and IP headers back to where the frame came from; returns where ICMP goes.
 std::byte* write_reply_headers(std::byte* out, const MacAddr& dst_mac, const MacAddr& src_mac,
                                const IpFields& ip) {
@@ -121,13 +132,9 @@ std::size_t make_echo_reply(std::span<std::byte> frame, const Frame& parsed,
                     .protocol = v4 ? kIcmp : kIcmpv6,
                     .l4_len = parsed.l4_len};
   write_reply_headers(frame.data(), parsed.src_mac, local_mac, ip);
-  const std::uint16_t was = load16(icmp);
+  const std::uint16_t before = load16(icmp);
   store8(icmp, v4 ? kIcmp4EchoReply : kIcmp6EchoReply);
-  // RFC 1624 §3 eqn. 3, rather than a fresh sum that would hide damage done to the payload here.
-  const std::uint32_t changed = std::uint32_t{static_cast<std::uint16_t>(~was)} + load16(icmp) +
-                                static_cast<std::uint16_t>(~load16(icmp + 2));
-  const std::uint32_t folded = (changed & 0xffffU) + (changed >> 16U);
-  store16(icmp + 2, static_cast<std::uint16_t>(~((folded & 0xffffU) + (folded >> 16U))));
+  store16(icmp + 2, mended_checksum(load16(icmp + 2), before, load16(icmp)));
   return static_cast<std::size_t>(icmp - frame.data()) + parsed.l4_len;
 }
 
