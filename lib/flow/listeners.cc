@@ -1,0 +1,62 @@
+// Who listens where. See listeners.h.
+#include "flow/listeners.h"
+
+#include <cstring>
+#include <new>
+
+namespace weir::flow {
+
+namespace {
+
+// The finaliser of MurmurHash3 over the octets, enough to spread what a configuration contains.
+std::uint64_t mix(std::uint64_t x) {
+  x = (x ^ (x >> 33U)) * 0xff51afd7ed558ccdU;
+  x = (x ^ (x >> 33U)) * 0xc4ceb9fe1a85ec53U;
+  return x ^ (x >> 33U);
+}
+
+std::uint64_t hash_of(const IpAddr& addr, std::uint16_t port) {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  std::memcpy(&high, addr.octets().data(), sizeof high);
+  std::memcpy(&low, addr.octets().data() + sizeof high, sizeof low);
+  return mix(mix(mix(high + port) ^ low) + port);
+}
+
+}  // namespace
+
+Listeners::Listeners(std::uint32_t capacity) : entries_(capacity), table_(capacity) {}
+
+bool Listeners::add(const IpAddr& addr, std::uint16_t port, std::uint32_t id) {
+  if (entry(addr, port) != kNoIndex) return false;
+  const std::uint32_t index = entries_.take();
+  if (index == kNoIndex) return false;
+  ::new (entries_.slot(index)) Entry{{addr, port}, id};
+  if (table_.insert(hash_of(addr, port), index)) return true;
+  entries_.give(index);
+  return false;
+}
+
+bool Listeners::remove(const IpAddr& addr, std::uint16_t port) {
+  const std::uint32_t index = entry(addr, port);
+  if (index == kNoIndex) return false;
+  table_.erase(hash_of(addr, port), index);
+  entries_.give(index);
+  return true;
+}
+
+std::uint32_t Listeners::find(const IpAddr& local, std::uint16_t port) const {
+  std::uint32_t index = entry(local, port);
+  if (index == kNoIndex && local.is_v4()) index = entry(IpAddr::v4(std::uint32_t{0}), port);
+  if (index == kNoIndex) index = entry(IpAddr{}, port);
+  return index == kNoIndex ? kNoIndex : entries_[index].id;
+}
+
+std::uint32_t Listeners::entry(const IpAddr& addr, std::uint16_t port) const {
+  return table_.find(hash_of(addr, port), [&](std::uint32_t index) {
+    const Entry& e = entries_[index];
+    return e.at.port == port && e.at.addr == addr;
+  });
+}
+
+}  // namespace weir::flow
