@@ -1,0 +1,112 @@
+// The other ports that need nothing of the machine: null, memif.
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "harness.h"
+
+namespace weir::dpdk::test {
+namespace {
+
+TEST(NullPort, TakesEverythingAndReceivesNothing) {
+  const std::unique_ptr<Port> port = open_or_fail(small("null"));
+  ASSERT_NE(port, nullptr);
+  telemetry::Counters counters;
+  Queue& q = port->queue(0);
+  BufChain chain = text(q, {1'000, 448});
+  const std::vector<tcp::TxPacket> packets(100, packet(chain, 0, 1'448));
+  q.transmit(packets, {}, counters);
+  q.release(std::move(chain));
+  EXPECT_EQ(counters.tx_frames.get(), 100U);
+  std::array<Buf*, 8> none{};
+  EXPECT_EQ(q.rx_burst(none), 0U);
+  EXPECT_EQ(in_use(*port), 0U);
+  EXPECT_FALSE(port->mac().is_zero());
+  EXPECT_FALSE(port->mac().is_multicast());
+}
+
+TEST(NullPort, OpensAgainAndAgain) {
+  for (int i = 0; i < 5; ++i) ASSERT_NE(open_or_fail(small("null")), nullptr);
+}
+
+TEST(NullPort, MacAndMtuAreTheConfigs) {
+  PortConfig c = small("null");
+  c.mac = MacAddr{{2, 1, 2, 3, 4, 5}};
+  c.mtu = 9'000;
+  const std::unique_ptr<Port> port = open_or_fail(c);
+  ASSERT_NE(port, nullptr);
+  EXPECT_EQ(port->mac(), *c.mac);
+  EXPECT_EQ(port->mtu(), 9'000);
+  BufChain chain = text(port->queue(0), {9'000});
+  port->queue(0).release(std::move(chain));
+}
+
+TEST(PoolStatistics, NameSizeAndUse) {
+  const std::unique_ptr<Port> port = open_or_fail(small("null"));
+  ASSERT_NE(port, nullptr);
+  BufChain chain = text(port->queue(0), {1, 2, 3});
+  const std::array<PoolStats, 4> pools = port->pool_stats();
+  EXPECT_EQ(pools[0].name, "rx");
+  EXPECT_EQ(pools[0].size, 2'047U);
+  EXPECT_EQ(pools[1].name, "payload");
+  EXPECT_EQ(pools[1].in_use, 3U);
+  EXPECT_EQ(pools[2].name, "header");
+  EXPECT_EQ(pools[3].name, "indirect");
+  port->queue(0).release(std::move(chain));
+  EXPECT_EQ(port->pool_stats()[1].in_use, 0U);
+}
+
+TEST(Memory, AnEstimateThatHolds) {
+  EXPECT_GT(Port::memory_mb(small("null")), 5U);
+  EXPECT_LT(Port::memory_mb(small("null")), 20U);
+  PortConfig big = small("null");
+  big.rx_buffers *= 10;
+  EXPECT_GT(Port::memory_mb(big), Port::memory_mb(small("null")) + 30);
+}
+
+bool wait_for_link(const Port& a, const Port& b) {
+  const Instant until = Queue::now() + 10s;
+  while (Queue::now() < until) {
+    if (a.stats().link_up && b.stats().link_up) return true;
+    usleep(1'000);
+  }
+  return false;
+}
+
+TEST(Memif, BothEndsInOneProcess) {
+  const std::string path = "/tmp/weir-memif-" + std::to_string(getpid()) + ".sock";
+  {
+    const std::unique_ptr<Port> server =
+        open_or_fail(small("memif:socket=" + path + ",role=server,id=1"));
+    const std::unique_ptr<Port> client =
+        open_or_fail(small("memif:socket=" + path + ",role=client,id=1"));
+    ASSERT_NE(server, nullptr);
+    ASSERT_NE(client, nullptr);
+    ASSERT_TRUE(wait_for_link(*server, *client));
+    std::array<Buf*, 8> none{};  // a receiver's first poll offers its buffers to the sender
+    EXPECT_EQ(server->queue(0).rx_burst(none) + client->queue(0).rx_burst(none), 0U);
+    telemetry::Counters counters;
+    for (const auto& [from, to] :
+         {std::pair{server.get(), client.get()}, std::pair{client.get(), server.get()}}) {
+      for (int round = 0; round < 10; ++round) {
+        BufChain chain = text(from->queue(0), {700, 801, 1'001});
+        const std::vector<tcp::TxPacket> packets(20, packet(chain, 699, 1'400));
+        from->queue(0).transmit(packets, {}, counters);
+        from->queue(0).release(std::move(chain));
+        ASSERT_EQ(counters.drop_tx_full.get(), 0U);
+        for (Buf* f : receive(to->queue(0), 20)) {
+          const Parsed p = parse(to->queue(0), f);
+          ASSERT_EQ(p.frame.kind, wire::Kind::kTcp) << static_cast<int>(p.frame.fault);
+          ASSERT_EQ(p.frame.payload_len, 1'400U);
+          for (std::uint32_t i = 0; i < 1'400; ++i) ASSERT_EQ(p.payload()[i], octet(699 + i)) << i;
+        }
+      }
+    }
+    EXPECT_EQ(in_use(*server), 0U);
+    EXPECT_EQ(in_use(*client), 0U);
+  }
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace weir::dpdk::test
