@@ -34,9 +34,9 @@ Fault parse_arp(std::span<const std::byte> first, Frame& out) {
   ArpPacket& arp = out.arp;
   arp.op = load16(p + 6);
   arp.sender_mac = load_mac(p + 8);
-  arp.sender_ip = IpAddr::v4(load32(p + 14));
+  arp.sender_ip = load_ipv4(p + 14);
   arp.target_mac = load_mac(p + 18);
-  arp.target_ip = IpAddr::v4(load32(p + 24));
+  arp.target_ip = load_ipv4(p + 24);
   // A group address as an answer would turn unicast into a flood (RFC 1812 §3.3.2).
   if (arp.op < 1 || arp.op > 2 || arp.sender_mac.is_multicast() || arp.sender_mac.is_zero()) {
     return Fault::kArpMalformed;

@@ -53,8 +53,8 @@ Fault parse_inner_v4(std::span<const std::byte> quote, IcmpPacket& out) {
     return Fault::kIcmpMalformed;
   }
   if ((load16(p + 6) & 0x1fffU) != 0) return Fault::kNone;  // a later fragment has no ports
-  out.inner.local = IpAddr::v4(load32(p + 12));
-  out.inner.remote = IpAddr::v4(load32(p + 16));
+  out.inner.local = load_ipv4(p + 12);
+  out.inner.remote = load_ipv4(p + 16);
   return parse_inner_l4(quote.subspan(header), load8(p + 9), out);
 }
 

@@ -53,8 +53,8 @@ Fault parse_ipv4(std::span<const std::byte> first, std::size_t frame_len, bool c
   out.tos = load8(p + 1);
   out.ttl = load8(p + 8);
   out.protocol = load8(p + 9);
-  out.src = IpAddr::v4(load32(p + 12));
-  out.dst = IpAddr::v4(load32(p + 16));
+  out.src = load_ipv4(p + 12);
+  out.dst = load_ipv4(p + 16);
   out.l3_offset = kEthHeader;
   out.l4_offset = static_cast<std::uint16_t>(kEthHeader + header);
   out.l4_len = static_cast<std::uint32_t>(total - header);

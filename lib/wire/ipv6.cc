@@ -75,12 +75,6 @@ Fault walk_extensions(std::span<const std::byte> packet, UpperLayer& out) {
   return Fault::kNone;
 }
 
-IpAddr load_ipv6(const std::byte* p) {
-  std::array<std::uint8_t, 16> octets;
-  std::memcpy(octets.data(), p, octets.size());
-  return IpAddr::v6(octets);
-}
-
 Fault parse_ipv6(std::span<const std::byte> first, std::size_t frame_len, Frame& out) {
   if (first.size() < kEthHeader + kIpv6Header) return Fault::kShortFrame;
   const std::byte* p = first.data() + kEthHeader;

@@ -21,6 +21,11 @@ static_assert(std::endian::native == std::endian::little);
   std::memcpy(&v, from, sizeof(v));
   return v;
 }
+[[nodiscard]] inline std::uint64_t load_raw64(const void* from) {
+  std::uint64_t v;
+  std::memcpy(&v, from, sizeof(v));
+  return v;
+}
 
 [[nodiscard]] inline std::uint8_t load8(const std::byte* p) {
   return std::to_integer<std::uint8_t>(*p);

@@ -156,5 +156,18 @@ TEST(Ipv4, ScatteredSegmentIsLeftForTheCallerToSum) {
   EXPECT_EQ(f.fault, Fault::kTcpHeader);  // headers must lie in the first part
 }
 
+// Zeros that never came would not change the sum.
+TEST(Ipv4, AScatteredSegmentWithAPieceMissingIsNotOk) {
+  const Octets whole = ipv4_frame(6, tcp_segment(Octets(4), false));
+  const auto first = std::span(whole).first(54);
+  Frame f;
+  parse_frame(first, whole.size(), {}, f);
+  ASSERT_TRUE(f.checksum_pending);
+  const Piece rest{whole.data() + 54, 4};
+  const Piece cut{whole.data() + 54, 2};
+  EXPECT_TRUE(tcp_checksum_ok(first, f, {&rest, 1}));
+  EXPECT_FALSE(tcp_checksum_ok(first, f, {&cut, 1}));
+}
+
 }  // namespace
 }  // namespace weir::wire::test

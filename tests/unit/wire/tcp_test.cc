@@ -39,7 +39,7 @@ Octets written(const TcpOptions& o) {
 TEST(TcpOptions, EndNopAndMss) {
   EXPECT_EQ(parse_options("02 04 05 b4").mss, 1'460);
   EXPECT_EQ(parse_options("01 01 02 04 05 b4 00").mss, 1'460);
-  EXPECT_EQ(parse_options("00 02 04 05 b4").mss, 0) << "read beyond the end of the list";
+  EXPECT_EQ(parse_options("00 02 02 04 05 b4").mss, 0) << "read beyond the end of the list";
   EXPECT_EQ(parse_options("").mss, 0);
 }
 
