@@ -18,12 +18,17 @@ namespace weir::app {
 
 enum class Command : std::uint8_t { kLb, kServe };
 
+// What a worker does while there is nothing to do.
+enum class IdleMode : std::uint8_t { kPoll, kYield, kSleep };
+enum class OffloadUse : std::uint8_t { kAuto, kOff, kAll };
+
 struct EalConfig {
   std::vector<unsigned> cores{0};  // one shard each
   bool hugepages = false;
   std::uint32_t memory_mb = 512;  // what the EAL may take in all
   std::string file_prefix;        // empty: one of its own per process
-  bool busy_poll = false;         // false: sleep briefly when there is nothing to do
+  IdleMode idle = IdleMode::kSleep;
+  Duration idle_sleep = 100us;  // the longest sleep: what a frame may wait for
 };
 
 struct PortConfig {
@@ -32,16 +37,20 @@ struct PortConfig {
   std::optional<IpAddr> gateway;
   std::optional<MacAddr> mac;  // none: the port's own
   std::uint16_t mtu = 1500;
-  std::uint16_t queues = 0;  // 0: one a core, or as many as the port has
   std::uint16_t rx_descriptors = 512;
   std::uint16_t tx_descriptors = 512;
+  OffloadUse offloads = OffloadUse::kAuto;
 };
 
 struct LimitsConfig {
   std::uint32_t max_connections = 65'536;  // of one core
   std::uint32_t max_neighbours = 1'024;
   std::uint32_t max_sessions = 16'384;  // of one core
-  std::uint32_t mbufs = 32'768;         // of one core
+  // Buffers of one core: for received frames (text that passes through the balancer stays in
+  // them), for text of Weir's own, and for headers.
+  std::uint32_t mbufs = 32'768;
+  std::uint32_t payload_mbufs = 4'096;
+  std::uint32_t header_mbufs = 4'096;
 };
 
 struct ServeListener {

@@ -213,7 +213,9 @@ void read_eal(TableReader t, const Machine& machine, EalConfig& eal, Problem& pr
   read_cores(t, machine, eal, problem);
   t.boolean("hugepages", eal.hugepages);
   t.integer("memory_mb", eal.memory_mb, 64, 1'048'576);
-  t.boolean("busy_poll", eal.busy_poll);
+  unsigned idle = 0;
+  if (t.word("idle", idle, {"poll", "yield", "sleep"})) eal.idle = static_cast<IdleMode>(idle);
+  t.duration("idle_sleep", eal.idle_sleep, 1us, 10us, 10ms);
   if (t.string("file_prefix", eal.file_prefix)) {
     constexpr std::string_view kAllowed =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
@@ -225,7 +227,7 @@ void read_eal(TableReader t, const Machine& machine, EalConfig& eal, Problem& pr
   t.finish();
 }
 
-void read_port(TableReader t, const EalConfig& eal, PortConfig& port, Problem& problem) {
+void read_port(TableReader t, PortConfig& port, Problem& problem) {
   if (!t.present()) {
     problem.report("[port]: missing; write [port] with device and addresses, as in config/");
     return;
@@ -237,9 +239,9 @@ void read_port(TableReader t, const EalConfig& eal, PortConfig& port, Problem& p
   t.integer("mtu", port.mtu, 576, 9'216, "1500 suits Ethernet");
   t.integer("rx_descriptors", port.rx_descriptors, 64, 4'096);
   t.integer("tx_descriptors", port.tx_descriptors, 64, 4'096);
-  if (t.integer("queues", port.queues, 1, 64) && port.queues > eal.cores.size()) {
-    t.report("queues", "more than the " + std::to_string(eal.cores.size()) +
-                           " of eal.cores; lower it or name more cores");
+  unsigned offloads = 0;
+  if (t.word("offloads", offloads, {"auto", "off", "all"})) {
+    port.offloads = static_cast<OffloadUse>(offloads);
   }
   t.finish();
 }
@@ -250,6 +252,8 @@ void read_limits(TableReader t, const Config& config, LimitsConfig& limits) {
   limits.max_sessions = limits.max_connections / 2;
   t.integer("max_sessions", limits.max_sessions, 1, 8'388'608);
   t.integer("mbufs", limits.mbufs, 1'024, 16'777'216);
+  t.integer("payload_mbufs", limits.payload_mbufs, 256, 16'777'216);
+  t.integer("header_mbufs", limits.header_mbufs, 256, 16'777'216);
   if (config.command == Command::kLb &&
       std::uint64_t{limits.max_sessions} * 2 > limits.max_connections) {
     t.report("max_sessions", "a session is two connections, and limits.max_connections is " +
@@ -311,7 +315,7 @@ void read_tables(const toml::table& root_table, const Machine& machine, Config& 
   }
   if (lb) root.refuse("serve", "belongs to `weir serve`; remove it from a config of `weir lb`");
   read_eal(sub("eal"), machine, config.eal, problem);
-  read_port(sub("port"), config.eal, config.port, problem);
+  read_port(sub("port"), config.port, problem);
   read_limits(sub("limits"), config, config.limits);
   read_tcp(sub("tcp"), config.tcp);
   if (lb) {

@@ -10,7 +10,7 @@ namespace weir::app {
 void read_tables(const toml::table& root, const Machine& machine, Config& config, Problem& problem);
 
 void read_eal(TableReader t, const Machine& machine, EalConfig& eal, Problem& problem);
-void read_port(TableReader t, const EalConfig& eal, PortConfig& port, Problem& problem);
+void read_port(TableReader t, PortConfig& port, Problem& problem);
 void read_limits(TableReader t, const Config& config, LimitsConfig& limits);
 void read_tcp(TableReader t, tcp::Config& tcp);
 void read_serve(TableReader t, const Config& config, ServeConfig& serve, Problem& problem);

@@ -44,7 +44,7 @@ void Handler::pause(bool paused) {
 }
 
 Handler::Session& Handler::session_of(std::uint64_t user) {
-  Session& s = sessions_[static_cast<std::uint32_t>(user / 2)];
+  Session& s = sessions_[index_of(user)];
   WEIR_ASSERT(s.live);
   return s;
 }
@@ -131,13 +131,16 @@ void Handler::on_readable(Connection, std::uint64_t user) {
 }
 
 void Handler::on_writable(Connection, std::uint64_t user) {
-  move(session_of(user), other(side_of(user)));
+  Session& s = session_of(user);
+  move(s, other(side_of(user)));
+  if (s.legs[side_of(user)].fin_in) settle(index_of(user));
 }
 
 void Handler::on_peer_closed(Connection, std::uint64_t user) {
   Session& s = session_of(user);
   s.legs[side_of(user)].fin_in = true;
   move(s, side_of(user));
+  settle(index_of(user));
 }
 
 // Moves what the other leg has room for. What is left keeps `from`'s window closed until the other
@@ -180,10 +183,29 @@ void Handler::pass_fin(Session& s, Side from) {
 // -- The end --------------------------------------------------------------------------------
 
 void Handler::on_timer(Connection c, std::uint64_t user) {
-  const auto index = static_cast<std::uint32_t>(user / 2);
+  const auto index = index_of(user);
   if (side_of(user) == kClient || session_of(user).connected) return check_idle(index);
   c.abort();  // the backend said nothing
   on_backend_failed(index);
+}
+
+// Lets go of each leg that has nothing left to do: both FINs passed and its text acknowledged. The
+// stack sees to the rest. A leg with text that nobody takes stays, for the idle timer to end.
+void Handler::settle(std::uint32_t index) {
+  Session& s = sessions_[index];
+  for (const Side side : {kClient, kBackend}) {
+    Leg& leg = s.legs[side];
+    const Leg& opposite = s.legs[other(side)];
+    if (!leg.open || !leg.fin_in || !leg.fin_out || (opposite.open && !opposite.fin_out)) continue;
+    if (leg.conn.unacked() > 0) {
+      leg.conn.want_writable();
+      continue;
+    }
+    leg.conn.close();
+    leg.open = false;
+    if (opposite.open) watch(s, other(side));
+  }
+  if (!s.legs[kClient].open && !s.legs[kBackend].open) end(index);
 }
 
 // The timer is armed once and looks back: moving text costs one store.
@@ -197,12 +219,16 @@ void Handler::check_idle(std::uint32_t index) {
     counters_.idle_timeouts.add();
     return end(index);
   }
-  Leg& leg = s.legs[s.legs[kClient].open ? kClient : kBackend];
-  leg.conn.set_timer(s.last_moved + config_.idle_timeout);
+  watch(s, s.legs[kClient].open ? kClient : kBackend);
+}
+
+// The idle timer runs on the client's leg while there is one.
+void Handler::watch(Session& s, Side side) {
+  s.legs[side].conn.set_timer(s.last_moved + config_.idle_timeout);
 }
 
 void Handler::on_closed(Connection, std::uint64_t user, CloseReason reason) {
-  const auto index = static_cast<std::uint32_t>(user / 2);
+  const auto index = index_of(user);
   const Side side = side_of(user);
   Session& s = session_of(user);
   s.legs[side].open = false;
@@ -224,9 +250,9 @@ void Handler::on_leg_done(std::uint32_t index, Side side) {
   Session& s = sessions_[index];
   s.legs[side].fin_in = true;
   move_rest(s, side);
-  Leg& leg = s.legs[other(side)];
-  if (!leg.open) return end(index);
-  leg.conn.set_timer(s.last_moved + config_.idle_timeout);
+  if (!s.legs[other(side)].open) return end(index);
+  watch(s, other(side));
+  settle(index);
 }
 
 void Handler::end(std::uint32_t index) {

@@ -91,6 +91,7 @@ class Handler {
     return std::uint64_t{index} * 2 + side;
   }
   [[nodiscard]] Session& session_of(std::uint64_t user);
+  static std::uint32_t index_of(std::uint64_t user) { return static_cast<std::uint32_t>(user / 2); }
   static Side side_of(std::uint64_t user) { return static_cast<Side>(user & 1U); }
 
   void try_backend(std::uint32_t index);
@@ -100,6 +101,8 @@ class Handler {
   void move_rest(Session& s, Side from);
   void pass_fin(Session& s, Side from);
   void check_idle(std::uint32_t index);
+  void watch(Session& s, Side side);
+  void settle(std::uint32_t index);
   void on_leg_done(std::uint32_t index, Side side);
   void end(std::uint32_t index);  // aborts what is still open
   void pause(bool paused);

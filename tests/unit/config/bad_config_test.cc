@@ -89,7 +89,7 @@ const Bad kBad[] = {
     BAD(CoreTwice, p.eal = "cores = [1, 1]\n", "eal.cores: 1: named twice"),
     BAD(CoreNegative, p.eal = "cores = [-1]\n", "not a core number"),
     BAD(CoresNone, p.eal = "cores = []\n", "needs 1..64 cores"),
-    BAD(QueuesBeyondCores, p.port += "queues = 2\n", "more than the 1 of eal.cores"),
+    BAD(BadIdle, p.eal = "idle = \"busy\"\n", "write \"poll\" or \"yield\" or \"sleep\""),
     BAD(PoolBelowDescriptors, p.limits = "mbufs = 1024\n", "too few for port.rx_descriptors"),
     BAD(PoolBeyondMemory, p.limits = "mbufs = 1000000\n", "eal.memory_mb is 512"),
     BAD(SessionsBeyondConnections, p.limits = "max_connections = 100\nmax_sessions = 51\n",

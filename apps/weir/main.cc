@@ -1,0 +1,113 @@
+// weir: the command line.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "config.h"
+#include "run.h"
+#include "toml_reader.h"
+#include "version.h"
+
+namespace weir::app {
+namespace {
+
+constexpr int kExitUsage = 2;
+
+struct Arguments {
+  std::string config;
+  std::vector<std::string> sets;
+  bool check = false, stats = false, json = false, verbose = false;
+  double duration = 0;
+};
+
+void add_options(CLI::App& command, Arguments& a) {
+  command.add_option("-c,--config", a.config, "the TOML file; see config/ for one that works")
+      ->required()
+      ->type_name("FILE");
+  command.add_option("--set", a.sets, "lay one value over the file, as in port.mtu=9000")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command.add_flag("--check-config", a.check, "say whether the file is right, and end");
+  command.add_option("--duration", a.duration, "drain and end after this time")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 1e9));
+  command.add_flag("--stats", a.stats, "a line of statistics every interval, to a pipe as well");
+  command.add_flag("--json", a.json, "statistics and summary as JSON, one object a line");
+  command.add_flag("--verbose", a.verbose, "DPDK's own log on stderr");
+  command.footer(
+      "Signals: TERM and INT drain and end (a second one ends at once), USR1 prints a summary.\n"
+      "Exit code: 0; 1 ended at once; 2 a bad command line or config, or it could not start.");
+}
+
+int complain(const std::string& line) {
+  std::fprintf(stderr, "weir: %s\n", printable(line, 1'000).c_str());
+  return kExitUsage;
+}
+
+int execute(Command command, const Arguments& a) {
+  const auto config = load_config(a.config, {command, a.sets}, this_machine());
+  if (!config) return complain(config.error());
+  const std::string name = printable(a.config, 256);
+  if (const auto error = check_device_form(config.value())) return complain(name + ": " + *error);
+  if (a.check) {
+    std::printf("%s: ok\n", name.c_str());
+    return 0;
+  }
+  RunOptions options;
+  options.config_path = name;
+  options.stats = a.stats;
+  options.json = a.json || config.value().stats.json;
+  options.verbose = a.verbose;
+  if (a.duration > 0) {
+    options.duration = Duration(static_cast<std::int64_t>(a.duration * 1e6));
+  }
+  return run(config.value(), options);
+}
+
+// A wrong command in words of our own: CLI11 says it in several lines.
+std::string explain(const CLI::ParseError& e, int argc, char** argv) {
+  const std::vector<std::string> commands{"lb", "serve"};
+  const std::string first = argc > 1 ? argv[1] : "";
+  if (first.empty()) return "which command? weir lb or weir serve; --help says more";
+  const bool known = std::find(commands.begin(), commands.end(), first) != commands.end();
+  if (!known && first[0] != '-') {
+    const auto near = nearest(first, commands);
+    return first + ": unknown command" + (near ? "; did you mean " + *near + "?" : "") +
+           "; --help lists them";
+  }
+  return std::string(e.what()) + "; --help says more";
+}
+
+int main(int argc, char** argv) {
+  CLI::App app{"weir: a TCP endpoint in user space, on DPDK", "weir"};
+  app.set_version_flag("--version", "weir " WEIR_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  Arguments a;
+  CLI::App* lb = app.add_subcommand("lb", "balance TCP connections over backends");
+  CLI::App* serve = app.add_subcommand("serve", "answer HTTP, for trials and benchmarks");
+  add_options(*lb, a);
+  add_options(*serve, a);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(e);
+    return complain(explain(e, argc, argv));
+  }
+  return execute(lb->parsed() ? Command::kLb : Command::kServe, a);
+}
+
+}  // namespace
+}  // namespace weir::app
+
+int main(int argc, char** argv) {
+  try {
+    return weir::app::main(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "weir: %s\n", e.what());
+    return 2;
+  }
+}

@@ -1,0 +1,414 @@
+#include "run.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <type_traits>
+
+#include "dpdk/device.h"
+#include "dpdk/eal.h"
+#include "dpdk/port.h"
+#include "flow/toeplitz.h"
+#include "lb/lb.h"
+#include "serve.h"
+#include "shard.h"
+#include "version.h"
+
+namespace weir::app {
+namespace {
+
+constexpr Duration kPoll = 50ms;      // how often a drain looks
+constexpr Duration kAbortGrace = 2s;  // for the resets of a drain's end to go out
+constexpr int kExitSignal = 1, kExitStart = 2;
+
+int fail(const RunOptions& options, const std::string& what, int code = kExitStart) {
+  std::fprintf(stderr, "weir: %s: %s\n", options.config_path.c_str(), what.c_str());
+  return code;
+}
+
+// False when the system has no entropy: then nothing may start.
+template <class T>
+bool draw(T& out) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  auto* at = reinterpret_cast<unsigned char*>(&out);
+  std::size_t left = sizeof out;
+  while (left > 0) {
+    const ssize_t n = getrandom(at, left, GRND_NONBLOCK);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    at += n;
+    left -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+bool draw_secrets(stack::Secrets& s) {
+  return draw(s.isn) && draw(s.table) && draw(s.ports) && draw(s.timestamps) && draw(s.seed);
+}
+
+dpdk::EalConfig eal_config(const Config& c, const RunOptions& options) {
+  dpdk::EalConfig e;
+  e.cores = c.eal.cores;
+  e.hugepages = c.eal.hugepages;
+  e.memory_mb = c.eal.memory_mb;
+  e.file_prefix = c.eal.file_prefix;
+  e.devices = {c.port.device};
+  e.verbose = options.verbose;
+  return e;
+}
+
+dpdk::PortConfig port_config(const Config& c) {
+  dpdk::PortConfig p;
+  const auto cores = static_cast<std::uint32_t>(c.eal.cores.size());
+  p.device = c.port.device;
+  p.mtu = c.port.mtu;
+  p.workers = static_cast<std::uint16_t>(cores);
+  p.rx_descriptors = c.port.rx_descriptors;
+  p.tx_descriptors = c.port.tx_descriptors;
+  p.rx_buffers = c.limits.mbufs * cores;
+  p.payload_buffers = c.limits.payload_mbufs * cores;
+  p.header_buffers = c.limits.header_mbufs * cores;
+  p.mac = c.port.mac;
+  p.offloads = static_cast<dpdk::OffloadUse>(c.port.offloads);
+  return p;
+}
+
+// The port's addresses, then each listener's that is not among them.
+std::vector<stack::IpPrefix> stack_addresses(const Config& c) {
+  std::vector<stack::IpPrefix> out = c.port.addresses;
+  const auto add = [&](const Endpoint& e) {
+    for (const stack::IpPrefix& p : out) {
+      if (p.addr == e.addr) return;
+    }
+    out.push_back({e.addr, static_cast<std::uint8_t>(e.addr.is_v4() ? 32 : 128)});
+  };
+  if (c.command == Command::kLb) {
+    for (const auto& l : c.lb.listeners) add(l.address);
+  } else {
+    for (const auto& l : c.serve.listeners) add(l.address);
+  }
+  return out;
+}
+
+std::vector<Field> lb_fields(const lb::Handler& h) {
+  const lb::Counters& c = h.counters();
+  std::vector<Field> out{{"sessions", c.sessions.get(), true},
+                         {"sessions_total", c.sessions_total.get()},
+                         {"backend_retries", c.backend_retries.get()},
+                         {"no_backend", c.no_backend.get()},
+                         {"connect_errors", c.connect_errors.get()},
+                         {"client_resets", c.client_resets.get()},
+                         {"backend_resets", c.backend_resets.get()},
+                         {"idle_timeouts", c.idle_timeouts.get()},
+                         {"aborted", c.aborted.get()},
+                         {"refused", c.refused.get()},
+                         {"bytes_to_backend", c.bytes_to_backend.get()},
+                         {"bytes_to_client", c.bytes_to_client.get()}};
+  for (const lb::Pool& p : h.pools()) {
+    for (std::uint32_t b = 0; b < p.config().backends.size(); ++b) {
+      const std::string name = p.config().name + "/" + to_string(p.endpoint(b)) + "/";
+      out.push_back({name + "active", p.counters(b).active.get(), true});
+      out.push_back({name + "total", p.counters(b).total.get()});
+      out.push_back({name + "failed", p.counters(b).failed.get()});
+    }
+  }
+  return out;
+}
+
+std::vector<Field> serve_fields(const ServeHandler& h) {
+  const ServeCounters& c = h.counters();
+  return {{"sessions", c.sessions.get(), true},
+          {"sessions_total", c.sessions_total.get()},
+          {"requests", c.requests.get()},
+          {"bad_requests", c.bad_requests.get()},
+          {"body_bytes_in", c.body_bytes_in.get()},
+          {"body_bytes_out", c.body_bytes_out.get()},
+          {"idle_timeouts", c.idle_timeouts.get()},
+          {"resets", c.resets.get()},
+          {"refused", c.refused.get()},
+          {"aborted", c.aborted.get()}};
+}
+
+std::int64_t steady_us() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
+
+sigset_t control_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, s);
+  return set;
+}
+
+// The signal that came within `wait`, or 0.
+int wait_signal(Duration wait) {
+  const sigset_t set = control_signals();
+  const timespec t{wait.count() / 1'000'000, wait.count() % 1'000'000 * 1'000};
+  const int s = sigtimedwait(&set, nullptr, &t);
+  return s < 0 ? 0 : s;
+}
+
+// Everything that runs. Torn down in the right order: workers, shards, port, EAL.
+class Runner {
+ public:
+  Runner(const Config& config, const RunOptions& options) : config_(config), options_(options) {}
+  ~Runner() { stop(); }
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  [[nodiscard]] int start();  // 0, or the exit code
+  [[nodiscard]] int control();
+
+ private:
+  [[nodiscard]] int make_shard(unsigned core, const stack::Secrets& secrets);
+  void map_rss();
+  void announce() const;
+  [[nodiscard]] int drain(const char* why);
+  void order(Order o);
+  [[nodiscard]] bool at_rest() const;
+  [[nodiscard]] Sample sample() const;
+  void print_stats();
+  void print_summary() const;
+  void stop();
+
+  const Config& config_;
+  const RunOptions& options_;
+  std::unique_ptr<dpdk::Eal> eal_;
+  std::unique_ptr<dpdk::Port> port_;
+  std::unique_ptr<flow::RssMap> rss_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  bool launched_ = false;
+  std::int64_t started_us_ = 0;
+  Sample last_;
+};
+
+int Runner::start() {
+  auto eal = dpdk::Eal::init(eal_config(config_, options_));
+  if (!eal) return fail(options_, eal.error());
+  eal_ = std::move(*eal);
+  dpdk::PortConfig pc = port_config(config_);
+  if (!draw(pc.rss_key)) return fail(options_, "getrandom gives nothing; refusing to start", 1);
+  auto port = dpdk::Port::open(*eal_, pc);
+  if (!port) return fail(options_, "port.device = " + port.error());
+  port_ = std::move(*port);
+  map_rss();
+  // Flows are hashed alike on every shard, so all share one set of secrets.
+  stack::Secrets secrets;
+  if (!draw_secrets(secrets))
+    return fail(options_, "getrandom gives nothing; refusing to start", 1);
+  for (unsigned core = 0; core < config_.eal.cores.size(); ++core) {
+    if (const int code = make_shard(core, secrets); code != 0) return code;
+  }
+  started_us_ = steady_us();
+  launched_ = true;
+  for (unsigned core = 0; core < shards_.size(); ++core) {
+    eal_->launch(core, [shard = shards_[core].get()] { shard->run(); });
+  }
+  announce();
+  return 0;
+}
+
+void Runner::map_rss() {
+  if (config_.eal.cores.size() == 1) return;
+  const dpdk::RssInfo& info = port_->rss();
+  rss_ = std::make_unique<flow::RssMap>(flow::RssMap{flow::RssHash(info.key), info.reta});
+}
+
+int Runner::make_shard(unsigned core, const stack::Secrets& secrets) {
+  stack::Config sc;
+  sc.mac = port_->mac();
+  sc.mtu = port_->mtu();
+  sc.addrs = stack_addresses(config_);
+  sc.gateway = config_.port.gateway;
+  sc.max_connections = config_.limits.max_connections;
+  sc.max_neighbours = config_.limits.max_neighbours;
+  sc.tso_max = port_->offloads().tso_max;
+  sc.tcp = config_.tcp;
+  sc.shard = static_cast<std::uint16_t>(core);
+  sc.shards = static_cast<std::uint16_t>(config_.eal.cores.size());
+  sc.rss = rss_.get();
+  const dpdk::IdleConfig idle{.mode = static_cast<dpdk::Idle>(config_.eal.idle),
+                              .max_sleep = config_.eal.idle_sleep};
+  dpdk::Queue& queue = port_->queue(core);
+  try {
+    if (config_.command == Command::kLb) {
+      shards_.push_back(std::make_unique<HandlerShard<lb::Handler>>(queue, sc, secrets, idle,
+                                                                    &lb_fields, config_.lb));
+    } else {
+      shards_.push_back(std::make_unique<HandlerShard<ServeHandler>>(
+          queue, sc, secrets, idle, &serve_fields, config_.serve, config_.limits.max_connections));
+    }
+  } catch (const std::bad_alloc&) {
+    return fail(options_, "limits: not enough memory for the tables; lower max_connections");
+  }
+  if (const auto error = shards_.back()->start()) return fail(options_, *error);
+  return 0;
+}
+
+void say(const std::string& text) {
+  // A closed or full stdout ends nothing.
+  (void)std::fputs(text.c_str(), stdout);
+  (void)std::fflush(stdout);
+  clearerr(stdout);
+}
+
+void Runner::announce() const {
+  const bool lb = config_.command == Command::kLb;
+  std::string listening;
+  const auto add = [&](const Endpoint& e) {
+    listening += (listening.empty() ? "" : ", ") + to_string(e);
+  };
+  for (const auto& l : config_.lb.listeners) add(l.address);
+  for (const auto& l : config_.serve.listeners) add(l.address);
+  if (options_.json) {
+    say("{\"event\":\"ready\",\"version\":\"" WEIR_VERSION "\",\"command\":\"" +
+        std::string(lb ? "lb" : "serve") + "\",\"device\":" + json_string(config_.port.device) +
+        ",\"mac\":\"" + to_string(port_->mac()) + "\",\"listening\":" + json_string(listening) +
+        "}\n");
+    return;
+  }
+  say("weir " WEIR_VERSION ": " + std::string(lb ? "lb" : "serve") + " on " + config_.port.device +
+      " (" + std::string(port_->driver()) + ", " + to_string(port_->mac()) + ", " +
+      std::to_string(shards_.size()) + " core" + (shards_.size() == 1 ? "" : "s") +
+      "), listening on " + listening + "\n");
+}
+
+void Runner::order(Order o) {
+  for (const auto& s : shards_) s->order(o);
+}
+
+bool Runner::at_rest() const {
+  for (const auto& s : shards_) {
+    if (!s->at_rest()) return false;
+  }
+  return true;
+}
+
+Sample Runner::sample() const {
+  Sample s;
+  s.uptime = Duration(steady_us() - started_us_);
+  for (const auto& shard : shards_) shard->collect(s);
+  const dpdk::PortStats p = port_->stats();
+  s.port = {{"port_rx_frames", p.rx_frames},      {"port_tx_frames", p.tx_frames},
+            {"port_drop_rx_missed", p.rx_missed}, {"port_drop_rx_no_buffer", p.rx_no_buffer},
+            {"port_drop_rx_errors", p.rx_errors}, {"port_drop_tx_errors", p.tx_errors}};
+  for (const dpdk::PoolStats& pool : port_->pool_stats()) {
+    s.pools.push_back({std::string(pool.name), pool.in_use, pool.size});
+  }
+  return s;
+}
+
+void Runner::print_stats() {
+  Sample now = sample();
+  say((options_.json ? stats_json(last_, now) : stats_line(last_, now)) + "\n");
+  last_ = std::move(now);
+}
+
+void Runner::print_summary() const {
+  const Sample s = sample();
+  say(options_.json ? summary_json(s) + "\n" : summary_text(s));
+}
+
+// Until a signal or the end of the time given. Lines of statistics keep to the interval's grid.
+int Runner::control() {
+  const bool lines = options_.stats || options_.json || isatty(STDOUT_FILENO) != 0;
+  const std::int64_t interval = config_.stats.interval.count();
+  std::int64_t next = started_us_ + interval;
+  const std::int64_t end = options_.duration ? started_us_ + options_.duration->count()
+                                             : std::numeric_limits<std::int64_t>::max();
+  last_ = sample();
+  for (;;) {
+    const std::int64_t now = steady_us();
+    if (now >= end) return drain("--duration");
+    if (now >= next) {
+      if (lines) print_stats();
+      next += (1 + (now - next) / interval) * interval;
+    }
+    const std::int64_t wait = std::max<std::int64_t>(0, std::min(next, end) - steady_us());
+    switch (wait_signal(Duration(wait))) {
+      case SIGTERM:
+        return drain("SIGTERM");
+      case SIGINT:
+        return drain("SIGINT");
+      case SIGUSR1:
+        print_summary();
+        break;
+      case SIGHUP:
+        std::fputs("weir: SIGHUP: the config is read at the start only; restart to change it\n",
+                   stderr);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+// Stops accepting, waits for what is open, resets what is left at the limit. The exit code.
+int Runner::drain(const char* why) {
+  if (!options_.json) {
+    say("weir: " + std::string(why) + ": no new connections; " +
+        std::to_string(sample().gauges.connections) + " open\n");
+  }
+  order(Order::kDrain);
+  const std::int64_t limit = steady_us() + config_.drain_timeout.count();
+  bool aborting = false;
+  while (!at_rest()) {
+    const std::int64_t now = steady_us();
+    if (now >= limit && !aborting) {
+      aborting = true;
+      order(Order::kAbort);
+    } else if (now >= limit + kAbortGrace.count()) {
+      break;
+    }
+    const int s = wait_signal(kPoll);
+    if (s == SIGTERM || s == SIGINT) return kExitSignal;
+  }
+  stop();
+  print_summary();
+  return 0;
+}
+
+void Runner::stop() {
+  if (!launched_) return;
+  launched_ = false;
+  order(Order::kQuit);
+  for (unsigned core = 0; core < shards_.size(); ++core) eal_->join(core);
+}
+
+}  // namespace
+
+std::optional<std::string> check_device_form(const Config& config) {
+  const auto device = dpdk::parse_device(config.port.device);
+  if (!device) return "port.device = " + device.error();
+  const unsigned need = dpdk::Port::memory_mb(port_config(config));
+  if (need > config.eal.memory_mb) {
+    return "eal.memory_mb = " + std::to_string(config.eal.memory_mb) +
+           ": the buffers of limits.* need " + std::to_string(need) + "; raise it or lower those";
+  }
+  return std::nullopt;
+}
+
+int run(const Config& config, const RunOptions& options) {
+  if (const auto error = check_device_form(config)) return fail(options, *error);
+  const auto device = dpdk::parse_device(config.port.device);
+  if (const std::string wrong = dpdk::check_device(device.value()); !wrong.empty()) {
+    return fail(options, "port.device = " + wrong);
+  }
+  // Blocked before any thread is made: workers never see them, and none is lost while starting.
+  const sigset_t set = control_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  Runner runner(config, options);
+  if (const int code = runner.start(); code != 0) return code;
+  return runner.control();
+}
+
+}  // namespace weir::app

@@ -1,0 +1,235 @@
+#include "sample.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/assert.h"
+
+namespace weir::app {
+
+using telemetry::kCounterInfo;
+
+std::uint64_t Sample::counter(std::string_view name) const {
+  for (std::size_t i = 0; i < kCounterInfo.size(); ++i) {
+    if (kCounterInfo[i].name == name) return counters[i];
+  }
+  WEIR_ASSERT(!"a counter of that name");
+  return 0;
+}
+
+void Sample::add(const telemetry::Counters& c) {
+  for (std::size_t i = 0; i < kCounterInfo.size(); ++i) {
+    counters[i] += (c.*kCounterInfo[i].field).get();
+  }
+}
+
+void Sample::add(const stack::Gauges& g) {
+  gauges.connections += g.connections;
+  gauges.established += g.established;
+  gauges.half_open += g.half_open;
+  gauges.time_wait += g.time_wait;
+  gauges.neighbours += g.neighbours;
+}
+
+void Sample::add_app(const std::vector<Field>& fields) {
+  if (app.empty()) {
+    app = fields;
+    return;
+  }
+  WEIR_ASSERT(app.size() == fields.size());
+  for (std::size_t i = 0; i < app.size(); ++i) app[i].value += fields[i].value;
+}
+
+namespace {
+
+struct Rates {
+  double seconds, conns, rx_pps, tx_pps, rx_mbit, tx_mbit;
+};
+
+Rates rates(const Sample& a, const Sample& b) {
+  const double s = std::max(1e-6, static_cast<double>((b.uptime - a.uptime).count()) / 1e6);
+  const auto per_second = [&](std::string_view name) {
+    return static_cast<double>(b.counter(name) - a.counter(name)) / s;
+  };
+  return {s,
+          per_second("passive_opens"),
+          per_second("rx_frames"),
+          per_second("tx_frames"),
+          per_second("rx_bytes") * 8 / 1e6,
+          per_second("tx_bytes") * 8 / 1e6};
+}
+
+std::uint64_t value_of(const std::vector<Field>& fields, std::string_view name) {
+  for (const Field& f : fields) {
+    if (f.name == name) return f.value;
+  }
+  return 0;
+}
+
+// The drops that moved, the stacks' and the port's.
+std::vector<Field> new_drops(const Sample& a, const Sample& b) {
+  std::vector<Field> out;
+  for (std::size_t i = 0; i < kCounterInfo.size(); ++i) {
+    if (!is_drop(kCounterInfo[i]) || a.counters[i] == b.counters[i]) continue;
+    out.push_back({std::string(kCounterInfo[i].name.substr(5)), b.counters[i] - a.counters[i]});
+  }
+  for (const Field& f : b.port) {
+    const std::uint64_t before = value_of(a.port, f.name);
+    if (f.name.starts_with("port_drop_") && f.value > before) {
+      out.push_back({"port_" + f.name.substr(10), f.value - before});
+    }
+  }
+  return out;
+}
+
+template <class... Args>
+std::string format(const char* pattern, Args... args) {
+  char text[512];
+  const int n = std::snprintf(text, sizeof text, pattern, args...);
+  return {text, static_cast<std::size_t>(std::clamp<int>(n, 0, sizeof text - 1))};
+}
+
+using ull = unsigned long long;
+
+class JsonObject {
+ public:
+  void number(std::string_view name, std::uint64_t v) { raw(name, std::to_string(v)); }
+  void real(std::string_view name, double v) { raw(name, format("%.3f", v)); }
+  void text(std::string_view name, std::string_view v) { raw(name, json_string(v)); }
+  void raw(std::string_view name, const std::string& json) {
+    body_ += (body_.empty() ? "" : ",") + json_string(name) + ":" + json;
+  }
+  [[nodiscard]] std::string str() const { return "{" + body_ + "}"; }
+
+ private:
+  std::string body_;
+};
+
+std::string gauges_json(const stack::Gauges& g) {
+  JsonObject o;
+  o.number("connections", g.connections);
+  o.number("established", g.established);
+  o.number("half_open", g.half_open);
+  o.number("time_wait", g.time_wait);
+  o.number("neighbours", g.neighbours);
+  return o.str();
+}
+
+std::string fields_json(const std::vector<Field>& fields) {
+  JsonObject o;
+  for (const Field& f : fields) o.number(f.name, f.value);
+  return o.str();
+}
+
+std::string pools_json(const std::vector<PoolUse>& pools) {
+  JsonObject o;
+  for (const PoolUse& p : pools) {
+    JsonObject one;
+    one.number("in_use", p.in_use);
+    one.number("size", p.size);
+    o.raw(p.name, one.str());
+  }
+  return o.str();
+}
+
+double seconds(Duration d) {
+  return static_cast<double>(d.count()) / 1e6;
+}
+
+}  // namespace
+
+std::string json_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += format("\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string stats_line(const Sample& before, const Sample& now) {
+  const Rates r = rates(before, now);
+  std::uint64_t in_use = 0;
+  for (const PoolUse& p : now.pools) in_use += p.in_use;
+  std::string line = format(
+      "%6.1fs  conn/s %.0f  open %u  half-open %u  tw %u  rx %.0f pps %.1f Mbit/s  tx %.0f pps "
+      "%.1f Mbit/s  retrans %llu  mbufs %llu",
+      seconds(now.uptime), r.conns, now.gauges.established, now.gauges.half_open,
+      now.gauges.time_wait, r.rx_pps, r.rx_mbit, r.tx_pps, r.tx_mbit,
+      static_cast<ull>(now.counter("retrans_segs") - before.counter("retrans_segs")),
+      static_cast<ull>(in_use));
+  const auto drops = new_drops(before, now);
+  if (!drops.empty()) line += "  drops";
+  for (const Field& d : drops) line += " " + d.name + " " + std::to_string(d.value);
+  return line;
+}
+
+std::string stats_json(const Sample& before, const Sample& now) {
+  const Rates r = rates(before, now);
+  JsonObject o;
+  o.text("event", "stats");
+  o.real("uptime", seconds(now.uptime));
+  o.real("seconds", r.seconds);
+  o.real("conns_per_second", r.conns);
+  o.real("rx_pps", r.rx_pps);
+  o.real("rx_mbit", r.rx_mbit);
+  o.real("tx_pps", r.tx_pps);
+  o.real("tx_mbit", r.tx_mbit);
+  o.number("retrans", now.counter("retrans_segs") - before.counter("retrans_segs"));
+  o.raw("gauges", gauges_json(now.gauges));
+  o.raw("app", fields_json(now.app));
+  o.raw("pools", pools_json(now.pools));
+  o.raw("drops", fields_json(new_drops(before, now)));
+  return o.str();
+}
+
+std::string summary_text(const Sample& s) {
+  std::string out = format("summary after %.1f s\n", seconds(s.uptime));
+  const auto line = [&](const std::string& name, std::uint64_t value, std::string_view help) {
+    out += format("  %-34s %14llu  ", name.c_str(), static_cast<ull>(value)) + std::string(help);
+    while (out.ends_with(' ')) out.pop_back();
+    out += '\n';
+  };
+  line("connections", s.gauges.connections, "now, in whatever state but TIME-WAIT records");
+  line("established", s.gauges.established, "now");
+  line("half_open", s.gauges.half_open, "now");
+  line("time_wait", s.gauges.time_wait, "now");
+  for (const Field& f : s.app) {
+    if (f.value != 0 || f.gauge) line(f.name, f.value, f.gauge ? "now" : "");
+  }
+  for (std::size_t i = 0; i < kCounterInfo.size(); ++i) {
+    if (s.counters[i] == 0) continue;
+    line(std::string(kCounterInfo[i].name), s.counters[i], kCounterInfo[i].help);
+  }
+  for (const Field& f : s.port) {
+    if (f.value != 0) line(f.name, f.value, "as the port counts");
+  }
+  for (const PoolUse& p : s.pools) {
+    out += format("  pool %-12s %u of %u mbufs in use\n", p.name.c_str(), p.in_use, p.size);
+  }
+  return out;
+}
+
+std::string summary_json(const Sample& s) {
+  JsonObject o;
+  o.text("event", "summary");
+  o.real("uptime", seconds(s.uptime));
+  o.raw("gauges", gauges_json(s.gauges));
+  o.raw("app", fields_json(s.app));
+  std::vector<Field> counters;
+  for (std::size_t i = 0; i < kCounterInfo.size(); ++i) {
+    if (s.counters[i] != 0) counters.push_back({std::string(kCounterInfo[i].name), s.counters[i]});
+  }
+  o.raw("counters", fields_json(counters));
+  o.raw("port", fields_json(s.port));
+  o.raw("pools", pools_json(s.pools));
+  return o.str();
+}
+
+}  // namespace weir::app

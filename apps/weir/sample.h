@@ -1,0 +1,48 @@
+// One reading of everything that a running Weir counts, and how it is put into words.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "stack/stack.h"
+#include "telemetry/counters.h"
+
+namespace weir::app {
+
+struct Field {
+  std::string name;
+  std::uint64_t value = 0;
+  bool gauge = false;  // of the moment; else it only grows
+};
+
+struct PoolUse {
+  std::string name;
+  std::uint32_t in_use = 0, size = 0;
+};
+
+struct Sample {
+  Duration uptime{};
+  std::array<std::uint64_t, telemetry::kCounterInfo.size()> counters{};
+  stack::Gauges gauges;
+  std::vector<Field> app;   // of the application, and per backend
+  std::vector<Field> port;  // as the port counts
+  std::vector<PoolUse> pools;
+
+  [[nodiscard]] std::uint64_t counter(std::string_view name) const;
+  void add(const telemetry::Counters& c);
+  void add(const stack::Gauges& g);
+  void add_app(const std::vector<Field>& fields);  // of the same names in the same order
+};
+
+// One line for what happened between two samples.
+[[nodiscard]] std::string stats_line(const Sample& before, const Sample& now);
+[[nodiscard]] std::string stats_json(const Sample& before, const Sample& now);
+// Everything that is not zero; several lines.
+[[nodiscard]] std::string summary_text(const Sample& s);
+[[nodiscard]] std::string summary_json(const Sample& s);  // one line
+[[nodiscard]] std::string json_string(std::string_view text);
+
+}  // namespace weir::app

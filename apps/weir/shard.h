@@ -1,0 +1,127 @@
+// One worker with all that is its own: stack, handler, loop. The control plane sees it through
+// atomics: counters at any time, gauges as of the last 100 ms, and asks for things by a word.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dpdk/idle.h"
+#include "dpdk/queue.h"
+#include "sample.h"
+#include "socket/worker.h"
+
+namespace weir::app {
+
+enum class Order : std::uint8_t { kRun, kDrain, kAbort, kQuit };  // each after the one before
+
+class Shard {
+ public:
+  Shard() = default;
+  virtual ~Shard() = default;
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  virtual std::optional<std::string> start() = 0;  // listeners; an error in one line
+  virtual void run() = 0;                          // on the worker's thread, until kQuit
+  virtual void collect(Sample& into) const = 0;    // from any thread
+
+  void order(Order o) { order_.store(o, std::memory_order_release); }
+  // No connection is left but TIME-WAIT, since the last order was carried out.
+  [[nodiscard]] bool at_rest() const {
+    return done_.load(std::memory_order_acquire) == order_.load(std::memory_order_relaxed) &&
+           gauges().connections == 0 && gauges().half_open == 0;
+  }
+  [[nodiscard]] stack::Gauges gauges() const {
+    return {connections_.load(std::memory_order_relaxed),
+            established_.load(std::memory_order_relaxed),
+            half_open_.load(std::memory_order_relaxed), time_wait_.load(std::memory_order_relaxed),
+            neighbours_.load(std::memory_order_relaxed)};
+  }
+
+ protected:
+  void publish(const stack::Gauges& g, Order carried_out) {
+    connections_.store(g.connections, std::memory_order_relaxed);
+    established_.store(g.established, std::memory_order_relaxed);
+    half_open_.store(g.half_open, std::memory_order_relaxed);
+    time_wait_.store(g.time_wait, std::memory_order_relaxed);
+    neighbours_.store(g.neighbours, std::memory_order_relaxed);
+    done_.store(carried_out, std::memory_order_release);
+  }
+  [[nodiscard]] Order ordered() const { return order_.load(std::memory_order_acquire); }
+
+ private:
+  std::atomic<Order> order_{Order::kRun};
+  std::atomic<Order> done_{Order::kRun};
+  std::atomic<std::uint32_t> connections_{0}, established_{0}, half_open_{0}, time_wait_{0},
+      neighbours_{0};
+};
+
+// H: a Handler with start, stop_accepting and abort_all. Fields: std::vector<Field> of an H.
+template <class H>
+class HandlerShard final : public Shard {
+ public:
+  using Fields = std::vector<Field> (*)(const H&);
+
+  template <class... Args>
+  HandlerShard(dpdk::Queue& queue, const stack::Config& config, const stack::Secrets& secrets,
+               const dpdk::IdleConfig& idle, Fields fields, const Args&... args)
+      : stack_(config, secrets, queue.source(), dpdk::Queue::now()),
+        handler_(stack_, args...),
+        worker_(queue, stack_, handler_),
+        idle_(idle),
+        fields_(fields) {}
+
+  std::optional<std::string> start() override {
+    const auto opened = handler_.start();
+    if (opened.ok()) return std::nullopt;
+    return "listener " + std::to_string(opened.error().listener + 1) + ": " +
+           std::string(stack::to_string(opened.error().error));
+  }
+
+  void run() override {
+    dpdk::IdleWaiter idle(idle_);
+    Order done = Order::kRun;
+    Instant published{};
+    for (unsigned turn = 0;; ++turn) {
+      const unsigned work = worker_.run_once();
+      const Instant now = stack_.now();
+      if (const Order o = ordered(); o != done) {
+        carry_out(o, done);
+        done = o;
+        published = {};
+        if (o == Order::kQuit) break;
+      } else if (now - published >= kPublishEvery) {
+        published = now;
+        publish(stack_.gauges(), done);
+      }
+      idle.after(work, now, stack_.next_deadline());
+    }
+    worker_.run_once();
+    publish(stack_.gauges(), done);
+  }
+
+  void collect(Sample& into) const override {
+    into.add(stack_.counters());
+    into.add(gauges());
+    into.add_app(fields_(handler_));
+  }
+
+ private:
+  static constexpr Duration kPublishEvery = 100ms;
+
+  void carry_out(Order o, Order done) {
+    if (done < Order::kDrain && o >= Order::kDrain) handler_.stop_accepting();
+    if (done < Order::kAbort && o == Order::kAbort) handler_.abort_all();
+  }
+
+  stack::Stack stack_;
+  H handler_;
+  Worker<dpdk::Queue, H> worker_;
+  dpdk::IdleConfig idle_;
+  Fields fields_;
+};
+
+}  // namespace weir::app
