@@ -129,6 +129,12 @@ bool World::at_rest() {
   });
 }
 
+std::uint32_t World::time_wait() {
+  std::uint32_t n = 0;
+  for (const auto& h : hosts_) n += h->stack().gauges().time_wait;
+  return n;
+}
+
 void World::expect_at_rest() {
   for (const auto& h : hosts_) {
     SCOPED_TRACE(to_string(h->addr()));

@@ -104,6 +104,7 @@ class World {
 
   // No connection, half-open or not, and no block in use, on any host. TIME-WAIT does not count.
   [[nodiscard]] bool at_rest();
+  [[nodiscard]] std::uint32_t time_wait();  // records on all hosts
   // Says at length what at_rest misses, as test failures.
   void expect_at_rest();
 

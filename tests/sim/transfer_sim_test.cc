@@ -114,6 +114,7 @@ class End : public App {
 
   void expect(const End& peer) { theirs_ = &peer.mine_; }
   void use(Host& host) { host_ = &host; }
+  void on_unreachable(std::function<void()> reconnect) { reconnect_ = std::move(reconnect); }
   [[nodiscard]] bool over() const { return reason_.has_value() || let_go_; }
   void verify() const {
     EXPECT_EQ(starts_, 1U);
@@ -147,6 +148,8 @@ class End : public App {
   }
   void on_closed(Connection c, std::uint64_t, CloseReason reason) override {
     EXPECT_FALSE(over()) << "an event after the last";
+    // Three ARP requests in a row may be lost: try again, as a program would.
+    if (reason == CloseReason::kUnreachable && starts_ == 0 && reconnect_) return reconnect_();
     reason_ = reason;  // first: nothing is left to close
     read(c);
   }
@@ -240,10 +243,22 @@ class End : public App {
   const std::vector<std::byte>* theirs_ = nullptr;
   std::size_t sent_ = 0, received_ = 0;
   unsigned starts_ = 0;
+  std::function<void()> reconnect_;
   bool peer_closed_ = false, finished_ = false, let_go_ = false;
   std::optional<CloseReason> reason_;
   BufChain hoard_;
 };
+
+// In one seed of three a direction goes dead for a while.
+void some_blackout(World& world, const Plan& plan, unsigned port, Rng& rng) {
+  if (rng.below(3) != 0) return;
+  const Duration from = some_time(rng, 3s), time = some_time(rng, 20s);
+  sim::Faults dead = plan.spec.up;
+  dead.loss = 1'000'000;
+  sim::Channel& wire = world.network().up(port);
+  world.loop().after(from, [&wire, dead] { wire.set_faults(dead); });
+  world.loop().after(from + time, [&wire, &plan] { wire.set_faults(plan.spec.up); });
+}
 
 void describe(std::uint64_t seed, const char* who, const Plan& p) {
   const sim::Faults& f = p.spec.up;
@@ -293,7 +308,11 @@ void run_seed(std::uint64_t seed) {
   client.use(a);
   server.use(b);
   ASSERT_TRUE(b.stack().listen({b.addr(), kPort}).ok());
-  ASSERT_TRUE(world.connect(a, b, kPort).ok());
+  some_blackout(world, client_plan, 0, rng);
+  some_blackout(world, server_plan, 1, rng);
+  const auto connect = [&] { EXPECT_TRUE(world.connect(a, b, kPort).ok()); };
+  client.on_unreachable([&] { world.loop().after(2s, connect); });
+  connect();
 
   EXPECT_TRUE(world.run_until([&] { return client.over() && server.over() && world.at_rest(); },
                               std::chrono::hours(2)));
@@ -303,18 +322,17 @@ void run_seed(std::uint64_t seed) {
   }
   client.verify();
   server.verify();
+  if (client_plan.closes && server_plan.closes) {
+    EXPECT_GT(a.stack().gauges().time_wait + b.stack().gauges().time_wait, 0U);
+  }
   client.give_back();
   server.give_back();
   a.poke();
   b.poke();
-  world.run_for(1s);  // what is still on the wire
-  world.expect_at_rest();
-  if (client_plan.closes && server_plan.closes) {
-    EXPECT_GT(a.stack().gauges().time_wait + b.stack().gauges().time_wait, 0U);
-  }
-  world.run_for(2 * client_plan.spec.stack.tcp.msl + 1s);
-  EXPECT_EQ(a.stack().gauges().time_wait, 0U);
-  EXPECT_EQ(b.stack().gauges().time_wait, 0U);
+  // A SYN still on the wire may yet make a half-open connection that TIME-WAIT does not answer.
+  EXPECT_TRUE(world.run_until([&] { return world.at_rest() && world.time_wait() == 0; },
+                              std::chrono::minutes(10)));
+  world.run_for(1s);
   world.expect_at_rest();
 }
 
