@@ -175,7 +175,7 @@ TEST(Scenario, SimultaneousClose) {
   Connection{c}.shutdown_send();
   Connection{s}.shutdown_send();
   p.poke();
-  EXPECT_TRUE(p.world.run_until([&] { return c.state() == State::kClosing; }, 5s));
+  EXPECT_TRUE(p.world.run_until([c = c] { return c.state() == State::kClosing; }, 5s));
   EXPECT_EQ(s.state(), State::kClosing);
   p.world.run_for(1s);
   EXPECT_EQ(c.state(), State::kTimeWait);
