@@ -337,6 +337,10 @@ Gauges Stack::gauges() const {
   return {s.conns.size(), s.established, s.syns.size(), s.tw_live, s.neighbours.size()};
 }
 
+void Stack::release_spare() {
+  while (!impl_->fresh.empty()) impl_->released.push_back(impl_->fresh.pop());
+}
+
 void Stack::check_invariants() const {
   const Impl& s = *impl_;
   std::uint32_t live = 0;

@@ -162,6 +162,9 @@ class Stack {
   [[nodiscard]] Gauges gauges() const;
   [[nodiscard]] Instant now() const;  // of the iteration under way
 
+  // Gives back the buffers taken from the source and not used yet, with the next take_released.
+  void release_spare();
+
   // Asserts what must hold between two iterations (house rule 11). Walks everything: for tests.
   void check_invariants() const;
 
