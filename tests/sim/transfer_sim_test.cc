@@ -4,13 +4,27 @@
 // WEIR_SIM_SEEDS=N runs seeds 1 to N (1000), WEIR_SIM_SEED=S one only, WEIR_SIM_PCAP=FILE writes
 // what each end saw, WEIR_SIM_VERBOSE=1 says what each seed made.
 #include <errno.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <vector>
 
 #include "base/rng.h"
 #include "sim_world.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WEIR_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEIR_SANITIZED
+#endif
+#endif
+#ifdef WEIR_SANITIZED
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace weir::test {
 namespace {
@@ -336,12 +350,27 @@ void run_seed(std::uint64_t seed) {
   world.expect_at_rest();
 }
 
+// The line that replays a seed, printed however the seed ends: by a failed expectation, by an
+// assertion of the stack (SIGABRT), or by a sanitizer.
+char replay_line[256];
+
+void print_replay_line() {
+  if (write(STDERR_FILENO, replay_line, std::strlen(replay_line)) < 0) return;
+}
+
+void on_abort(int) {
+  print_replay_line();
+}  // then abort() goes on
+
 void run_and_report(std::uint64_t seed) {
+  std::snprintf(replay_line, sizeof replay_line, "replay: WEIR_SIM_SEED=%llu %s\n",
+                static_cast<unsigned long long>(seed), program_invocation_name);
+  std::signal(SIGABRT, on_abort);
+#ifdef WEIR_SANITIZED
+  __sanitizer_set_death_callback(print_replay_line);
+#endif
   run_seed(seed);
-  if (testing::Test::HasFailure()) {
-    std::printf("replay: WEIR_SIM_SEED=%llu %s\n", static_cast<unsigned long long>(seed),
-                program_invocation_name);
-  }
+  if (testing::Test::HasFailure()) print_replay_line();
 }
 
 class TransferSim : public testing::TestWithParam<unsigned> {};
