@@ -48,6 +48,18 @@ std::uint32_t chain_len(const Buf* b) {
   return n;
 }
 
+// A frame scattered over several buffers whose checksum the port did not verify.
+bool scattered_checksum_ok(const Buf* b, const wire::Frame& f) {
+  constexpr unsigned kMaxPieces = 64;  // no port scatters a frame further
+  std::array<wire::Piece, kMaxPieces> rest;
+  unsigned n = 0;
+  for (const Buf* p = b->next; p != nullptr; p = p->next) {
+    if (n == kMaxPieces) return false;
+    rest[n++] = {p->data, p->len};
+  }
+  return wire::tcp_checksum_ok({b->data, b->len}, f, {rest.data(), n});
+}
+
 bool is_ip(wire::Kind k) {
   return k != wire::Kind::kArp && k != wire::Kind::kMalformed && k != wire::Kind::kOther;
 }
@@ -89,6 +101,10 @@ void Stack::Impl::receive(std::span<Buf* const> frames) {
 bool Stack::Impl::admit(Arrival& a) {
   const wire::Frame& f = a.frame;
   if (f.kind == wire::Kind::kMalformed) return drop(a.buf, counter_of(counters, f.fault)), false;
+  if ((a.buf->flags & Buf::kChecksumBad) != 0 ||
+      (f.kind == wire::Kind::kTcp && f.checksum_pending && !scattered_checksum_ok(a.buf, f))) {
+    return drop(a.buf, counters.drop_tcp_checksum), false;
+  }
   if (f.kind == wire::Kind::kOther) return drop(a.buf, counters.drop_other_protocol), false;
   if (f.kind == wire::Kind::kArp) return true;
   //= RFC9293 MUST-57
