@@ -70,16 +70,20 @@ TEST(Table, TheProbeBoundHolds) {
   EXPECT_TRUE(table.insert(hash(kReach + 1), kReach + 1));
 }
 
-// A miss reads one line once those who passed have gone: no tombstones. Seen through eq: every
-// entry has the same tag and lives beyond the home bucket.
+// A miss reads one line again once those who passed have gone: no tombstones. Seen through eq: the
+// neighbour has the same tag, and is asked about only by a search that goes beyond its home.
 TEST(Table, NoTombstones) {
-  Table table(10'000);
-  const std::uint64_t hash = std::uint64_t{9} << 48U | 1U;
+  Table table(10'000);  // 2000 buckets
+  const std::uint64_t tag = std::uint64_t{9} << 48U;
+  const std::uint64_t hash = tag | 1U;                 // home: bucket 0
+  ASSERT_TRUE(table.insert(tag | 3'000'000U, 1'000));  // home: bucket 1
   for (std::uint32_t i = 0; i < 50; ++i) ASSERT_TRUE(table.insert(hash, i));
-  for (std::uint32_t i = Table::kSlots; i < 50; ++i) ASSERT_TRUE(table.erase(hash, i));
-  ASSERT_TRUE(table.insert(hash + (std::uint64_t{1} << 48U), 99));  // passes a full home bucket
   unsigned asked = 0;
   const auto count = [&](std::uint32_t) { return ++asked, false; };
+  EXPECT_EQ(table.find(hash, count), kNoIndex);
+  EXPECT_EQ(asked, 51U);
+  for (std::uint32_t i = Table::kSlots; i < 50; ++i) ASSERT_TRUE(table.erase(hash, i));
+  asked = 0;
   EXPECT_EQ(table.find(hash, count), kNoIndex);
   EXPECT_EQ(asked, Table::kSlots);
 }

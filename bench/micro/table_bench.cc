@@ -1,0 +1,129 @@
+// Connection table: a lookup with the key confirmed on the record, per packet.
+#include "flow/table.h"
+
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <memory>
+
+#include "flow_workload.h"
+
+namespace weir::bench {
+namespace {
+
+struct Setup {
+  explicit Setup(std::uint32_t n) : work(n), table(n) {
+    for (std::uint32_t i = 0; i < n; ++i) {
+      WEIR_ASSERT(table.insert(siphash13(kKey, work.records[i].flow), i));
+    }
+  }
+  [[nodiscard]] std::uint32_t find(const Lookup& l) const {
+    const FlowKey key = flow_of(l.index);
+    return table.find(l.hash, [&](std::uint32_t h) { return work.records[h].flow == key; });
+  }
+  FlowWorkload work;
+  flow::Table table;
+};
+
+Setup& setup(std::uint32_t n) {  // kept: ten million insertions are slow to repeat
+  static std::unique_ptr<Setup> kept;
+  if (kept == nullptr || kept->table.capacity() != n) {
+    kept.reset();
+    kept = std::make_unique<Setup>(n);
+  }
+  return *kept;
+}
+
+void count_packets(benchmark::State& state) {
+  state.SetItemsProcessed(state.iterations() * kBurst);
+}
+
+void find_one_by_one(benchmark::State& state) {
+  Setup& s = setup(static_cast<std::uint32_t>(state.range(0)));
+  for (auto _ : state) {
+    const Lookup* burst = s.work.burst();
+    for (unsigned i = 0; i < kBurst; ++i) benchmark::DoNotOptimize(s.find(burst[i]));
+  }
+  count_packets(state);
+}
+
+// As the worker does it: all buckets, then all records, then all lookups.
+void find_burst(benchmark::State& state) {
+  Setup& s = setup(static_cast<std::uint32_t>(state.range(0)));
+  for (auto _ : state) {
+    const Lookup* burst = s.work.burst();
+    for (unsigned i = 0; i < kBurst; ++i) s.table.prefetch(burst[i].hash);
+    for (unsigned i = 0; i < kBurst; ++i) {
+      const std::uint32_t h = s.table.candidate(burst[i].hash);
+      if (h != kNoIndex) __builtin_prefetch(&s.work.records[h]);
+    }
+    for (unsigned i = 0; i < kBurst; ++i) benchmark::DoNotOptimize(s.find(burst[i]));
+  }
+  count_packets(state);
+}
+
+void miss_burst(benchmark::State& state) {
+  Setup& s = setup(static_cast<std::uint32_t>(state.range(0)));
+  Rng rng(1);
+  std::array<std::uint64_t, kBurst> hashes;
+  for (auto _ : state) {
+    for (auto& hash : hashes) s.table.prefetch(hash = rng.next());
+    for (const auto hash : hashes) benchmark::DoNotOptimize(s.table.candidate(hash));
+  }
+  count_packets(state);
+}
+
+// A connection comes, a connection goes, at capacity.
+void churn(benchmark::State& state) {
+  const auto n = static_cast<std::uint32_t>(state.range(0));
+  flow::Table table(n);
+  Rng rng(2);
+  std::vector<std::uint64_t> hashes(n);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    hashes[i] = rng.next();
+    WEIR_ASSERT(table.insert(hashes[i], i));
+  }
+  for (auto _ : state) {
+    for (unsigned i = 0; i < kBurst; ++i) {
+      const std::uint32_t at = rng.below(n);
+      table.erase(hashes[at], at);
+      hashes[at] = rng.next();
+      benchmark::DoNotOptimize(table.insert(hashes[at], at));
+    }
+  }
+  count_packets(state);
+}
+
+using MatchTags = unsigned (*)(const std::uint16_t*, std::uint16_t);
+template <MatchTags match>
+void tags(benchmark::State& state) {
+  struct alignas(64) Line {
+    std::uint16_t lanes[12];
+  };
+  std::vector<Line> lines(256);
+  Rng rng(3);
+  for (auto& line : lines) {
+    for (auto& lane : line.lanes) lane = static_cast<std::uint16_t>(rng.next());
+  }
+  for (auto _ : state) {
+    for (const Line& line : lines) benchmark::DoNotOptimize(match(line.lanes, lines[0].lanes[3]));
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(lines.size()));
+}
+
+BENCHMARK(find_one_by_one)->Arg(10'000);
+BENCHMARK(find_burst)->Arg(10'000);
+BENCHMARK(miss_burst)->Arg(10'000);
+BENCHMARK(find_one_by_one)->Arg(10'000'000);
+BENCHMARK(find_burst)->Arg(10'000'000);
+BENCHMARK(miss_burst)->Arg(10'000'000);
+BENCHMARK(churn)->Arg(10'000)->Arg(10'000'000);
+BENCHMARK(tags<flow::detail::match_tags_scalar>)->Name("tags_scalar");
+#if defined(__SSE2__)
+BENCHMARK(tags<flow::detail::match_tags_sse2>)->Name("tags_sse2");
+#endif
+
+}  // namespace
+}  // namespace weir::bench
+
+BENCHMARK_MAIN();
