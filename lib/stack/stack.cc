@@ -43,7 +43,8 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
       neighbours(c.max_neighbours, neighbour_config(s)),
       table(c.max_connections + c.tcp.max_syn_backlog + c.tcp.max_tw_buckets),
       listening(kMaxListeners),
-      ports(c.tcp.port_low, c.tcp.port_high, s.ports),
+      // Shards differ, lest what one picks tells what another will.
+      ports(c.tcp.port_low, c.tcp.port_high, {s.ports[0] ^ c.shard, s.ports[1]}),
       wheel(c.max_connections, start),
       conns(c.max_connections),
       syns(c.tcp.max_syn_backlog),
