@@ -10,7 +10,8 @@ namespace weir::tcp {
 //= RFC9293 SHLD-19
 void on_text_received(Tcb& t, std::uint32_t octets, Instant now) {
   t.unacked_in += octets;
-  t.peer_seg = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(octets, t.peer_seg, t.rcv_mss));
+  const std::uint32_t full = std::min<std::uint32_t>(octets, t.rcv_mss);
+  t.peer_seg = static_cast<std::uint16_t>(std::max<std::uint32_t>(t.peer_seg, full));
   if (t.unacked_in >= 2 * std::uint32_t{t.peer_seg}) {
     t.set(kAckNow);
   } else if (t.delack_deadline == kNever) {

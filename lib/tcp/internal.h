@@ -21,11 +21,14 @@ std::uint16_t advertise_window(Tcb& t);
 [[nodiscard]] std::uint32_t ts_now(const Tcb& t, Instant now);
 // PAWS: false when the segment is to be answered by an ACK, or dropped.
 [[nodiscard]] bool check_timestamps(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
+void store_ts_recent(Tcb& t, std::uint32_t ts_val, Instant now);
 void update_ts_recent(Tcb& t, const RxSegment& seg, Instant now);
 
 // -- reassembly.cc ---------------------------------------------------------------------------
 // Takes the chain over: what is in order goes to rcvq, the rest waits or is released.
 void receive_text(Tcb& t, BufChain&& text, Outbox& out);
+// Gives back what waits out of order.
+void drop_early(Tcb& t, Outbox& out);
 
 // -- send_queue.cc ---------------------------------------------------------------------------
 void drop_acked(Tcb& t, std::uint32_t octets, Outbox& out);
@@ -53,12 +56,17 @@ void arm_rtx(Tcb& t, Instant now);
 void send_reset(Tcb& t, Outbox& out);
 
 // -- Shared by several -----------------------------------------------------------------------
-void apply_syn_options(Tcb& t, const RxSegment& seg);
+void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now);
 void establish(Tcb& t, Trigger trigger, Instant now);
 void close_now(Tcb& t, CloseReason reason, Outbox& out);  // CLOSED, buffers back, timers off
 void enter_time_wait(Tcb& t, Instant now);
 void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
 void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);  // §3.10.7.3
+// What a SYN-ACK carries besides: text, FIN. Pre: its SYN and ACK are processed.
+void rest_of_syn_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
+[[nodiscard]] inline bool takes_text(State s) {  // the peer has not sent its FIN
+  return s == State::kEstablished || s == State::kFinWait1 || s == State::kFinWait2;
+}
 void release_segment(const RxSegment& seg, Outbox& out);
 [[nodiscard]] inline std::uint32_t seg_len(const RxSegment& s) {  // SEG.LEN
   return s.len + ((s.flags & SYN) != 0 ? 1U : 0U) + ((s.flags & FIN) != 0 ? 1U : 0U);

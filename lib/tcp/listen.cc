@@ -98,7 +98,7 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   syn.options.has_timestamps = (e.bits & SynEntry::kTimestampsOffered) != 0;
   syn.options.ts_val = e.ts_recent;
   syn.options.window_scale = e.scale() == SynEntry::kNoScale ? wire::kNoWindowScale : e.scale();
-  apply_syn_options(t, syn);
+  apply_syn_options(t, syn, now);
   transition(t, Trigger::kPassiveOpen);
   transition(t, Trigger::kRcvSyn);  // the last ACK, given to on_segment, ends the handshake
 }

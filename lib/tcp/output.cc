@@ -91,7 +91,13 @@ bool worth_sending(const Tcb& t, std::uint32_t len, bool last, bool fin) {
   if (len >= t.mss) return true;
   const bool idle = t.snd_una == t.snd_nxt;
   if (last) return idle || fin || t.has(kNoDelay);
-  return idle && len >= t.max_snd_wnd / 2;
+  return (idle || t.has(kNoDelay)) && len >= t.max_snd_wnd / 2;
+}
+
+// SND.NXT, unless it lies beyond the peer's window (a probe's octet, a FIN, a window that shrank):
+// there our ACKs would be dropped as out of window, and with them what they acknowledge.
+Seq acceptable_seq(const Tcb& t) {
+  return earlier_of(t.snd_nxt, t.snd_una + t.snd_wnd);
 }
 
 void note_sent(Tcb& t, Seq end, Instant now) {
@@ -208,7 +214,8 @@ void poll_transmit(Tcb& t, Instant now, Outbox& out) {
     send_new_text(t, now, out);
   }
   if (t.has(kAckNow)) {  //= RFC9293 MUST-58
-    out.tx.push(make_segment(t, t.snd_nxt, now));
+    const Seq seq = t.synchronized() ? acceptable_seq(t) : t.snd_nxt;
+    out.tx.push(make_segment(t, seq, now));
     out.counters->out_segs.add();
   }
 }

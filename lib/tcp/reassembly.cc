@@ -99,6 +99,10 @@ void collect_ready(Tcb& t, Outbox& out) {
 
 }  // namespace
 
+void drop_early(Tcb& t, Outbox& out) {
+  while (t.ofo_head != nullptr) unlink_after(t, nullptr, out);
+}
+
 //= RFC9293 SHLD-31
 void receive_text(Tcb& t, BufChain&& text, Outbox& out) {
   while (Buf* b = text.pop_front()) {

@@ -12,6 +12,7 @@ struct Arrival {
   Seq seq;
   std::uint32_t len;
   std::uint8_t flags;
+  std::uint32_t wnd;  // scaled, but on a SYN (RFC 7323 §2.2)
   BufChain text;
 
   [[nodiscard]] bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
@@ -62,7 +63,8 @@ bool acceptable(const Tcb& t, const Arrival& a) {
 void answer_unacceptable(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
   out.counters->drop_out_of_window.add();
   if (a.has(RST)) return;
-  if (t.state == State::kTimeWait && a.has(FIN)) enter_time_wait(t, now);
+  const bool last_fin = a.has(FIN) && a.seq + a.seg_len() == t.rcv_nxt;
+  if (t.state == State::kTimeWait && last_fin) enter_time_wait(t, now);
   if (a.len > 0 || a.has(FIN)) {
     t.set(kAckNow);
   } else {
@@ -111,6 +113,8 @@ bool check_sequence(Tcb& t, Arrival& a, Instant now, Outbox& out) {
     answer_unacceptable(t, a, now, out);
     return false;
   }
+  t.last_received = now;
+  t.keepalive_unanswered = 0;
   if (!a.has(RST | SYN)) update_ts_recent(t, a.seg, now);
   return true;
 }
@@ -120,7 +124,7 @@ bool check_rst(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (!a.has(RST)) return true;
   if (a.seq != t.rcv_nxt) {
     out.counters->drop_bad_rst.add();
-    challenge_ack(t, now, out);
+    if (in_window(a.seq, t.rcv_nxt, rcv_wnd(t))) challenge_ack(t, now, out);
     return false;
   }
   if (t.state == State::kTimeWait && t.config->rfc1337) return false;
@@ -153,7 +157,7 @@ bool finish_open(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
   establish(t, Trigger::kRcvAckOfSyn, now);
   t.snd_wl1 = a.seq;
   t.snd_wl2 = ack;
-  t.snd_wnd = t.max_snd_wnd = a.seg.wnd << t.snd_wscale;
+  t.snd_wnd = t.max_snd_wnd = a.wnd;
   return true;
 }
 
@@ -179,7 +183,7 @@ void update_window(Tcb& t, const Arrival& a) {
   if (!before(t.snd_wl1, a.seq) && !(t.snd_wl1 == a.seq && at_or_before(t.snd_wl2, ack))) return;
   const std::uint32_t old = t.snd_wnd;
   const bool was_closed = old == 0 || t.has(kPersisting);
-  t.snd_wnd = a.seg.wnd << t.snd_wscale;
+  t.snd_wnd = a.wnd;
   t.max_snd_wnd = std::max(t.max_snd_wnd, t.snd_wnd);
   t.snd_wl1 = a.seq;
   t.snd_wl2 = ack;
@@ -207,16 +211,12 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (t.state == State::kSynReceived && !finish_open(t, a, now, out)) return false;
   const Seq ack = a.seg.ack;
   if (!ack_in_range(t, ack, now, out)) return false;
-  const bool duplicate = ack == t.snd_una && t.snd_una != t.snd_nxt && seg_len(a.seg) == 0 &&
-                         (a.seg.wnd << t.snd_wscale) == t.snd_wnd;
+  const bool duplicate =
+      ack == t.snd_una && t.snd_una != t.snd_nxt && seg_len(a.seg) == 0 && a.wnd == t.snd_wnd;
   if (after(ack, t.snd_una)) on_ack_advance(t, a.seg, now, out);
   update_window(t, a);
   if (duplicate && !t.has(kPersisting)) cc_on_dup_ack(t, out);
   return t.state != State::kClosed;
-}
-
-[[nodiscard]] bool takes_text(State s) {
-  return s == State::kEstablished || s == State::kFinWait1 || s == State::kFinWait2;
 }
 
 // Seventh.
@@ -246,11 +246,12 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
 }
 
 // Eighth: the FIN, once everything before it has come.
-void check_fin(Tcb& t, Instant now) {
+void check_fin(Tcb& t, Instant now, Outbox& out) {
   if (!t.has(kPeerFinKnown) || t.rcv_nxt != t.peer_fin || !takes_text(t.state)) return;
   t.rcv_nxt += 1;
   t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt);
   t.clear(kPeerFinKnown);
+  drop_early(t, out);  // nothing follows a FIN
   t.set(kAckNow);
   t.note(kNoticePeerClosed);  //= RFC9293 MUST-12
   transition(t, Trigger::kRcvFin);
@@ -264,18 +265,14 @@ void in_order(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   trim_to_window(t, a, out);
   if (!check_ack(t, a, now, out)) return;     // fifth
   if (!process_text(t, a, now, out)) return;  // seventh
-  check_fin(t, now);                          // eighth
+  check_fin(t, now, out);                     // eighth
 }
 
-}  // namespace
-
-void on_segment(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
-  if (t.state == State::kClosed) return release_segment(seg, out);
-  t.last_received = now;
-  t.keepalive_unanswered = 0;
-  if (t.state == State::kSynSent) return syn_sent_arrives(t, seg, now, out);
-  Arrival a{seg, seg.seq, seg.len, seg.flags, {}};
-  Seq at = seg.seq + ((seg.flags & SYN) != 0 ? 1U : 0U);
+// Takes the segment's text over, as of sequence number `seq`.
+void arrive(Tcb& t, const RxSegment& seg, Seq seq, std::uint8_t flags, Instant now, Outbox& out) {
+  const bool syn = (seg.flags & SYN) != 0;
+  Arrival a{seg, seq, seg.len, flags, syn ? seg.wnd : seg.wnd << t.snd_wscale, {}};
+  Seq at = seg.seq + (syn ? 1U : 0U);
   for (Buf* b = seg.buf; b != nullptr;) {
     Buf* next = b->next;
     b->seq = at;
@@ -285,6 +282,18 @@ void on_segment(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   }
   in_order(t, a, now, out);
   out.release.append(std::move(a.text));
+}
+
+}  // namespace
+
+void on_segment(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
+  if (t.state == State::kClosed) return release_segment(seg, out);
+  if (t.state == State::kSynSent) return syn_sent_arrives(t, seg, now, out);
+  arrive(t, seg, seg.seq, seg.flags, now, out);
+}
+
+void rest_of_syn_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
+  arrive(t, seg, seg.seq + 1, static_cast<std::uint8_t>(seg.flags & ~SYN), now, out);
 }
 
 void release_segment(const RxSegment& seg, Outbox& out) {

@@ -8,7 +8,7 @@ namespace weir::tcp {
 
 //= RFC9293 MUST-15
 //= RFC9293 MUST-16
-void apply_syn_options(Tcb& t, const RxSegment& seg) {
+void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now) {
   const wire::TcpOptions& o = seg.options;
   const std::uint16_t fallback = t.has(kIpv6) ? 1220 : 536;
   const std::uint16_t peer = o.mss != 0 ? o.mss : fallback;
@@ -17,7 +17,7 @@ void apply_syn_options(Tcb& t, const RxSegment& seg) {
   if (!o.has_timestamps) t.clear(kTimestamps);
   if (t.has(kTimestamps)) {
     mss -= 12;
-    t.ts_recent = o.ts_val;
+    store_ts_recent(t, o.ts_val, now);
   }
   t.mss = static_cast<std::uint16_t>(mss);
   if (o.window_scale == wire::kNoWindowScale) t.clear(kScaling);
@@ -38,6 +38,7 @@ void establish(Tcb& t, Trigger trigger, Instant now) {
   cc_init(t);
   t.retries = 0;
   t.rtx_deadline = kNever;
+  t.last_received = now;
   if (t.config->keepalive) t.life_deadline = now + t.config->keepalive_time;
   t.note(kNoticeConnected);
   if (t.has(kFinQueued)) transition(t, Trigger::kClose);  // closed while it was opening
@@ -75,7 +76,7 @@ void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   if (!check_ack_and_rst(t, seg, out)) return release_segment(seg, out);
   t.irs = seg.seq;
   t.rcv_nxt = t.rcv_adv = t.last_ack_sent = seg.seq + 1;
-  apply_syn_options(t, seg);
+  apply_syn_options(t, seg, now);
   t.snd_wl1 = seg.seq;
   t.snd_wl2 = seg.ack;
   t.snd_wnd = t.max_snd_wnd = seg.wnd;  // never scaled in a SYN, RFC 7323 §2.2
@@ -89,11 +90,7 @@ void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   t.rcv_adv = t.rcv_nxt + std::min<std::uint32_t>(t.config->rmem, 0xffff);
   t.set(kAckNow);
   if (seg.len == 0 && (seg.flags & FIN) == 0) return release_segment(seg, out);
-  RxSegment rest = seg;  // text or FIN on the SYN-ACK: as a segment of its own
-  rest.seq = seg.seq + 1;
-  rest.flags = static_cast<std::uint8_t>(seg.flags & ~SYN);
-  rest.wnd = seg.wnd >> t.snd_wscale;
-  on_segment(t, rest, now, out);
+  rest_of_syn_arrives(t, seg, now, out);
 }
 
 }  // namespace weir::tcp

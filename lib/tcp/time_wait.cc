@@ -25,8 +25,10 @@ TwAnswer tw_arrives(const TwRecord& r, const RxSegment& seg, const Config& confi
     return !config.rfc1337 && seg.seq == r.rcv_nxt ? TwAnswer::kEnd : TwAnswer::kDrop;
   }
   if ((seg.flags & (SYN | ACK)) == SYN) {
-    const bool both = r.has_timestamps != 0 && seg.options.has_timestamps;
-    const bool newer = both && after(Seq{seg.options.ts_val}, Seq{r.ts_recent});
+    // RFC 6191 §2: timestamps that were not there before are as good as newer ones.
+    const bool stamped = config.timestamps && seg.options.has_timestamps;
+    const bool both = stamped && r.has_timestamps != 0;
+    const bool newer = stamped && (!both || after(Seq{seg.options.ts_val}, Seq{r.ts_recent}));
     const bool same = !both || seg.options.ts_val == r.ts_recent;
     return newer || (same && after(seg.seq, r.rcv_nxt)) ? TwAnswer::kNewSyn : TwAnswer::kAck;
   }

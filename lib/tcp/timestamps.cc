@@ -20,6 +20,11 @@ std::uint32_t ts_now(const Tcb& t, Instant now) {
   return static_cast<std::uint32_t>(ms) + t.ts_offset;
 }
 
+void store_ts_recent(Tcb& t, std::uint32_t ts_val, Instant now) {
+  t.ts_recent = ts_val;
+  t.ts_recent_age_s = seconds(now);
+}
+
 bool check_timestamps(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   if (!t.has(kTimestamps) || (seg.flags & RST) != 0) return true;  // §5.2: RST is exempt
   if (!seg.options.has_timestamps) {
@@ -45,8 +50,7 @@ void update_ts_recent(Tcb& t, const RxSegment& seg, Instant now) {
       seconds(now) - t.ts_recent_age_s <= kIdleLimit) {
     return;
   }
-  t.ts_recent = seg.options.ts_val;
-  t.ts_recent_age_s = seconds(now);
+  store_ts_recent(t, seg.options.ts_val, now);
 }
 
 }  // namespace weir::tcp

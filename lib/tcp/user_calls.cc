@@ -44,7 +44,7 @@ BufChain user_receive(Tcb& t, std::uint32_t max) {
   while (t.rcvq.head() != nullptr && (loan.empty() || loan.bytes() + t.rcvq.head()->len <= max)) {
     loan.push_back(t.rcvq.pop_front());
   }
-  if (t.synchronized() && !loan.empty() && window_update_due(t)) t.set(kAckNow);
+  if (takes_text(t.state) && !loan.empty() && window_update_due(t)) t.set(kAckNow);
   return loan;
 }
 
@@ -114,13 +114,7 @@ void close_now(Tcb& t, CloseReason reason, Outbox& out) {
 void release_buffers(Tcb& t, Outbox& out) {
   out.release.append(std::move(t.sndq));
   out.release.append(std::move(t.rcvq));
-  for (Buf* b = t.ofo_head; b != nullptr;) {
-    Buf* next = b->next;
-    out.release.push_back(b);
-    b = next;
-  }
-  t.ofo_head = t.ofo_tail = nullptr;
-  t.ofo_count = 0;
+  drop_early(t, out);
   t.nxt_buf = nullptr;
   t.nxt_offset = 0;
 }

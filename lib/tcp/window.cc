@@ -6,15 +6,20 @@
 namespace weir::tcp {
 namespace {
 
+// Octets that the receive buffer holds and the window field can tell.
+std::uint32_t buffer(const Tcb& t) {
+  return std::min<std::uint32_t>(t.config->rmem, 0xffffU << t.rcv_wscale);
+}
+
 // Octets that may be offered now, before the window's right edge is considered.
 std::uint32_t free_space(const Tcb& t) {
   const std::uint32_t used = t.rcvq.bytes();
-  return t.config->rmem > used ? t.config->rmem - used : 0;
+  return t.config->rmem > used ? std::min(t.config->rmem - used, buffer(t)) : 0;
 }
 
 // The least advance of the right edge worth telling (§3.8.6.2.2).
 std::uint32_t worth_telling(const Tcb& t) {
-  return std::min<std::uint32_t>(t.config->rmem / 2, t.rcv_mss);
+  return std::min<std::uint32_t>(buffer(t) / 2, t.rcv_mss);
 }
 
 // RCV.WND to offer: never less than was offered (SHLD-14), more only when it is worth it.
@@ -36,18 +41,21 @@ std::uint8_t window_scale_for(std::uint32_t rmem) {
 
 //= RFC9293 MUST-1
 std::uint16_t advertise_window(Tcb& t) {
-  const std::uint32_t unit = 1U << t.rcv_wscale;
-  const std::uint32_t field =
-      std::min<std::uint32_t>((window_to_offer(t) + unit - 1) >> t.rcv_wscale, 0xffff);
+  const std::uint32_t rest = (1U << t.rcv_wscale) - 1;
+  const std::uint32_t offer = window_to_offer(t);
+  std::uint32_t field = std::min<std::uint32_t>((offer + rest) >> t.rcv_wscale, 0xffff);
+  // Rounded up, the edge stays; but octet by octet that would lead it on for ever. So no further
+  // than the buffer and one unit: then rounded down, and what was offered is still taken
+  // (RFC 7323 §2.4).
+  if ((field << t.rcv_wscale) > free_space(t) + rest) field = offer >> t.rcv_wscale;
   t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt + (field << t.rcv_wscale));
   return static_cast<std::uint16_t>(field);
 }
 
 bool window_update_due(const Tcb& t) {
   const std::uint32_t offered = rcv_wnd(t);
-  const std::uint32_t step =
-      std::min<std::uint32_t>(t.config->rmem / 2, 2 * std::uint32_t{t.rcv_mss});
-  return window_to_offer(t) >= offered + step && offered < t.config->rmem / 2;
+  const std::uint32_t step = std::min<std::uint32_t>(buffer(t) / 2, 2 * std::uint32_t{t.rcv_mss});
+  return window_to_offer(t) >= offered + step && offered < buffer(t) / 2;
 }
 
 }  // namespace weir::tcp

@@ -15,7 +15,9 @@ std::uint32_t half_flight(const Tcb& t) {  // RFC 5681 (4)
 }
 
 void enter_fast_recovery(Tcb& t, Outbox& out) {
-  t.ssthresh = half_flight(t);
+  // What is out beyond cwnd is limited transmit's, and not counted (RFC 5681 §3.2, 2).
+  const std::uint32_t counted = std::min(distance(t.snd_una, t.snd_nxt), t.cwnd);
+  t.ssthresh = std::max<std::uint32_t>(counted / 2, 2U * t.mss);
   t.cwnd = t.ssthresh + kDupThresh * std::uint32_t{t.mss};
   t.recover = t.snd_nxt;
   t.recovery = Recovery::kFast;
@@ -58,7 +60,7 @@ void cc_init(Tcb& t) {
   const std::uint32_t segments = t.has(kSynResent) ? 1 : t.config->initial_cwnd;  // RFC 6928 §2
   t.cwnd = std::min<std::uint32_t>(segments * t.mss, std::max<std::uint32_t>(2U * t.mss, 14'600));
   if (t.has(kSynResent)) t.cwnd = t.mss;
-  t.recover = t.snd_una;
+  t.recover = t.snd_una - 1;  // the first text may be recovered: an ACK beyond `recover` is enough
   t.rtx_nxt = t.rtx_end = t.snd_una;
 }
 
@@ -83,13 +85,17 @@ void cc_on_dup_ack(Tcb& t, Outbox& out) {
   if (t.recovery == Recovery::kFast) {
     t.cwnd += t.mss;
   } else if (t.recovery == Recovery::kNone && t.dup_acks >= kDupThresh &&
-             at_or_after(t.snd_una, t.recover)) {
+             after(t.snd_una, t.recover)) {  // RFC 6582 §3.2 step 2: more than recover
     enter_fast_recovery(t, out);
   }
 }
 
 void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before) {
   t.dup_acks = 0;
+  // Old marks stay close behind, lest the sequence space wraps round them.
+  t.recover = later_of(t.recover, t.snd_una - 1);
+  t.rtx_end = later_of(t.rtx_end, t.snd_una);
+  t.rtx_nxt = later_of(t.rtx_nxt, t.snd_una);
   if (t.recovery == Recovery::kFast) return on_ack_in_fast_recovery(t, acked);
   if (t.recovery == Recovery::kRto && at_or_after(t.snd_una, t.recover)) {
     t.recovery = Recovery::kNone;

@@ -1,0 +1,153 @@
+// A packet script: one control block of lib/tcp, its user and its peer, on one virtual clock.
+//
+// Time only moves in `at`. Every segment the core emits must be claimed by a `sends` at the same
+// instant; an unclaimed one fails the test. Unset fields of a template match anything. Sequence
+// numbers are relative: on an Established connection 0 is the first octet of text on either side,
+// on SynSent 0 is the SYN. Both initial numbers lie just below the wrap. Every octet sent or read
+// is checked against the pattern of its sequence number, the control block's invariants after
+// every event, and every buffer must be back when the script ends.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "script/bufs.h"
+#include "tcp/core.h"
+#include "tcp/listen.h"
+#include "tcp/tcb.h"
+
+namespace weir::test {
+
+using namespace std::chrono_literals;
+using tcp::ACK;
+using tcp::CloseReason;
+using tcp::FIN;
+using tcp::PSH;
+using tcp::RST;
+using tcp::State;
+using tcp::SYN;
+using enum tcp::State;
+
+struct Ts {  // a timestamps option
+  std::uint32_t val = 0, ecr = 0;
+  friend bool operator==(const Ts&, const Ts&) = default;
+};
+
+// Opened by a listener, the last ACK just taken: no round-trip sample yet, so RTO is 1 s.
+struct Established {
+  Seq iss{0xffff'fe00};
+  Seq irs{0xffff'ff00};
+  std::uint16_t mss = 1'000;             // of text, both ways, when options are subtracted
+  std::uint32_t wnd = 65'535;            // the peer's, as on the wire
+  std::optional<Ts> ts{};                // negotiated; val is the peer's clock on its SYN
+  std::optional<std::uint8_t> wscale{};  // the peer's shift; ours follows from rmem
+  bool no_delay = false;
+  std::uint32_t rx_room = 0;             // spare octets behind received text
+  void (*tune)(tcp::Config&) = nullptr;  // changes settings from their defaults
+};
+
+struct SynSent {  // active OPEN called, nothing sent yet
+  Seq iss{0xffff'fe00};
+  Seq irs{0xffff'ff00};
+  std::uint16_t mtu = 1'500;
+  bool ipv6 = false;
+  bool timestamps = false;
+  bool window_scaling = false;
+  void (*tune)(tcp::Config&) = nullptr;  // changes settings from their defaults
+};
+
+struct Want {  // a partial template for an emitted segment
+  std::optional<std::uint32_t> seq{}, ack{}, len{};
+  std::optional<std::uint8_t> flags{};
+  std::optional<std::uint32_t> wnd{};  // as on the wire
+  std::optional<std::uint16_t> mss{};
+  std::optional<std::uint8_t> wscale{};
+  std::optional<bool> has_ts{};
+  std::optional<Ts> ts{};  // val in milliseconds since the script began
+};
+
+struct Peer {  // what the remote end puts on the wire
+  std::uint32_t seq = 0, ack = 0, len = 0;
+  std::uint8_t flags = ACK;
+  std::uint32_t wnd = 65'535;
+  std::optional<Ts> ts{};
+  std::uint16_t mss = 0;
+  std::uint8_t wscale = wire::kNoWindowScale;
+  std::uint32_t chunk = 600;  // octets of text in one buffer
+};
+
+inline constexpr std::uint32_t kBefore0 = 0xffff'ffff;  // the relative number before 0
+
+class Script {
+ public:
+  explicit Script(const Established& e);
+  explicit Script(const SynSent& e);
+  ~Script();
+  Script(const Script&) = delete;
+  Script& operator=(const Script&) = delete;
+
+  // Runs the connection up to `t` after the script's beginning, firing its timers on the way.
+  Script& at(Duration t, const char* file = __builtin_FILE(), int line = __builtin_LINE());
+
+  // -- The peer ------------------------------------------------------------------------------
+  Script& receives(const Peer& p);
+  Script& receives_burst(const std::vector<Peer>& burst);  // all of them before one poll
+
+  // -- The user ------------------------------------------------------------------------------
+  Script& app_send(std::uint32_t octets, std::uint32_t chunk = 700);
+  // Reads exactly `octets`; fails when there are fewer, or when buffers do not end there.
+  Script& app_reads(std::uint32_t octets, const char* file = __builtin_FILE(),
+                    int line = __builtin_LINE());
+  Script& app_shutdown();
+  Script& app_close();
+  Script& app_abort();
+
+  // -- What must follow ----------------------------------------------------------------------
+  Script& sends(const Want& want, const char* file = __builtin_FILE(), int line = __builtin_LINE());
+  Script& quiet(const char* file = __builtin_FILE(), int line = __builtin_LINE());
+  Script& notices(std::uint8_t want, const char* file = __builtin_FILE(),
+                  int line = __builtin_LINE());  // all since the last call
+  Script& state(State want, const char* file = __builtin_FILE(), int line = __builtin_LINE());
+  Script& closed(CloseReason want, const char* file = __builtin_FILE(),
+                 int line = __builtin_LINE());
+  Script& cwnd(std::uint32_t want, const char* file = __builtin_FILE(),
+               int line = __builtin_LINE());
+  Script& ssthresh(std::uint32_t want, const char* file = __builtin_FILE(),
+                   int line = __builtin_LINE());
+  Script& next_timer(Duration want, const char* file = __builtin_FILE(),
+                     int line = __builtin_LINE());  // since the script's beginning; max(): none
+
+  tcp::Tcb& tcb() { return tcb_; }
+  [[nodiscard]] const telemetry::Counters& counters() const { return counters_; }
+  [[nodiscard]] std::size_t pending() const { return sent_.size(); }
+
+ private:
+  void feed(const Peer& p);
+  Script& settle();
+  void flush();
+  void check_text(const tcp::TxSegment& s);
+  void print_sent(const char* file, int line);
+  [[nodiscard]] std::string describe(const tcp::TxSegment& s) const;
+  [[nodiscard]] std::string when() const;
+  template <class T>
+  void check(const std::optional<T>& want, T got, const char* field, const tcp::TxSegment& s,
+             const char* file, int line);
+
+  tcp::Config config_;
+  tcp::Tcb tcb_;
+  telemetry::Counters counters_;
+  tcp::Outbox out_;
+  Bufs bufs_;
+  Seq tx_base_, rx_base_;  // relative 0, ours and theirs
+  Seq app_next_;           // of the next octet the user sends
+  Seq read_next_;          // of the next octet the user reads
+  std::uint32_t rx_room_ = 0;
+  Instant now_;
+  std::deque<tcp::TxSegment> sent_;
+};
+
+}  // namespace weir::test
