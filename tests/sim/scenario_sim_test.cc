@@ -455,6 +455,25 @@ TEST(Scenario, EmptyPoolIsOutlived) {
   EXPECT_EQ(p.server.received, p.client.to_send);
 }
 
+// As above, at the sender: send takes nothing for want of buffers, and kWritable says when to go
+// on. Disabled: not so yet. With an empty send queue no ACK comes, and only an ACK raises
+// kWritable.
+TEST(Scenario, DISABLED_EmptyPoolAtTheSenderEndsInWritable) {
+  Pair p(spec_with(1ms), spec_with(1ms));
+  const auto [c, s] = p.established();
+  p.a.stack().release_spare();
+  p.poke();
+  p.world.run_for(1s);
+  p.a.pool().set_limit(0);
+  p.client.to_send = octets(10'000, 13);
+  p.client.write(c);
+  EXPECT_EQ(p.client.sent, 0U);
+  p.poke();
+  p.world.run_for(1s);
+  p.a.pool().set_limit(sim::BlockPool::kNoLimit);
+  EXPECT_TRUE(p.world.run_until([&] { return p.server.received == p.client.to_send; }, 60s));
+}
+
 // Answers every request of `kRequest` octets with `kAnswer`, on any number of connections; closes
 // after its peer.
 class EchoServer : public App {
