@@ -26,6 +26,7 @@ namespace {
 
 constexpr Duration kPoll = 50ms;      // how often a drain looks
 constexpr Duration kAbortGrace = 2s;  // for the resets of a drain's end to go out
+constexpr Duration kSameBreath = 300ms;
 constexpr int kExitSignal = 1, kExitStart = 2;
 
 int fail(const RunOptions& options, const std::string& what, int code = kExitStart) {
@@ -358,7 +359,8 @@ int Runner::drain(const char* why) {
         std::to_string(sample().gauges.connections) + " open\n");
   }
   order(Order::kDrain);
-  const std::int64_t limit = steady_us() + config_.drain_timeout.count();
+  const std::int64_t began = steady_us();
+  const std::int64_t limit = began + config_.drain_timeout.count();
   bool aborting = false;
   while (!at_rest()) {
     const std::int64_t now = steady_us();
@@ -369,7 +371,9 @@ int Runner::drain(const char* why) {
       break;
     }
     const int s = wait_signal(kPoll);
-    if (s == SIGTERM || s == SIGINT) return kExitSignal;
+    // timeout(1) and terminals may say it twice in one breath.
+    const bool again = (s == SIGTERM || s == SIGINT) && now >= began + kSameBreath.count();
+    if (again) return kExitSignal;
   }
   stop();
   print_summary();
