@@ -21,6 +21,7 @@ struct Conn {
   std::uint64_t hash = 0;
   std::uint64_t user = 0;
   Instant user_deadline = kNever;
+  Instant retry_deadline = kNever;  // kWritable then: buffers had run out, not room
   std::uint32_t ready_next = kNoIndex;  // ready list, or its listener's accept queue
   std::uint32_t output_next = kNoIndex;
   ListenerId listener = 0;

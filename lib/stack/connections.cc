@@ -69,7 +69,7 @@ void Stack::Impl::settle(std::uint32_t index) {
     mark_output(index);  // poll_output puts a record in its place
   }
   if (c.events != 0) mark_ready(index);
-  wheel.arm(index, std::min(tcp::next_deadline(c.tcb), c.user_deadline));
+  wheel.arm(index, deadline_of(c));
 }
 
 void Stack::Impl::leave(std::uint32_t index) {
@@ -109,6 +109,11 @@ void Stack::Impl::on_timer(std::uint32_t index) {
   if (now >= c.user_deadline) {
     c.user_deadline = kNever;
     c.events = static_cast<std::uint8_t>(c.events | kTimer);
+  }
+  if (now >= c.retry_deadline) {
+    c.retry_deadline = kNever;
+    c.tcb.clear(tcp::kWantWritable);
+    c.events = static_cast<std::uint8_t>(c.events | kWritable);
   }
   if (now >= tcp::next_deadline(c.tcb)) {
     tcp::on_timeout(c.tcb, now, outbox);

@@ -6,6 +6,7 @@
 //   output.cc       segments to packets: next hop, neighbours, ARP, ICMP
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -41,6 +42,7 @@ struct Stack::Impl {
   static constexpr unsigned kTxBatch = 512;   // packets of one iteration
   static constexpr unsigned kOneCall = 64;    // packets that one call into the core may make
   static constexpr unsigned kTimersPerCall = 64;
+  static constexpr Duration kBufferRetry = 10ms;
   static constexpr unsigned kSynLevels = 16;  // by SYN-ACKs resent so far
 
   Impl(const Config& c, const Secrets& s, BufSource src, Instant start);
@@ -129,6 +131,9 @@ struct Stack::Impl {
   Buf* take_buf();
 
   // -- small things
+  [[nodiscard]] static Instant deadline_of(const Conn& c) {
+    return std::min({tcp::next_deadline(c.tcb), c.user_deadline, c.retry_deadline});
+  }
   [[nodiscard]] std::uint64_t hash_of(const FlowKey& f) const {
     return siphash13(secrets.table, f);
   }

@@ -14,6 +14,8 @@ constexpr std::uint32_t kMaxListeners = 1'024;
 ip::NeighbourConfig neighbour_config(const Secrets& s) {
   ip::NeighbourConfig c;
   c.key = s.table;
+  c.queue_len = 64;  // a burst of connects to one backend that is not resolved yet
+  c.pool = 1'024;
   return c;
 }
 
@@ -310,7 +312,13 @@ void Stack::set_nodelay(ConnId id, bool on) {
 }
 
 void Stack::want_writable(ConnId id) {
-  if (Conn* c = impl_->find(id)) c->tcb.set(tcp::kWantWritable);
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  c->tcb.set(tcp::kWantWritable);
+  if (tcp::send_room(c->tcb) == 0) return;
+  // There is room: it was buffers that the caller lacked, and no ACK may be on its way to tell.
+  c->retry_deadline = impl_->now + Impl::kBufferRetry;
+  impl_->wheel.arm(id.index, c->retry_deadline);
 }
 
 FlowKey Stack::flow_of(ConnId id) const {
@@ -358,7 +366,7 @@ void Stack::check_invariants() const {
         s.table.find(c.hash, [&](std::uint32_t h) { return h == handle_of(Kind::kConn, i); });
     WEIR_ASSERT((handle != kNoIndex) == (c.tcb.state != tcp::State::kClosed));
     if (handle != kNoIndex) ++in_table;
-    const Instant due = std::min(tcp::next_deadline(c.tcb), c.user_deadline);
+    const Instant due = s.deadline_of(c);
     WEIR_ASSERT(due == kNever || s.wheel.armed(i) || c.in_output);
   }
   WEIR_ASSERT(live == s.conns.size());

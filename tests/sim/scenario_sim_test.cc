@@ -456,9 +456,8 @@ TEST(Scenario, EmptyPoolIsOutlived) {
 }
 
 // As above, at the sender: send takes nothing for want of buffers, and kWritable says when to go
-// on. Disabled: not so yet. With an empty send queue no ACK comes, and only an ACK raises
-// kWritable.
-TEST(Scenario, DISABLED_EmptyPoolAtTheSenderEndsInWritable) {
+// on, though with an empty send queue no ACK is on its way to raise it.
+TEST(Scenario, EmptyPoolAtTheSenderEndsInWritable) {
   Pair p(spec_with(1ms), spec_with(1ms));
   const auto [c, s] = p.established();
   p.a.stack().release_spare();
