@@ -1,7 +1,10 @@
 // weir: the command line.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <string>
 #include <vector>
@@ -25,7 +28,6 @@ struct Arguments {
 
 void add_options(CLI::App& command, Arguments& a) {
   command.add_option("-c,--config", a.config, "the TOML file; see config/ for one that works")
-      ->required()
       ->type_name("FILE");
   command.add_option("--set", a.sets, "lay one value over the file, as in port.mtu=9000")
       ->type_name("KEY=VALUE")
@@ -33,7 +35,7 @@ void add_options(CLI::App& command, Arguments& a) {
   command.add_flag("--check-config", a.check, "say whether the file is right, and end");
   command.add_option("--duration", a.duration, "drain and end after this time")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.1, 1e9));
+      ->check(CLI::Range(0.1, 1e9).description(""));
   command.add_flag("--stats", a.stats, "a line of statistics every interval, to a pipe as well");
   command.add_flag("--json", a.json, "statistics and summary as JSON, one object a line");
   command.add_flag("--verbose", a.verbose, "DPDK's own log on stderr");
@@ -53,7 +55,9 @@ int execute(Command command, const Arguments& a) {
   const std::string name = printable(a.config, 256);
   if (const auto error = check_device_form(config.value())) return complain(name + ": " + *error);
   if (a.check) {
-    std::printf("%s: ok\n", name.c_str());
+    if (std::printf("%s: ok\n", name.c_str()) < 0 || std::fflush(stdout) != 0) {
+      return complain(std::string("stdout: ") + std::strerror(errno));
+    }
     return 0;
   }
   RunOptions options;
@@ -67,13 +71,12 @@ int execute(Command command, const Arguments& a) {
   return run(config.value(), options);
 }
 
-// A wrong command in words of our own: CLI11 says it in several lines.
+// A wrong command line in words of our own: CLI11 says it in several lines.
 std::string explain(const CLI::ParseError& e, int argc, char** argv) {
   const std::vector<std::string> commands{"lb", "serve"};
   const std::string first = argc > 1 ? argv[1] : "";
-  if (first.empty()) return "which command? weir lb or weir serve; --help says more";
   const bool known = std::find(commands.begin(), commands.end(), first) != commands.end();
-  if (!known && first[0] != '-') {
+  if (!known && !first.empty() && first[0] != '-') {
     const auto near = nearest(first, commands);
     return first + ": unknown command" + (near ? "; did you mean " + *near + "?" : "") +
            "; --help lists them";
@@ -84,8 +87,8 @@ std::string explain(const CLI::ParseError& e, int argc, char** argv) {
 int main(int argc, char** argv) {
   CLI::App app{"weir: a TCP endpoint in user space, on DPDK", "weir"};
   app.set_version_flag("--version", "weir " WEIR_VERSION);
-  app.require_subcommand(1);
   app.fallthrough(false);
+  app.require_subcommand(0, 1);
   Arguments a;
   CLI::App* lb = app.add_subcommand("lb", "balance TCP connections over backends");
   CLI::App* serve = app.add_subcommand("serve", "answer HTTP, for trials and benchmarks");
@@ -96,6 +99,13 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(e);
     return complain(explain(e, argc, argv));
+  }
+  if (!lb->parsed() && !serve->parsed()) {
+    return complain("which command? weir lb or weir serve; --help says more");
+  }
+  const CLI::App* command = lb->parsed() ? lb : serve;
+  if (command->count("--config") == 0) {
+    return complain(command->get_name() + " needs --config FILE; see config/ for one that works");
   }
   return execute(lb->parsed() ? Command::kLb : Command::kServe, a);
 }
