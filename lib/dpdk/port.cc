@@ -171,10 +171,11 @@ std::string Port::Impl::plan_queues() {
   rx_queues = std::min(config.workers, info.max_rx_queues);
   if (rx_queues == 0) return "the port has no receive queue";
   rss.hardware = rx_queues > 1 && rx_queues == config.workers && spreads_tcp(info);
-  // TAP takes a descriptor for an mbuf that a single frame may be scattered over.
-  if (info.driver_name != nullptr && std::string_view(info.driver_name) == "net_tap") {
-    config.rx_descriptors = 1;
-  }
+  // TAP takes a descriptor for an mbuf that a single frame may be scattered over. AF_XDP has a ring
+  // of its own size, whatever it is told.
+  const std::string_view driver = info.driver_name == nullptr ? "" : info.driver_name;
+  if (driver == "net_tap") config.rx_descriptors = 1;
+  if (driver == "net_af_xdp") config.rx_descriptors = 2'048;
   const int r =
       rte_eth_dev_adjust_nb_rx_tx_desc(port(), &config.rx_descriptors, &config.tx_descriptors);
   return r == 0 ? std::string{} : failed("setting the number of descriptors", -r);
@@ -212,14 +213,14 @@ std::string Port::Impl::plan_offloads() {
                                           : std::min(segs, kMaxSegs);
   if (offloads.multi_seg) tx_offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
   if (!use) return {};
-  offloads.rx_checksum = (rx & kRx) == kRx;
+  offloads.rx_checksum = (rx & kRx) != 0;  // virtio has TCP's alone: the verdicts say which
   offloads.tx_ip_checksum = (tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
   offloads.tx_tcp_checksum = (tx & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
   // A frame of text in 1 kB pieces must not need more mbufs than the port takes.
   if ((tx & kTso) == kTso) {
     offloads.tso_max = std::min<std::uint32_t>(kTsoLimit, (offloads.max_segs - 1U) * 1'024U);
   }
-  rx_offloads |= offloads.rx_checksum ? kRx : 0;
+  rx_offloads |= rx & kRx;
   tx_offloads |=
       tx &
       (offloads.tso_max > 0 ? kTso : RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM);

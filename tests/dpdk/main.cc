@@ -134,6 +134,12 @@ std::uint32_t in_use(const Port& port) {
 
 }  // namespace weir::dpdk::test
 
+// libxdp's umem outlives its socket in DPDK 22.11.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:xsk_umem__create\n";
+}
+
 int main(int argc, char** argv) {
   using namespace weir::dpdk;
   ::testing::InitGoogleTest(&argc, argv);

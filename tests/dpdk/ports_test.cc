@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "dpdk/idle.h"
 #include "harness.h"
 
 namespace weir::dpdk::test {
@@ -106,6 +107,109 @@ TEST(Memif, BothEndsInOneProcess) {
     EXPECT_EQ(in_use(*client), 0U);
   }
   std::filesystem::remove(path);
+}
+
+// A host (vhost) and a guest (virtio) in one process: between them checksums and segmentation are
+// left undone, and said to be good.
+class Virtio : public ::testing::Test {
+ protected:
+  Virtio() : path_("/tmp/weir-vhost-" + std::to_string(getpid()) + ".sock") {}
+  void SetUp() override {
+    host_ = open_or_fail(small("vhost:" + path_));
+    guest_ = open_or_fail(small("virtio-user:path=" + path_));
+    ASSERT_NE(host_, nullptr);
+    ASSERT_NE(guest_, nullptr);
+    ASSERT_TRUE(wait_for_link(*host_, *guest_));
+    std::array<Buf*, 8> none{};
+    EXPECT_EQ(host_->queue(0).rx_burst(none) + guest_->queue(0).rx_burst(none), 0U);
+  }
+  void TearDown() override {
+    guest_.reset();
+    host_.reset();
+    std::filesystem::remove(path_);
+  }
+
+  void carries(Port& from, Port& to, std::uint32_t len) {
+    telemetry::Counters counters;
+    BufChain chain = text(from.queue(0), {700, 801, 1'001, 1'500, 1'500});
+    const std::array packets = {packet(chain, 699, len)};
+    from.queue(0).transmit(packets, {}, counters);
+    from.queue(0).release(std::move(chain));
+    ASSERT_EQ(counters.tx_frames.get(), 1U);
+    const std::vector<Buf*> got = receive(to.queue(0), 1);
+    ASSERT_EQ(got.size(), 1U);
+    wire::ParseOptions verified;
+    verified.ip_checksum_verified = (got[0]->flags & Buf::kIpChecksumOk) != 0;
+    verified.l4_checksum_verified = (got[0]->flags & Buf::kL4ChecksumOk) != 0;
+    const std::vector<std::byte> octets = take_octets(to.queue(0), got[0]);
+    wire::Frame f;
+    wire::parse_frame(octets, octets.size(), verified, f);
+    ASSERT_EQ(f.kind, wire::Kind::kTcp) << static_cast<int>(f.fault);
+    ASSERT_EQ(f.payload_len, len);
+    for (std::uint32_t i = 0; i < len; ++i) {
+      ASSERT_EQ(octets[f.payload_offset + i], octet(699 + i)) << i;
+    }
+  }
+
+  std::string path_;
+  std::unique_ptr<Port> host_, guest_;
+};
+
+TEST_F(Virtio, CarriesBothWays) {
+  EXPECT_TRUE(guest_->offloads().tx_tcp_checksum);
+  EXPECT_TRUE(host_->offloads().rx_checksum);
+  for (const std::uint32_t len : {0U, 100U, 1'448U}) {
+    carries(*guest_, *host_, len);
+    carries(*host_, *guest_, len);
+  }
+}
+
+// Two workers at once, on threads of their own.
+TEST(Workers, PassFramesBetweenThreads) {
+  const std::unique_ptr<Port> a = open_or_fail(small("ring:threads/a"));
+  const std::unique_ptr<Port> b = open_or_fail(small("ring:threads/b"));
+  ASSERT_NE(a, nullptr);
+  ASSERT_NE(b, nullptr);
+  constexpr unsigned kFrames = 20'000;
+  const Instant until = Queue::now() + 20s;
+  telemetry::Counters sent;
+  unsigned received = 0;
+  unsigned wrong = 0;
+  eal().launch(0, [&] {
+    Queue& q = a->queue(0);
+    IdleWaiter idle({});
+    while (sent.tx_frames.get() < kFrames && Queue::now() < until) {
+      BufChain chain = text(q, {1'000, 400});
+      const std::uint64_t before = sent.tx_frames.get();
+      const std::vector<tcp::TxPacket> packets(16, packet(chain, 0, 1'400));
+      q.transmit(packets, {}, sent);
+      q.release(std::move(chain));
+      if (sent.tx_frames.get() < before + 16) idle.after(0, Queue::now(), kNever);
+    }
+  });
+  eal().launch(1, [&] {
+    Queue& q = b->queue(0);
+    IdleWaiter idle({});
+    std::array<Buf*, 32> burst{};
+    while (received < kFrames && Queue::now() < until) {
+      const unsigned n = q.rx_burst(burst);
+      for (unsigned i = 0; i < n; ++i) {
+        const Parsed p = parse(q, burst[i]);
+        if (p.frame.kind != wire::Kind::kTcp || p.payload()[1'399] != octet(1'399)) ++wrong;
+      }
+      received += n;
+      idle.after(n, Queue::now(), kNever);
+    }
+  });
+  eal().join(0);
+  eal().join(1);
+  EXPECT_GE(received, kFrames);
+  EXPECT_EQ(wrong, 0U);
+  std::array<Buf*, 32> burst{};
+  while (const unsigned n = b->queue(0).rx_burst(burst)) {
+    for (unsigned i = 0; i < n; ++i) take_octets(b->queue(0), burst[i]);
+  }
+  EXPECT_EQ(in_use(*a), 0U);
 }
 
 }  // namespace

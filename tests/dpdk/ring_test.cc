@@ -156,21 +156,20 @@ TEST_F(RingPair, WholeFramesPassAsTheyAre) {
   EXPECT_EQ(second[1'513], octet(60 + 1'513));
 }
 
-TEST_F(RingPair, WhatThePortDoesNotTakeIsCountedAndFreed) {
+TEST_F(RingPair, AnEmptyHeaderPoolIsCounted) {
   BufChain chain = text(a(), {300});
   std::vector<tcp::TxPacket> packets(400, packet(chain, 0, 100));
-  for (int i = 0; i < 3; ++i) a().transmit(packets, {}, counters_);  // 511 headers, 1023 slots
+  for (int i = 0; i < 3; ++i) a().transmit(packets, {}, counters_);  // 511 headers
   a().release(std::move(chain));
   EXPECT_EQ(counters_.tx_frames.get(), 511U);
   EXPECT_EQ(counters_.drop_no_buffer.get(), 3U * 400 - 511);
   for (Buf* f : receive(b(), 511)) take_octets(b(), f);
 }
 
-TEST_F(RingPair, AFullPortIsCountedAndFreed) {
+TEST_F(RingPair, BuffersTravelAgainAndAgain) {
   for (int i = 0; i < 3; ++i) {
     BufChain frames = text(a(), std::vector<std::uint32_t>(500, 60));
     a().transmit({}, std::move(frames), counters_);
-    BufChain back;  // the same blocks travel again
     for (Buf* f : receive(b(), 500)) take_octets(b(), f);
   }
   EXPECT_EQ(counters_.tx_frames.get(), 1'500U);
@@ -198,6 +197,23 @@ TEST_F(RingPair, FreshBufsHaveRoomForASegment) {
   EXPECT_GE(chain.head()->room, 1'614U);
   EXPECT_EQ(chain.head()->flags, 0);
   a().release(std::move(chain));
+}
+
+TEST(RingPort, WhatAFullPortDoesNotTakeIsCountedAndFreed) {
+  PortConfig config = small("ring:full");
+  config.header_buffers = 2'047;
+  const std::unique_ptr<Port> port = open_or_fail(config);
+  ASSERT_NE(port, nullptr);
+  telemetry::Counters counters;
+  Queue& q = port->queue(0);
+  const std::vector<tcp::TxPacket> packets(1'100, packet({}, 0, 0));
+  q.transmit(packets, {}, counters);
+  EXPECT_EQ(counters.tx_frames.get(), 1'023U);  // of 1024 slots
+  EXPECT_EQ(counters.tx_bytes.get(), 1'023U * 66);
+  EXPECT_EQ(counters.drop_tx_full.get(), 77U);
+  EXPECT_EQ(port->pool_stats()[2].in_use, 1'023U);
+  for (Buf* f : receive(q, 1'023)) take_octets(q, f);
+  EXPECT_EQ(in_use(*port), 0U);
 }
 
 // Two workers: a frame received by one belongs to the other.
