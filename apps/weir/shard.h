@@ -99,6 +99,7 @@ class HandlerShard final : public Shard {
       }
       idle.after(work, now, stack_.next_deadline());
     }
+    stack_.release_spare();  // so that the pools tell what is really held
     worker_.run_once();
     publish(stack_.gauges(), done);
   }
