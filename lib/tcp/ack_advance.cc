@@ -55,6 +55,7 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   sample_rtt(t, seg, now);
   drop_acked(t, std::min(acked, t.sndq.bytes()), out);
   t.snd_una = seg.ack;
+  t.snd_small = later_of(t.snd_small, t.snd_una);  // never so far behind that it seems ahead
   t.retries = 0;
   cc_on_ack(t, acked, flight_before);
   if (t.snd_una == t.snd_nxt) {

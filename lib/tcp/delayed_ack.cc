@@ -8,9 +8,11 @@ namespace weir::tcp {
 //= RFC9293 MUST-40
 //= RFC9293 SHLD-18
 //= RFC9293 SHLD-19
-void on_text_received(Tcb& t, std::uint32_t octets, Instant now) {
+void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, Instant now) {
   t.unacked_in += octets;
-  const std::uint32_t full = std::min<std::uint32_t>(octets, t.rcv_mss);
+  // What a port has merged is longer than any segment was.
+  const std::uint32_t longest = t.rcv_mss - (t.has(kTimestamps) ? 12U : 0U);
+  const std::uint32_t full = std::min(in_segment, longest);
   t.peer_seg = static_cast<std::uint16_t>(std::max<std::uint32_t>(t.peer_seg, full));
   if (t.unacked_in >= 2 * std::uint32_t{t.peer_seg}) {
     t.set(kAckNow);

@@ -46,7 +46,8 @@ void cc_restart_after_idle(Tcb& t, Instant now);
 [[nodiscard]] std::uint32_t cwnd_room(const Tcb& t);  // octets cwnd lets go now
 
 // -- delayed_ack.cc (§3.8.6.3) ---------------------------------------------------------------
-void on_text_received(Tcb& t, std::uint32_t octets, Instant now);
+// `octets` more lie in order; the segment that brought them had `in_segment`.
+void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, Instant now);
 
 // -- challenge_ack.cc (RFC 5961) -------------------------------------------------------------
 void challenge_ack(Tcb& t, Instant now, Outbox& out);

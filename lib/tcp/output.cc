@@ -84,13 +84,20 @@ std::uint32_t unsent(const Tcb& t) {
   return t.sndq.bytes() - sent;
 }
 
-// Sender's silly window avoidance and Nagle (§3.7.4, §3.8.6.2.1).
-//= RFC9293 MUST-38
+// Nagle (§3.7.4) in the variant of appendix A.3, which Linux has too: a small segment waits for the
+// ACK of the small one before it, not for that of full ones, or the tail of every message would
+// wait for a delayed ACK.
 //= RFC9293 SHLD-7
+bool nagle_holds(const Tcb& t, bool fin) {
+  return !fin && !t.has(kNoDelay) && after(t.snd_small, t.snd_una);
+}
+
+// Sender's silly window avoidance (§3.8.6.2.1).
+//= RFC9293 MUST-38
 bool worth_sending(const Tcb& t, std::uint32_t len, bool last, bool fin) {
   if (len >= t.mss) return true;
+  if (last) return !nagle_holds(t, fin);
   const bool idle = t.snd_una == t.snd_nxt;
-  if (last) return idle || fin || t.has(kNoDelay);
   return (idle || t.has(kNoDelay)) && len >= t.max_snd_wnd / 2;
 }
 
@@ -122,7 +129,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
   while ((left > 0 || fin_due) && out.tx.room() > 1) {
     const std::uint32_t room = std::min(usable_window(t), cwnd_room(t));
     std::uint32_t len = std::min({left, room, longest});
-    if (len > t.mss && len < left) len -= len % t.mss;
+    if (len > t.mss && (len < left || nagle_holds(t, fin_due))) len -= len % t.mss;
     const bool last = len == left;
     const bool fin = fin_due && last;
     if (len == 0 && !fin) break;
@@ -131,6 +138,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
     out.counters->out_segs.add();
     advance_cursor(t, len);
     t.snd_nxt += len + (fin ? 1U : 0U);
+    if (len % t.mss != 0) t.snd_small = t.snd_nxt;
     left -= len;
     fin_due = fin_due && !fin;
     note_sent(t, t.snd_nxt, now);

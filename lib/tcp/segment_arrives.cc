@@ -239,7 +239,7 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   receive_text(t, std::move(a.text), out);
   if (hole) t.set(kAckNow);  // RFC 5681 §4.2: at once, to tell of the hole or of its filling
   if (t.rcv_nxt != before_it) {
-    on_text_received(t, distance(before_it, t.rcv_nxt), now);
+    on_text_received(t, distance(before_it, t.rcv_nxt), a.len, now);
     t.note(kNoticeReadable);
   }
   return true;

@@ -27,7 +27,7 @@ void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now) {
 }
 
 void establish(Tcb& t, Trigger trigger, Instant now) {
-  t.snd_una = t.iss + 1;
+  t.snd_una = t.snd_small = t.iss + 1;
   transition(t, trigger);
   if (t.has(kTiming)) {
     t.clear(kTiming);

@@ -76,6 +76,7 @@ struct Tcb {
   Seq recover;                   // RFC 6582: SND.NXT when loss was found
   Seq rtx_nxt, rtx_end;          // what is to be retransmitted: [rtx_nxt, rtx_end)
   Seq rtt_seq;                   // the ACK that ends the measurement
+  Seq snd_small;                 // the end of the last segment below the MSS (Nagle)
   RtoEstimator rto;
   Instant rtt_start{};
   Instant rtx_deadline = kNever;  // retransmission, SYN, or persist

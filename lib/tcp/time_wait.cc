@@ -14,6 +14,7 @@ void make_tw_record(TwRecord& r, const Tcb& t, const FlowKey& flow) {
   r.rcv_nxt = t.rcv_nxt;
   r.ts_recent = t.ts_recent;
   r.has_timestamps = t.has(kTimestamps) ? 1 : 0;
+  r.restarted = 0;
   r.dead = 0;
 }
 

@@ -17,8 +17,9 @@ struct TwRecord {
   std::uint16_t local_port = 0, remote_port = 0;
   Seq snd_nxt, rcv_nxt;
   std::uint32_t ts_recent = 0;
-  std::uint32_t deadline_ms = 0;  // on the stack's millisecond clock
-  std::uint32_t next : 30 = 0;    // the stack's queue of deadlines
+  std::uint32_t deadline_ms = 0;    // on the stack's millisecond clock
+  std::uint32_t next : 29 = 0;      // the stack's queue of deadlines
+  std::uint32_t restarted : 1 = 0;  // 2MSL anew since it took its place there
   std::uint32_t has_timestamps : 1 = 0;
   std::uint32_t dead : 1 = 0;  // replaced by a new connection: the queue frees it in its turn
 
@@ -27,7 +28,7 @@ struct TwRecord {
   }
 };
 static_assert(sizeof(TwRecord) == 32, "budget: 60 million of them are the design case");
-inline constexpr std::uint32_t kTwNone = (1U << 30U) - 1;  // the end of the queue
+inline constexpr std::uint32_t kTwNone = (1U << 29U) - 1;  // the end of the queue
 
 // Fills all but deadline and queue. Pre: IPv4, state TIME-WAIT.
 void make_tw_record(TwRecord& r, const Tcb& t, const FlowKey& flow);

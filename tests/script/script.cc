@@ -259,6 +259,11 @@ Script& Script::sends(const Want& want, const char* file, int line) {
   return *this;
 }
 
+Script& Script::skip() {
+  sent_.clear();
+  return *this;
+}
+
 Script& Script::quiet(const char* file, int line) {
   if (!sent_.empty()) print_sent(file, line);
   sent_.clear();

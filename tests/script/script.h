@@ -108,6 +108,7 @@ class Script {
 
   // -- What must follow ----------------------------------------------------------------------
   Script& sends(const Want& want, const char* file = __builtin_FILE(), int line = __builtin_LINE());
+  Script& skip();  // whatever was sent is of no interest here
   Script& quiet(const char* file = __builtin_FILE(), int line = __builtin_LINE());
   Script& notices(std::uint8_t want, const char* file = __builtin_FILE(),
                   int line = __builtin_LINE());  // all since the last call

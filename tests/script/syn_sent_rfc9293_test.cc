@@ -210,7 +210,7 @@ TEST(SynOptions, TimestampsNegotiated) {
   Peer p = kSynAck;
   p.ts = Ts{777, 0};
   s.at(25ms).receives(p).sends({.seq = 1, .mss = 0, .ts = Ts{25, 777}});
-  s.app_send(3'000).sends({.len = 1'448, .mss = 0, .ts = Ts{25, 777}}).sends({.len = 1'448});
+  s.app_send(2'896).sends({.len = 1'448, .mss = 0, .ts = Ts{25, 777}}).sends({.len = 1'448});
 }
 
 TEST(SynOptions, TimestampsRefusedByThePeer) {

@@ -1,0 +1,115 @@
+// Timestamps and PAWS: lib/tcp/timestamps.cc (RFC 7323 §3-5).
+#include "script/script.h"
+
+namespace weir::test {
+namespace {
+
+const Established kStamped{.ts = Ts{1'000, 0}};
+
+// §3.2: on every segment but RST, our clock in milliseconds, the peer's echoed.
+TEST(Timestamps, AreOnEverySegment) {
+  Script s{kStamped};
+  s.at(10ms).app_send(100).sends({.ts = Ts{10, 1'000}});
+  s.at(20ms).receives({.ack = 100, .len = 2'000, .ts = Ts{1'020, 10}});
+  s.sends({.ack = 2'000, .flags = ACK, .ts = Ts{20, 1'020}}).app_reads(2'000);
+  s.app_shutdown().sends({.flags = ACK | FIN, .ts = Ts{20, 1'020}});
+}
+
+// §3.2: SHOULD be silently dropped.
+TEST(Timestamps, ASegmentWithoutThemIsDropped) {
+  Script s{kStamped};
+  s.receives({.len = 100}).at(1s).quiet().notices(0);
+  EXPECT_EQ(s.counters().drop_no_timestamp.get(), 1U);
+}
+
+// §5.3 R1: an ACK, and the segment is dropped.
+TEST(Paws, OldTimestampIsAnsweredAndDropped) {
+  Script s{kStamped};
+  s.receives({.len = 100, .ts = Ts{999, 0}}).sends({.ack = 0, .ts = Ts{0, 1'000}}).notices(0);
+  EXPECT_EQ(s.counters().drop_paws.get(), 1U);
+  s.receives({.len = 100, .ts = Ts{1'000, 0}}).at(40ms).sends({.ack = 100}).app_reads(100);
+}
+
+// The clock wraps too.
+TEST(Paws, ComparesModulo) {
+  Script s{Established{.ts = Ts{0xffff'fff0, 0}}};
+  s.receives({.len = 100, .ts = Ts{5, 0}}).at(40ms).sends({.ack = 100, .ts = Ts{40, 5}});
+  s.receives({.seq = 100, .len = 100, .ts = Ts{0xffff'fff1, 0}}).sends({.ack = 100});
+  s.app_reads(100);
+}
+
+// §5.2: RST is exempt.
+TEST(Paws, RstIsExempt) {
+  Script s{kStamped};
+  s.receives({.flags = RST, .ts = Ts{1, 0}}).closed(CloseReason::kReset);
+  Script t{kStamped};
+  t.receives({.flags = RST}).closed(CloseReason::kReset);
+}
+
+// §4.3 (2): only SEG.SEQ <= Last.ACK.sent moves TS.Recent, so a delayed ACK echoes the earliest.
+TEST(Timestamps, TheDelayedAckEchoesTheEarliest) {
+  Script s{kStamped};
+  s.at(10ms).receives_burst({{.seq = 0, .len = 1'000, .ts = Ts{1'010, 0}},
+                             {.seq = 1'000, .len = 1'000, .ts = Ts{1'015, 0}}});
+  s.sends({.ack = 2'000, .ts = Ts{10, 1'010}}).app_reads(2'000);
+}
+
+TEST(Timestamps, ASegmentBeyondAHoleIsNotEchoed) {
+  Script s{kStamped};
+  s.receives({.seq = 1'000, .len = 1'000, .ts = Ts{1'050, 0}})
+      .sends({.ack = 0, .ts = Ts{0, 1'000}});
+  s.receives({.seq = 0, .len = 1'000, .ts = Ts{1'060, 0}})
+      .sends({.ack = 2'000, .ts = Ts{0, 1'060}});
+  s.app_reads(2'000);
+}
+
+// §5.5: after 24 days of silence TS.Recent says nothing any more.
+TEST(Paws, After24DaysAnyTimestampIsTaken) {
+  Script s{kStamped};
+  s.at(24h * 24 + 2s).receives({.len = 2'000, .ts = Ts{10, 0}}).sends({.ack = 2'000});
+  EXPECT_EQ(s.tcb().ts_recent, 10U);
+  s.app_reads(2'000);
+}
+
+TEST(Paws, Before24DaysItIsNot) {
+  Script s{kStamped};
+  s.at(24h * 24 - 2s).receives({.len = 2'000, .ts = Ts{10, 0}}).sends({.ack = 0});
+}
+
+// The host is up for a month when the connection opens: the SYN's timestamp has an age of its own.
+TEST(Paws, HoldsFromTheOpeningOn) {
+  tcp::Config c;
+  tcp::Tcb t{c};
+  telemetry::Counters counters;
+  tcp::Outbox out;
+  out.counters = &counters;
+  const Instant now{24h * 40};
+  user_open(t, {.iss = Seq{100}}, now);
+  poll_transmit(t, now, out);
+  tcp::RxSegment seg;
+  seg.ack = Seq{101};
+  seg.flags = SYN | ACK;
+  seg.options.has_timestamps = true;
+  seg.options.ts_val = 5'000;
+  on_segment(t, seg, now, out);
+  EXPECT_EQ(t.state, kEstablished);
+  seg.seq = Seq{1};
+  seg.flags = ACK | FIN;
+  seg.options.ts_val = 4'999;
+  on_segment(t, seg, now, out);
+  EXPECT_EQ(t.state, kEstablished);
+  EXPECT_EQ(counters.drop_paws.get(), 1U);
+}
+
+// §4.1: retransmitted text is still measured, by the echo (RTTM), and the RTO recovers.
+TEST(Timestamps, MeasureARetransmission) {
+  Script s{kStamped};
+  s.app_send(1'000).sends({.ts = Ts{0, 1'000}});
+  s.at(1s).sends({.seq = 0, .ts = Ts{1'000, 1'000}});
+  s.at(1100ms).receives({.ack = 1'000, .ts = Ts{2'100, 1'000}});  // 100 ms: RTO 300 ms
+  s.app_send(1'000).sends({.seq = 1'000});
+  s.at(1400ms).sends({.seq = 1'000});
+}
+
+}  // namespace
+}  // namespace weir::test
