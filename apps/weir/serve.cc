@@ -15,6 +15,7 @@ namespace weir::app {
 namespace {
 
 constexpr Duration kLinger = 2s;
+constexpr Duration kRetry = 10ms;
 
 struct PatternBlock {
   std::array<std::byte, kPatternSize> octets;
@@ -184,7 +185,11 @@ void ServeHandler::serve(std::uint32_t index) {
     parse(c);
   }
   if (!c.peer_closed || !(idle(c) || c.lingering)) return;
-  c.conn.close();  // what is queued is still sent
+  if (c.conn.unacked() > 0) {  // stays, so that the idle timer ends a client that never reads
+    if (!c.lingering) linger(c);
+    return c.conn.want_writable();
+  }
+  c.conn.close();
   end(index);
 }
 
@@ -205,7 +210,12 @@ bool ServeHandler::flush(Client& c) {
     c.body_at = static_cast<std::uint32_t>((c.body_at + sent) % kPatternSize);
   }
   if (c.out_sent == c.out_size && c.body_left == 0) return true;
-  c.conn.want_writable();
+  if (c.conn.unacked() > 0) {
+    c.conn.want_writable();
+  } else {  // not a buffer is left, and no ACK will come that frees one
+    c.retry = true;
+    c.conn.set_timer(stack_.now() + kRetry);
+  }
   return false;
 }
 
@@ -325,14 +335,20 @@ void ServeHandler::on_peer_closed(Connection, std::uint64_t user) {
 void ServeHandler::on_timer(Connection, std::uint64_t user) {
   const auto index = static_cast<std::uint32_t>(user);
   Client& c = clients_[index];
+  if (std::exchange(c.retry, false)) {
+    const Instant active = c.last_active;
+    serve(index);
+    if (!c.live || c.retry) return;
+    c.last_active = active;
+  }
   const Instant now = stack_.now();
   const std::uint64_t unacked = c.conn.unacked();
   if (unacked != std::exchange(c.last_unacked, unacked)) c.last_active = now;
-  const Duration limit =
-      c.lingering ? std::min(kLinger, config_.idle_timeout) : config_.idle_timeout;
+  const bool done = c.lingering && unacked == 0;
+  const Duration limit = done ? std::min(kLinger, config_.idle_timeout) : config_.idle_timeout;
   if (now - c.last_active < limit) return c.conn.set_timer(c.last_active + limit);
   counters_.idle_timeouts.add();
-  if (idle(c) && c.conn.unacked() == 0) {
+  if (done || (idle(c) && unacked == 0)) {
     c.conn.close();
   } else {
     c.conn.abort();

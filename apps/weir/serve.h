@@ -77,7 +77,7 @@ class ServeHandler {
     std::array<char, 8> field{};
     std::uint32_t field_size = 0;
     bool live = false, in_head = false, complete = false, expects_continue = false;
-    bool close_after = false, lingering = false, peer_closed = false;
+    bool close_after = false, lingering = false, peer_closed = false, retry = false;
     std::uint64_t last_unacked = 0;
     Instant last_active;
   };
