@@ -160,7 +160,10 @@ Result<std::unique_ptr<Eal>, std::string> Eal::init(const EalConfig& config) {
 
 Eal::~Eal() {
   for (unsigned w = 0; w < workers(); ++w) join(w);
-  rte_eal_cleanup();
+  // Not rte_eal_cleanup: it unmaps all memory under the EAL's interrupt thread, which may still be
+  // ending a connection of memif or vhost. The kernel takes the memory back; the directory made for
+  // this process is empty.
+  rmdir(rte_eal_get_runtime_dir());
 }
 
 int Eal::run(void* job) {

@@ -1,5 +1,6 @@
 #include "dpdk/port.h"
 
+#include <rte_alarm.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <semaphore>
 
 #include "base/assert.h"
 #include "dpdk/eal_log.h"
@@ -64,6 +66,23 @@ bool offloads_in_software(std::string_view driver) {
 bool spreads_tcp(const rte_eth_dev_info& info) {
   return info.max_rx_queues > 1 && info.reta_size > 0 &&
          (info.flow_type_rss_offloads & kRssTcp) != 0;
+}
+
+// Runs `job` on the EAL's interrupt thread, and waits. memif ends its connections there, without a
+// lock: closed from another thread, a port whose peer leaves at that moment frees them twice.
+template <class Job>
+void on_interrupt_thread(const Job& job) {
+  struct Call {
+    const Job& job;
+    std::binary_semaphore done{0};
+  } call{job};
+  const auto run = [](void* arg) {
+    auto* const c = static_cast<Call*>(arg);
+    c->job();
+    c->done.release();
+  };
+  if (rte_eal_alarm_set(1, run, &call) != 0) return job();
+  call.done.acquire();
 }
 
 }  // namespace
@@ -124,8 +143,11 @@ Port::Impl::~Impl() {
     rte_ring_free(r);
   }
   if (id < 0) return;
-  if (started) rte_eth_dev_stop(port());
-  rte_eth_dev_close(port());
+  const auto close = [this] {
+    if (started) rte_eth_dev_stop(port());
+    rte_eth_dev_close(port());
+  };
+  device.driver.starts_with("net_memif") ? on_interrupt_thread(close) : close();
   if (device.kind != DeviceKind::kPci && info.device != nullptr) rte_dev_remove(info.device);
   if (device.kind == DeviceKind::kRing) close_ring_port(device.target);
 }

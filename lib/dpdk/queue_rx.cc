@@ -43,6 +43,17 @@ Instant Queue::now() {
   return Instant{std::chrono::seconds{t.tv_sec} + Duration{t.tv_nsec / 1'000}};
 }
 
+// A port whose pool is empty is deaf: no ACK comes in that would free what waits to be sent. So the
+// last of the pool is for frames that are read and given back; the stack keeps no text of them.
+// Counts what this worker can take: the pool's ring and its own cache.
+std::uint8_t Queue::scarcity(rte_mempool* pool) {
+  const rte_mempool_cache* const cache = rte_mempool_default_cache(pool, rte_lcore_id());
+  const unsigned free = rte_mempool_ops_get_count(pool) + (cache == nullptr ? 0 : cache->len);
+  most_free_ = std::max(most_free_, free);
+  if (free >= most_free_ / 4) return 0;
+  return free >= most_free_ / 8 ? Buf::kScarce : std::uint8_t{Buf::kScarce | Buf::kLast};
+}
+
 // A frame's mbufs become a chain of Bufs, each again an mbuf of its own.
 Buf* Queue::to_bufs(rte_mbuf* m) const {
   Buf* const first = make_buf(m);
@@ -65,9 +76,13 @@ unsigned Queue::rx_port(std::span<Buf*> out) {
   std::array<rte_mbuf*, kBurst> mbufs;
   const auto want = static_cast<std::uint16_t>(std::min<std::size_t>(out.size(), kBurst));
   const unsigned n = rte_eth_rx_burst(s_.port_id, s_.index, mbufs.data(), want);
+  if (n == 0) return 0;
+  const std::uint8_t scarce = scarcity(mbufs[0]->pool);
   for (unsigned i = 0; i < n; ++i) {
     if (i + 4 < n) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + 4], void*));
     out[i] = to_bufs(mbufs[i]);
+    if (scarce == 0) continue;
+    for (Buf* b = out[i]; b != nullptr; b = b->next) b->flags |= scarce;
   }
   return n;
 }
