@@ -93,6 +93,9 @@ class Script {
   // Runs the connection up to `t` after the script's beginning, firing its timers on the way.
   Script& at(Duration t, const char* file = __builtin_FILE(), int line = __builtin_LINE());
 
+  // The same, and what is sent on the way is of no interest.
+  Script& runs_until(Duration t);
+
   // -- The peer ------------------------------------------------------------------------------
   Script& receives(const Peer& p);
   Script& receives_burst(const std::vector<Peer>& burst);  // all of them before one poll
@@ -129,6 +132,7 @@ class Script {
  private:
   void feed(const Peer& p);
   Script& settle();
+  bool fire(Instant due, int& same, const char* file, int line);
   void flush();
   void check_text(const tcp::TxSegment& s);
   void print_sent(const char* file, int line);

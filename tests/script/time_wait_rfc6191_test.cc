@@ -1,0 +1,115 @@
+// TIME-WAIT records: lib/tcp/time_wait.h (RFC 9293 §3.6.1 and §3.10.7.4; RFC 6191; RFC 1337).
+#include "tcp/time_wait.h"
+
+#include "script/script.h"
+
+namespace weir::test {
+namespace {
+
+using tcp::TwAnswer;
+
+constexpr Seq kRcvNxt{5};  // the peer's FIN was just below, across the wrap
+
+tcp::TwRecord record(bool stamped) {
+  tcp::TwRecord r;
+  r.snd_nxt = Seq{77};
+  r.rcv_nxt = kRcvNxt;
+  r.has_timestamps = stamped ? 1 : 0;
+  r.ts_recent = 1'000;
+  return r;
+}
+
+TwAnswer judge(const tcp::TwRecord& r, std::uint8_t flags, Seq seq,
+               std::optional<std::uint32_t> ts = {}, std::uint32_t len = 0,
+               const tcp::Config& c = {}) {
+  tcp::RxSegment s;
+  s.seq = seq;
+  s.flags = flags;
+  s.len = len;
+  s.options.has_timestamps = ts.has_value();
+  s.options.ts_val = ts.value_or(0);
+  return tw_arrives(r, s, c);
+}
+
+//= RFC9293 MAY-2 type=test
+TEST(TwRecord, SynWithAHigherNumberReopens) {
+  const tcp::TwRecord r = record(false);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1), TwAnswer::kNewSyn);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 0x7fff'0000), TwAnswer::kNewSyn);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt - 1), TwAnswer::kAck);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 0x8000'0001), TwAnswer::kAck);
+}
+
+// RFC 6191 §2, each of its branches.
+//= RFC9293 SHLD-4 type=test
+TEST(TwRecord, SynWithTimestamps) {
+  const tcp::TwRecord r = record(true);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt - 500, 1'001), TwAnswer::kNewSyn);  // newer: any number
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1, 1'000), TwAnswer::kNewSyn);    // the same: a higher one
+  EXPECT_EQ(judge(r, SYN, kRcvNxt - 1, 1'000), TwAnswer::kAck);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1, 999), TwAnswer::kAck);      // older: none
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1), TwAnswer::kNewSyn);        // none now: by number
+  EXPECT_EQ(judge(r, SYN, kRcvNxt - 1), TwAnswer::kAck);
+  EXPECT_EQ(judge(record(false), SYN, kRcvNxt - 1, 5), TwAnswer::kNewSyn);  // none before
+  tcp::Config off;
+  off.timestamps = false;
+  EXPECT_EQ(judge(record(false), SYN, kRcvNxt - 1, 5, 0, off), TwAnswer::kAck);
+}
+
+TEST(TwRecord, RstIsIgnoredUnlessRfc1337IsOff) {
+  const tcp::TwRecord r = record(false);
+  EXPECT_EQ(judge(r, RST, kRcvNxt), TwAnswer::kDrop);
+  EXPECT_EQ(judge(r, RST | ACK, kRcvNxt), TwAnswer::kDrop);
+  tcp::Config off;
+  off.rfc1337 = false;
+  EXPECT_EQ(judge(r, RST, kRcvNxt, {}, 0, off), TwAnswer::kEnd);
+  EXPECT_EQ(judge(r, RST, kRcvNxt + 1, {}, 0, off), TwAnswer::kDrop);
+  EXPECT_EQ(judge(r, RST, kRcvNxt - 1, {}, 0, off), TwAnswer::kDrop);
+}
+
+TEST(TwRecord, TheFinAgainRestarts) {
+  const tcp::TwRecord r = record(false);
+  EXPECT_EQ(judge(r, FIN | ACK, kRcvNxt - 1), TwAnswer::kAckRestart);
+  EXPECT_EQ(judge(r, FIN | ACK, kRcvNxt - 101, {}, 100), TwAnswer::kAckRestart);
+  EXPECT_EQ(judge(r, FIN | ACK, kRcvNxt), TwAnswer::kAck);
+  EXPECT_EQ(judge(r, FIN | ACK, kRcvNxt - 50), TwAnswer::kAck);
+}
+
+// RFC 1337: old text is acknowledged; an ACK is not, or two of us would talk for ever.
+TEST(TwRecord, TextIsAnsweredAcksAreNot) {
+  const tcp::TwRecord r = record(false);
+  EXPECT_EQ(judge(r, ACK, kRcvNxt, {}, 10), TwAnswer::kAck);
+  EXPECT_EQ(judge(r, ACK, kRcvNxt), TwAnswer::kDrop);
+  EXPECT_EQ(judge(r, 0, kRcvNxt), TwAnswer::kDrop);
+  EXPECT_EQ(judge(r, SYN | ACK, kRcvNxt + 1), TwAnswer::kAck);
+}
+
+TEST(TwRecord, TheAckSaysWhatIsKnown) {
+  const tcp::TxSegment a = make_tw_ack(record(true), 555);
+  EXPECT_EQ(a.flags, ACK);
+  EXPECT_EQ(a.seq, Seq{77});
+  EXPECT_EQ(a.ack, kRcvNxt);
+  EXPECT_EQ(a.len, 0U);
+  EXPECT_TRUE(a.options.has_timestamps);
+  EXPECT_EQ(a.options.ts_val, 555U);
+  EXPECT_EQ(a.options.ts_ecr, 1'000U);
+  EXPECT_FALSE(make_tw_ack(record(false), 555).options.has_timestamps);
+}
+
+TEST(TwRecord, IsMadeFromTheControlBlock) {
+  Script s{Established{.ts = Ts{42, 0}}};
+  s.app_close().sends({}).receives({.ack = 1, .flags = ACK | FIN, .ts = Ts{50, 0}}).sends({});
+  s.state(kTimeWait);
+  const FlowKey flow{IpAddr::v4(0x0a00'0001), IpAddr::v4(0x0a00'0002), 80, 12'345};
+  tcp::TwRecord r;
+  make_tw_record(r, s.tcb(), flow);
+  EXPECT_EQ(r.flow(), flow);
+  EXPECT_EQ(r.snd_nxt, s.tcb().snd_nxt);
+  EXPECT_EQ(r.rcv_nxt, s.tcb().rcv_nxt);
+  EXPECT_EQ(r.ts_recent, 50U);
+  EXPECT_EQ(r.has_timestamps, 1U);
+  EXPECT_EQ(r.dead, 0U);
+}
+
+}  // namespace
+}  // namespace weir::test
