@@ -27,6 +27,8 @@ struct Buf {
     kChecksumBad = 4,   // the port found the IP or the TCP checksum wrong
     kBorrowed = 8,      // data points at the application's memory, not into the block
     kHandedOver = 16,   // came from the core that received it, not from the port
+    kScarce = 32,       // received while its pool ran low: kept only where it soon moves on
+    kLast = 64,         // received into the last of its pool: read, not kept
   };
   std::uint8_t flags = 0;
 

@@ -64,7 +64,7 @@ class Queue {
   struct TxBurst;
   static unsigned take(void* self, Buf** out, unsigned n);
   unsigned rx_port(std::span<Buf*> out);
-  [[nodiscard]] std::uint8_t scarcity(rte_mempool* pool);
+  [[nodiscard]] std::uint8_t scarcity(rte_mempool* pool, unsigned received);
   Buf* to_bufs(rte_mbuf* m) const;
   rte_mbuf* build(const tcp::TxPacket& p);
   bool add_copied(rte_mbuf* head, const tcp::TxSegment& seg);
@@ -74,7 +74,8 @@ class Queue {
   void flush(TxBurst& burst, telemetry::Counters& c);
 
   Setup s_;
-  unsigned most_free_ = 0;  // buffers of the receive pool
+  unsigned most_free_ = 0;   // buffers of the receive pool
+  unsigned look_after_ = 0;  // frames
 };
 
 }  // namespace weir::dpdk

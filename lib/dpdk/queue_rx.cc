@@ -1,5 +1,6 @@
 // From the port to the stack: receive, hand over between workers, and give back.
 #include <rte_ethdev.h>
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
@@ -45,13 +46,23 @@ Instant Queue::now() {
 
 // A port whose pool is empty is deaf: no ACK comes in that would free what waits to be sent. So the
 // last of the pool is for frames that are read and given back; the stack keeps no text of them.
-// Counts what this worker can take: the pool's ring and its own cache.
-std::uint8_t Queue::scarcity(rte_mempool* pool) {
-  const rte_mempool_cache* const cache = rte_mempool_default_cache(pool, rte_lcore_id());
-  const unsigned free = rte_mempool_ops_get_count(pool) + (cache == nullptr ? 0 : cache->len);
+// Looks again before the rest that is not scarce can have been received by all workers together.
+std::uint8_t Queue::scarcity(rte_mempool* pool, unsigned received) {
+  if (received < look_after_) {
+    look_after_ -= received;
+    return 0;
+  }
+  unsigned free = rte_mempool_avail_count(pool);
+  for (unsigned lcore = 0; lcore < rte_lcore_count(); ++lcore) {  // what the others keep at hand
+    const rte_mempool_cache* const cache = rte_mempool_default_cache(pool, lcore);
+    if (lcore != rte_lcore_id() && cache != nullptr) free -= std::min(free, cache->len);
+  }
   most_free_ = std::max(most_free_, free);
-  if (free >= most_free_ / 4) return 0;
-  return free >= most_free_ / 8 ? Buf::kScarce : std::uint8_t{Buf::kScarce | Buf::kLast};
+  look_after_ = free > most_free_ / 4 ? (free - most_free_ / 4) / 16 : 0;
+  unsigned flags = 0;
+  if (free < most_free_ / 4) flags |= Buf::kScarce;
+  if (free < most_free_ / 8) flags |= Buf::kLast;
+  return static_cast<std::uint8_t>(flags);
 }
 
 // A frame's mbufs become a chain of Bufs, each again an mbuf of its own.
@@ -77,12 +88,14 @@ unsigned Queue::rx_port(std::span<Buf*> out) {
   const auto want = static_cast<std::uint16_t>(std::min<std::size_t>(out.size(), kBurst));
   const unsigned n = rte_eth_rx_burst(s_.port_id, s_.index, mbufs.data(), want);
   if (n == 0) return 0;
-  const std::uint8_t scarce = scarcity(mbufs[0]->pool);
+  const std::uint8_t scarce = scarcity(mbufs[0]->pool, n);
   for (unsigned i = 0; i < n; ++i) {
     if (i + 4 < n) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + 4], void*));
     out[i] = to_bufs(mbufs[i]);
     if (scarce == 0) continue;
-    for (Buf* b = out[i]; b != nullptr; b = b->next) b->flags |= scarce;
+    for (Buf* b = out[i]; b != nullptr; b = b->next) {
+      b->flags = static_cast<std::uint8_t>(b->flags | scarce);
+    }
   }
   return n;
 }

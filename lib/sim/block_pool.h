@@ -33,6 +33,7 @@ class BlockPool {
   [[nodiscard]] BufSource source();  // valid as long as the pool
 
   void set_limit(std::uint32_t limit) { limit_ = limit; }
+  [[nodiscard]] std::uint32_t limit() const { return limit_; }
   [[nodiscard]] std::uint32_t outstanding() const { return outstanding_; }
   // Of those, the blocks that hold or held octets: not the stock that a stack keeps of fresh ones.
   [[nodiscard]] std::uint32_t in_use() const;

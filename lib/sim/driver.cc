@@ -63,10 +63,21 @@ unsigned SimDriver::rx_burst(std::span<Buf*> out) {
     if (b == nullptr) {
       ++rx_no_block_;
     } else {
+      b->flags = static_cast<std::uint8_t>(b->flags | scarcity());
       out[n++] = b;
     }
   }
   return n;
+}
+
+// The same marks as a real port's, in the same quarters and eighths of the pool.
+std::uint8_t SimDriver::scarcity() const {
+  const std::uint32_t limit = pool_.limit();
+  const std::uint32_t free = limit - std::min(limit, pool_.outstanding());
+  unsigned flags = 0;
+  if (free < limit / 4) flags |= Buf::kScarce;
+  if (free < limit / 8) flags |= Buf::kLast;
+  return static_cast<std::uint8_t>(flags);
 }
 
 void SimDriver::transmit(std::span<const tcp::TxPacket> packets, BufChain frames,

@@ -50,6 +50,7 @@ class SimDriver {
  private:
   void send_packet(const tcp::TxPacket& packet, telemetry::Counters& counters);
   void put_on_wire(Octets&& frame, telemetry::Counters& counters);
+  [[nodiscard]] std::uint8_t scarcity() const;
 
   EventLoop& loop_;
   BlockPool& pool_;

@@ -219,6 +219,14 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   return t.state != State::kClosed;
 }
 
+// Text that would be kept for long is as good as lost while buffers are short: what is early, or
+// waits for a slow reader. The segment's ACK was taken; the peer sends the text again.
+bool must_give_back(const Tcb& t, const Arrival& a) {
+  const std::uint8_t flags = a.text.head()->flags;
+  if ((flags & Buf::kScarce) == 0) return false;
+  return (flags & Buf::kLast) != 0 || a.seq != t.rcv_nxt || t.rcvq.bytes() > t.config->rmem / 4;
+}
+
 // Seventh.
 bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (!takes_text(t.state)) return true;
@@ -233,6 +241,10 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
     send_reset(t, out);
     close_now(t, CloseReason::kAborted, out);
     return false;
+  }
+  if (must_give_back(t, a)) {
+    out.counters->drop_no_buffer.add();
+    return true;
   }
   const bool hole = t.ofo_head != nullptr || a.seq != t.rcv_nxt;
   const Seq before_it = t.rcv_nxt;
