@@ -1,11 +1,11 @@
 #include "run.h"
 
-#include <signal.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <memory>

@@ -13,6 +13,7 @@ struct Bad {
   void (*change)(Parts&);
   const char* says;  // a part of the message
 };
+// NOLINTNEXTLINE(readability-identifier-naming): the name that GoogleTest looks for
 void PrintTo(const Bad& bad, std::ostream* out) {
   *out << bad.name;
 }
