@@ -3,9 +3,12 @@
 #include <cstring>
 
 #include "harness.h"
+#include "socket/worker.h"
 
 namespace weir::dpdk::test {
 namespace {
+
+static_assert(Driver<Queue>);
 
 class RingPair : public ::testing::Test {
  protected:
