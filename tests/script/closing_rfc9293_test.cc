@@ -72,7 +72,8 @@ TEST(HalfClose, NothingMayBeSentAfterShutdown) {
   s.app_shutdown().quiet().state(kFinWait1);
 }
 
-// -- FIN-WAIT-2 -------------------------------------------------------------------------------------
+// -- FIN-WAIT-2
+// -------------------------------------------------------------------------------------
 
 // After close: fin_timeout. After shutdown: no limit.
 TEST(FinWait2, EndsAfterClose) {
@@ -88,7 +89,8 @@ TEST(FinWait2, DoesNotEndAfterShutdown) {
   s.app_close().quiet().at(24h + 60s).closed(CloseReason::kTimedOut);
 }
 
-// -- FIN and text -------------------------------------------------------------------------------------
+// -- FIN and text
+// -------------------------------------------------------------------------------------
 
 TEST(Fin, RidesOnTheLastText) {
   Script s{Established{}};
@@ -104,6 +106,13 @@ TEST(Fin, WithTextIsDelivered) {
   Script s{Established{}};
   s.receives({.len = 100, .flags = ACK | PSH | FIN}).sends({.seq = 0, .ack = 101, .len = 0});
   s.notices(tcp::kNoticeReadable | tcp::kNoticePeerClosed).state(kCloseWait).app_reads(100);
+}
+
+TEST(Fin, NewOnOldText) {
+  Script s{Established{}};
+  s.receives({.len = 100}).at(40ms).sends({.ack = 100});
+  s.receives({.len = 100, .flags = ACK | FIN}).sends({.ack = 101}).state(kCloseWait);
+  s.app_reads(100);
 }
 
 // §3.10.7.4, eighth: it waits its turn.
@@ -169,7 +178,8 @@ TEST(Fin, ThePeersFinAcknowledgesOurs) {
   s.at(30s).quiet();
 }
 
-// -- TIME-WAIT in the control block (§3.10.7.4) -----------------------------------------------------
+// -- TIME-WAIT in the control block (§3.10.7.4)
+// -----------------------------------------------------
 
 // A resent FIN is acknowledged and 2MSL begin again.
 TEST(TimeWait, AResentFinRestarts) {
@@ -200,7 +210,8 @@ TEST(TimeWait, RstEndsItWhenRfc1337IsOff) {
   s.receives({.seq = 1, .flags = RST}).quiet().state(kClosed);
 }
 
-// -- Text that nobody will read (§3.6.1) --------------------------------------------------------------
+// -- Text that nobody will read (§3.6.1)
+// --------------------------------------------------------------
 
 //= RFC9293 SHLD-3 type=test
 TEST(Close, WithUnreadTextResets) {

@@ -70,6 +70,13 @@ TEST(Rto, Retries2EndsTheConnection) {
   s.notices(0).at(15s).quiet().closed(CloseReason::kTimedOut).notices(tcp::kNoticeClosed);
 }
 
+// Retries are counted from the last ACK of something new.
+TEST(Rto, AnAckBeginsTheCountAgain) {
+  Script s{Established{.tune = [](tcp::Config& c) { c.retries2 = 3; }}};
+  s.app_send(2'000).skip().runs_until(7s).receives({.ack = 1'000}).skip();
+  s.runs_until(40s).state(kEstablished).runs_until(200s).closed(CloseReason::kTimedOut);
+}
+
 // The default R2 is far above the 100 seconds asked for.
 //= RFC9293 SHLD-11 type=test
 TEST(Rto, TheDefaultR2IsOver100Seconds) {
@@ -108,6 +115,8 @@ TEST(Rto, ASecondTimeoutHoldsSsthresh) {
   Script s{Established{}};
   s.app_send(10'000).skip();
   s.at(1s).skip().ssthresh(5'000).at(3s).skip().ssthresh(5'000).cwnd(1'000);
+  s.at(3100ms).receives({.ack = 6'000}).skip();  // the rest of that window is lost again
+  s.runs_until(8s).ssthresh(5'000).cwnd(1'000);
 }
 
 // New text waits until the lost has been resent.
@@ -189,6 +198,21 @@ TEST(Cwnd, RestartsAfterIdle) {
   s.quiet();
 }
 
+TEST(Cwnd, DoesNotRestartWithinAnRto) {
+  Script s{Established{}};
+  s.app_send(20'000).skip().at(100ms);
+  for (std::uint32_t i = 1; i <= 20; ++i) s.receives({.ack = 1'000 * i}).skip();
+  const std::uint32_t cwnd = s.tcb().cwnd;
+  s.at(250ms).app_send(1'000).skip().cwnd(cwnd);
+}
+
+// The restart window is min(IW, cwnd).
+TEST(Cwnd, IdlenessDoesNotWidenIt) {
+  Script s{Established{}};
+  s.app_send(1'000).skip().at(1s).skip().at(1100ms).receives({.ack = 1'000}).cwnd(2'000);
+  s.at(1h).app_send(5'000).cwnd(2'000).sends({}).sends({}).quiet();
+}
+
 TEST(Cwnd, RestartAfterIdleCanBeOff) {
   Script s{Established{.tune = [](tcp::Config& c) { c.slow_start_after_idle = false; }}};
   s.app_send(20'000).skip().at(100ms);
@@ -197,7 +221,8 @@ TEST(Cwnd, RestartAfterIdleCanBeOff) {
   s.at(10s).app_send(1'000).skip().cwnd(cwnd);
 }
 
-// -- Fast retransmit and recovery (RFC 5681 §3.2, RFC 6582) ----------------------------------------
+// -- Fast retransmit and recovery (RFC 5681 §3.2, RFC 6582)
+// ----------------------------------------
 
 // Ten segments out, the first lost.
 void lose_first_of_ten(Script& s) {
@@ -245,9 +270,9 @@ TEST(NewReno, PartialAckResendsTheNextHole) {
 TEST(NewReno, NoSecondFastRetransmitForTheSameWindow) {
   Script s{Established{}};
   lose_first_of_ten(s);
-  s.at(100ms).receives({.ack = 10'000}).app_send(5'000).skip();
+  s.at(100ms).receives({.ack = 10'000}).app_send(20'000).sends({}).sends({}).quiet();
   for (int i = 0; i < 5; ++i) s.receives({.ack = 10'000});
-  s.skip();
+  s.sends({.seq = 12'000}).sends({.seq = 13'000}).quiet();  // limited transmit
   EXPECT_EQ(s.counters().fast_retransmits.get(), 1U);
 }
 
@@ -329,8 +354,8 @@ TEST(Wrap, NothingIsResentInThreeGibibytes) {
   on_segment(t, seg, now, out);
   seg.flags = ACK;
   seg.seq = Seq{1};
-  Buf text;  // its octets are never looked at
-  constexpr std::uint32_t kLen = 65'000;
+  Buf text;                               // its octets are never looked at
+  constexpr std::uint32_t kLen = 65'495;  // the MSS
   for (std::uint32_t i = 0; i < (3U << 30U) / kLen; ++i) {
     text = Buf{};
     text.len = kLen;
@@ -348,14 +373,15 @@ TEST(Wrap, NothingIsResentInThreeGibibytes) {
     }
   }
   EXPECT_EQ(counters.retrans_segs.get(), 0U);
-  // And a loss is still found by three duplicates.
+  // And a small segment is not held, a loss still found by three duplicates.
   text = Buf{};
-  text.len = kLen;
+  text.len = 100;
   BufChain chain;
   chain.push_back(&text);
   user_send(t, std::move(chain));
   out.tx.clear();
   poll_transmit(t, now, out);
+  EXPECT_EQ(out.tx.size(), 1U);
   for (int i = 0; i < 3; ++i) on_segment(t, seg, now, out);
   EXPECT_EQ(counters.fast_retransmits.get(), 1U);
   release_buffers(t, out);

@@ -96,6 +96,12 @@ TEST(SenderSws, ARemnantOfTheWindowIsNotFilled) {
 }
 
 //= RFC9293 MUST-38 type=test
+TEST(SenderSws, TheGreatestWindowIsRemembered) {
+  Script s{Established{.wnd = 100}};
+  s.receives({.ack = 0, .wnd = 10'000}).receives({.ack = 0, .wnd = 200}).app_send(1'000).quiet();
+}
+
+//= RFC9293 MUST-38 type=test
 TEST(SenderSws, HalfTheGreatestWindowIsWorthASegment) {
   Script s{Established{.wnd = 600}};
   s.app_send(1'000).sends({.seq = 0, .len = 600}).quiet();
@@ -136,6 +142,13 @@ TEST(Window, OldSegmentsDoNotUpdateIt) {
   s.app_send(100).sends({.len = 100}).receives({.seq = 100, .ack = 100, .wnd = 9'000});
   s.receives({.seq = 100, .ack = 0, .wnd = 10});
   EXPECT_EQ(s.tcb().snd_wnd, 9'000U);
+}
+
+TEST(Window, AnOldAckDoesNotUpdateIt) {
+  Script s{Established{}};
+  s.app_send(100).sends({}).receives({.ack = 100}).receives({.ack = 50, .len = 10, .wnd = 10});
+  EXPECT_EQ(s.tcb().snd_wnd, 65'535U);
+  s.at(40ms).sends({.ack = 10}).app_reads(10);
 }
 
 // §3.8.6: the window shrinks below what is out. Nothing new goes, the old is resent inside it.
@@ -287,7 +300,7 @@ TEST(PathMtu, TextIsResentInSmallerPieces) {
 TEST(PathMtu, NeverRaises) {
   Script s{Established{}};
   tcp::on_packet_too_big(s.tcb(), 9'000);
-  s.app_send(1'000).sends({.len = 1'000});
+  s.app_send(2'000).sends({.len = 1'000}).sends({.len = 1'000});
 }
 
 }  // namespace

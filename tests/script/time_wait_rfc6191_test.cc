@@ -47,8 +47,8 @@ TEST(TwRecord, SynWithTimestamps) {
   EXPECT_EQ(judge(r, SYN, kRcvNxt - 500, 1'001), TwAnswer::kNewSyn);  // newer: any number
   EXPECT_EQ(judge(r, SYN, kRcvNxt + 1, 1'000), TwAnswer::kNewSyn);    // the same: a higher one
   EXPECT_EQ(judge(r, SYN, kRcvNxt - 1, 1'000), TwAnswer::kAck);
-  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1, 999), TwAnswer::kAck);      // older: none
-  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1), TwAnswer::kNewSyn);        // none now: by number
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1, 999), TwAnswer::kAck);  // older: none
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1), TwAnswer::kNewSyn);    // none now: by number
   EXPECT_EQ(judge(r, SYN, kRcvNxt - 1), TwAnswer::kAck);
   EXPECT_EQ(judge(record(false), SYN, kRcvNxt - 1, 5), TwAnswer::kNewSyn);  // none before
   tcp::Config off;

@@ -12,7 +12,9 @@ TEST(Timestamps, AreOnEverySegment) {
   s.at(10ms).app_send(100).sends({.ts = Ts{10, 1'000}});
   s.at(20ms).receives({.ack = 100, .len = 2'000, .ts = Ts{1'020, 10}});
   s.sends({.ack = 2'000, .flags = ACK, .ts = Ts{20, 1'020}}).app_reads(2'000);
-  s.app_shutdown().sends({.flags = ACK | FIN, .ts = Ts{20, 1'020}});
+  s.at(30ms).receives({.seq = 2'000, .ack = 100, .len = 2'000, .ts = Ts{1'031, 20}});
+  s.sends({.ack = 4'000, .flags = ACK, .ts = Ts{30, 1'031}}).app_reads(2'000);
+  s.app_shutdown().sends({.flags = ACK | FIN, .ts = Ts{30, 1'031}});
 }
 
 // §3.2: SHOULD be silently dropped.

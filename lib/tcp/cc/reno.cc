@@ -59,7 +59,6 @@ void grow(Tcb& t, std::uint32_t acked) {
 void cc_init(Tcb& t) {
   const std::uint32_t segments = t.has(kSynResent) ? 1 : t.config->initial_cwnd;  // RFC 6928 §2
   t.cwnd = std::min<std::uint32_t>(segments * t.mss, std::max<std::uint32_t>(2U * t.mss, 14'600));
-  if (t.has(kSynResent)) t.cwnd = t.mss;
   t.recover = t.snd_una - 1;  // the first text may be recovered: an ACK beyond `recover` is enough
   t.rtx_nxt = t.rtx_end = t.snd_una;
 }
