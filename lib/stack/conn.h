@@ -11,6 +11,9 @@
 
 namespace weir::stack {
 
+// How its user lets go of a connection.
+enum class Leaving : std::uint8_t { kNot, kClose, kAbort };
+
 struct Conn {
   explicit Conn(const tcp::Config& c) : tcb(c) {}
 
@@ -21,17 +24,18 @@ struct Conn {
   std::uint64_t hash = 0;
   std::uint64_t user = 0;
   Instant user_deadline = kNever;
-  Instant retry_deadline = kNever;  // kWritable then: buffers had run out, not room
+  Instant retry_deadline = kNever;      // kWritable then: buffers had run out, not room
   std::uint32_t ready_next = kNoIndex;  // ready list, or its listener's accept queue
   std::uint32_t output_next = kNoIndex;
   ListenerId listener = 0;
   std::uint8_t events = 0;  // Event, not yet told
   bool in_ready = false, in_output = false;
-  bool waits_accept = false;  // in the accept queue: events are kept back
-  bool user_gone = false;     // closed by its user: no more events
-  bool doomed = false;        // to be freed once no list holds it
-  bool counted = false;       // in Gauges::established
-  bool unreachable = false;   // an ICMP error or ARP said so (soft error)
+  bool waits_accept = false;        // in the accept queue: events are kept back
+  bool user_gone = false;           // closed by its user: no more events
+  Leaving leaving = Leaving::kNot;  // to be done by poll_output
+  bool doomed = false;              // to be freed once no list holds it
+  bool counted = false;             // in Gauges::established
+  bool unreachable = false;         // an ICMP error or ARP said so (soft error)
 };
 
 // What the connection table maps a flow to.

@@ -56,6 +56,7 @@ void Stack::Impl::count_established(Conn& c) {
   const bool is = c.tcb.state >= tcp::State::kEstablished && c.tcb.state != tcp::State::kTimeWait;
   if (is == c.counted) return;
   c.counted = is;
+  if (c.tcb.state == tcp::State::kTimeWait) counters.time_wait_entered.add();
   established += is ? 1U : ~0U;
 }
 
@@ -72,10 +73,22 @@ void Stack::Impl::settle(std::uint32_t index) {
   wheel.arm(index, deadline_of(c));
 }
 
-void Stack::Impl::leave(std::uint32_t index) {
+// The user has let go: no more events. What ends by a RST needs a place among this iteration's
+// packets, as nothing would send it again; when they are full, poll_output comes back to it.
+void Stack::Impl::leave(std::uint32_t index, Leaving how) {
   Conn& c = conns[index];
   c.user_gone = true;
   c.events = 0;
+  c.user_deadline = c.retry_deadline = kNever;
+  c.leaving = tx.room() < kOneCall ? how : Leaving::kNot;
+  if (c.leaving != Leaving::kNot) return mark_output(index);
+  if (how == Leaving::kAbort) {
+    tcp::user_abort(c.tcb, outbox);
+  } else {
+    tcp::user_close(c.tcb, now, outbox);
+    mark_output(index);
+  }
+  flush(index);
   settle(index);
 }
 
@@ -120,6 +133,12 @@ void Stack::Impl::on_timer(std::uint32_t index) {
     flush(index);
   }
   settle(index);
+}
+
+bool Stack::Impl::may_accept() const {
+  return accept_waiting > 0 && std::ranges::any_of(listeners, [](const Listener& l) {
+           return !l.paused && !l.accept_queue.empty();
+         });
 }
 
 // Oldest first, one listener after the other, passing over those that died while they waited.

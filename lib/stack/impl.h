@@ -67,7 +67,7 @@ struct Stack::Impl {
   void on_conn(std::uint32_t index, Arrival& a);
   void on_no_connection(Arrival& a);
   void on_icmp(Arrival& a);
-  void on_icmp_error(const wire::Frame& f);
+  bool on_icmp_error(const wire::Frame& f);
   void on_udp(Arrival& a);
   void on_arp(Arrival& a);
   void copy_to_other_shards(const Buf* b);
@@ -87,6 +87,7 @@ struct Stack::Impl {
   void syn_unlink(std::uint32_t index);
   void syn_free(std::uint32_t index, bool erase_from_table);
   void evict_oldest_syn();
+  void forget_unwanted_syns();
   void advance_syns();
   [[nodiscard]] Instant next_syn_deadline() const;
 
@@ -102,10 +103,11 @@ struct Stack::Impl {
   void collect_notices(Conn& c);
   void mark_ready(std::uint32_t index);
   void mark_output(std::uint32_t index);
-  void leave(std::uint32_t index);   // the user has let go
+  void leave(std::uint32_t index, Leaving how);
   void let_go(std::uint32_t index);  // the record is not needed any more
   void free_if_unlisted(std::uint32_t index);
   void on_timer(std::uint32_t index);
+  [[nodiscard]] bool may_accept() const;
   [[nodiscard]] Conn* find(ConnId id);
   bool next_accepted(Ready& out);
   bool next_ready(Ready& out);

@@ -129,6 +129,10 @@ void Stack::Impl::poll_output() {
       free_if_unlisted(index);
       continue;
     }
+    if (c.leaving != Leaving::kNot) {
+      leave(index, c.leaving);
+      continue;
+    }
     tcp::poll_transmit(c.tcb, now, outbox);
     const bool more = outbox.tx.room() <= 1;
     flush(index);

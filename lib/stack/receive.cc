@@ -106,7 +106,11 @@ bool Stack::Impl::admit(Arrival& a) {
     return drop(a.buf, counters.drop_tcp_checksum), false;
   }
   if (f.kind == wire::Kind::kOther) return drop(a.buf, counters.drop_other_protocol), false;
-  if (f.kind == wire::Kind::kArp) return true;
+  if (f.kind == wire::Kind::kArp) {
+    const bool ours = f.dst_mac == config.mac || f.dst_mac.is_multicast();
+    if (!ours) drop(a.buf, counters.drop_not_for_us);
+    return ours;
+  }
   //= RFC9293 MUST-57
   if (is_ip(f.kind) && (f.dst_mac != config.mac || !routes.is_local(f.dst))) {
     return drop(a.buf, counters.drop_not_for_us), false;
@@ -279,45 +283,47 @@ void Stack::Impl::on_icmp(Arrival& a) {
     tx_frames.push_back(a.buf);
     return;
   }
-  if (f.icmp.has_inner && f.icmp.inner_protocol == 6) {
-    on_icmp_error(f);
+  if (f.icmp.has_inner && f.icmp.inner_protocol == 6 && on_icmp_error(f)) {
     counters.icmp_errors_in.add();
     return consume(a.buf);
   }
   drop(a.buf, counters.drop_icmp_ignored);  // Source Quench among them (MUST-55)
 }
 
-// RFC 5927 §4.1: only an error about what is in flight is believed.
+// RFC 5927 §4.1: only an error about what is in flight is believed. False when it is not.
 //= RFC9293 MUST-54
 //= RFC9293 MUST-56
-void Stack::Impl::on_icmp_error(const wire::Frame& f) {
+bool Stack::Impl::on_icmp_error(const wire::Frame& f) {
   const std::uint64_t hash = hash_of(f.icmp.inner);
   const std::uint32_t handle =
       table.find(hash, [&](std::uint32_t h) { return same_flow(h, f.icmp.inner); });
-  if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return;
+  if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return false;
   Conn& c = conns[index_of(handle)];
   const tcp::Tcb& t = c.tcb;
-  if (distance(t.snd_una, f.icmp.inner_seq) >= distance(t.snd_una, t.snd_nxt)) return;
+  if (distance(t.snd_una, f.icmp.inner_seq) >= distance(t.snd_una, t.snd_nxt)) return false;
   const bool v4 = f.kind == wire::Kind::kIcmp4;
   const bool too_big = v4 ? f.icmp.type == 3 && f.icmp.code == 4 : f.icmp.type == 2;
   const bool unreachable = v4 ? f.icmp.type == 3 : f.icmp.type == 1;
   if (too_big) {
     tcp::on_packet_too_big(c.tcb, v4 ? f.icmp.rest & 0xffffU : f.icmp.rest);
     mark_output(index_of(handle));
-    return settle(index_of(handle));
+    return settle(index_of(handle)), true;
   }
-  if (!unreachable) return;
+  if (!unreachable) return false;
   const bool hard = v4 ? f.icmp.code == 2 || f.icmp.code == 3 : f.icmp.code == 4;
   if (t.state == tcp::State::kSynSent && hard) {
     tcp::fail_open(c.tcb, tcp::CloseReason::kRefused, outbox);
     counters.attempt_fails.add();
     flush(index_of(handle));
-    return settle(index_of(handle));
+    return settle(index_of(handle)), true;
   }
   c.unreachable = true;  // soft: told only if the connection times out (SHLD-25)
+  return true;
 }
 
 void Stack::Impl::on_udp(Arrival& a) {
+  constexpr std::uint32_t kUdpHeader = 8;  // less names no port that could be unreachable
+  if (a.frame.l4_len < kUdpHeader) return drop(a.buf, counters.drop_short_frame);
   const bool v4 = a.frame.dst.is_v4();
   Buf* reply = icmp_limit.allow(now) ? take_buf() : nullptr;
   if (reply == nullptr) return drop(a.buf, counters.drop_icmp_rate);
@@ -351,13 +357,16 @@ void Stack::Impl::on_arp(Arrival& a) {
 
 // A port gives an ARP packet to one queue; every shard has a neighbour table to fill.
 void Stack::Impl::copy_to_other_shards(const Buf* b) {
+  const std::uint32_t len =
+      std::min<std::uint32_t>(b->len, wire::kMinFrame);  // the rest is padding
   for (std::uint16_t s = 0; s < config.shards; ++s) {
-    if (s == config.shard || handed.room() == 0) continue;
+    if (s == config.shard) continue;
+    if (handed.room() == 0) return counters.drop_handover_full.add();
     Buf* copy = take_buf();
-    if (copy == nullptr || copy->room < b->len) return;
-    std::copy_n(b->data, b->len, copy->data);
-    copy->len = b->len;
-    copy->room -= b->len;
+    if (copy == nullptr) return;
+    std::copy_n(b->data, len, copy->data);
+    copy->len = len;
+    copy->room -= len;
     copy->flags = Buf::kHandedOver;
     handed.push({s, copy});
   }

@@ -121,7 +121,7 @@ bool Stack::has_pending_output() const {
 
 Instant Stack::next_deadline() const {
   const Impl& s = *impl_;
-  if (s.output_pending || !s.ready.empty()) return s.now;
+  if (!s.output.empty() || !s.ready.empty() || s.may_accept()) return s.now;
   return std::min({s.wheel.next_deadline(), s.next_syn_deadline(), s.next_tw_deadline(),
                    s.neighbours.next_deadline()});
 }
@@ -160,9 +160,10 @@ void Stack::stop_listening(ListenerId id) {
     if (c.doomed) {
       s.free_if_unlisted(index);
     } else {
-      abort(s.id_of(index));
+      s.leave(index, Leaving::kAbort);
     }
   }
+  s.forget_unwanted_syns();
 }
 
 void Stack::pause_accept(ListenerId id, bool paused) {
@@ -266,22 +267,13 @@ void Stack::shutdown_send(ConnId id) {
 }
 
 void Stack::close(ConnId id) {
-  Conn* c = impl_->find(id);
-  if (c == nullptr) return;
-  tcp::user_close(c->tcb, impl_->now, impl_->outbox);
-  impl_->flush(id.index);
-  impl_->mark_output(id.index);
-  c->user_deadline = kNever;
-  impl_->leave(id.index);
+  if (impl_->find(id) == nullptr) return;
+  impl_->leave(id.index, Leaving::kClose);
 }
 
 void Stack::abort(ConnId id) {
-  Conn* c = impl_->find(id);
-  if (c == nullptr) return;
-  tcp::user_abort(c->tcb, impl_->outbox);
-  impl_->flush(id.index);
-  c->user_deadline = kNever;
-  impl_->leave(id.index);
+  if (impl_->find(id) == nullptr) return;
+  impl_->leave(id.index, Leaving::kAbort);
 }
 
 void Stack::set_user(ConnId id, std::uint64_t user) {

@@ -11,6 +11,7 @@ namespace weir::stack {
 namespace {
 
 constexpr unsigned kPerCall = 64;
+constexpr std::uint8_t kMaxRetries = 15;  // an entry counts them in 4 bits
 
 }  // namespace
 
@@ -155,7 +156,19 @@ void Stack::Impl::evict_oldest_syn() {
   }
 }
 
+// Those whose listener is gone; should their last ACK come, it is answered by a RST.
+void Stack::Impl::forget_unwanted_syns() {
+  for (SynQueue& q : syn_queues) {
+    for (std::uint32_t i = q.head, next = kNoIndex; i != kNoIndex; i = next) {
+      next = syns[i].next;
+      const FlowKey& f = syns[i].flow;
+      if (listening.find(f.local, f.local_port) == kNoIndex) syn_free(i, true);
+    }
+  }
+}
+
 void Stack::Impl::advance_syns() {
+  const std::uint8_t retries = std::min(config.tcp.synack_retries, kMaxRetries);
   unsigned left = kPerCall;
   for (SynQueue& q : syn_queues) {
     while (q.head != kNoIndex && left > 0 && tx.room() > kOneCall) {
@@ -163,7 +176,7 @@ void Stack::Impl::advance_syns() {
       tcp::SynEntry& e = syns[index];
       if (static_cast<std::int32_t>(e.deadline_ms - now_ms()) > 0) break;
       --left;
-      if (e.retries() >= config.tcp.synack_retries) {
+      if (e.retries() >= retries) {
         counters.drop_synack_retries.add();
         counters.attempt_fails.add();
         syn_free(index, true);

@@ -1,5 +1,6 @@
 // TIME-WAIT without a control block. Every record waits 2MSL, so the queue of deadlines is first
-// in, first out; a record whose wait was restarted goes to the end when its turn comes.
+// in, first out; a record whose wait was restarted goes to the end when its turn comes, where it
+// may wait up to 2MSL longer than it must.
 #include "stack/impl.h"
 #include "tcp/isn.h"
 
@@ -59,6 +60,7 @@ void Stack::Impl::on_time_wait(std::uint32_t index, Arrival& a) {
       break;
     case tcp::TwAnswer::kAckRestart:
       r.deadline_ms = ms_of(now + 2 * config.tcp.msl);
+      r.restarted = 1;
       [[fallthrough]];
     case tcp::TwAnswer::kAck:
       send_stray(tcp::make_tw_ack(r, ts_clock(a.flow)), a.flow);
@@ -69,6 +71,9 @@ void Stack::Impl::on_time_wait(std::uint32_t index, Arrival& a) {
     case tcp::TwAnswer::kNewSyn: {
       const ListenerId id = listening.find(a.flow.local, a.flow.local_port);
       if (id == kNoIndex) break;
+      if (listeners[id].waiting >= listeners[id].backlog) {  // the record stays for the next SYN
+        return drop(a.buf, counters.drop_accept_queue_full);
+      }
       const tcp::TwRecord old = r;
       forget();
       counters.time_wait_reused.add();
@@ -83,11 +88,7 @@ void Stack::Impl::advance_time_wait() {
     const std::uint32_t index = tw_head;
     tcp::TwRecord& r = tws[index];
     const bool over = static_cast<std::int32_t>(r.deadline_ms - now_ms()) <= 0;
-    if (!over && r.dead == 0) {  // not yet due, unless it was restarted: then it goes to the end
-      const bool restarted = r.next != tcp::kTwNone &&
-                             static_cast<std::int32_t>(r.deadline_ms - tws[r.next].deadline_ms) > 0;
-      if (!restarted) return;
-    }
+    if (!over && r.dead == 0 && r.restarted == 0) return;
     tw_head = r.next;
     if (tw_head == tcp::kTwNone) tw_tail = tcp::kTwNone;
     if (over || r.dead != 0) {
@@ -98,9 +99,10 @@ void Stack::Impl::advance_time_wait() {
       tws.give(index);
       continue;
     }
-    const std::uint32_t deadline = r.deadline_ms;
+    const std::uint32_t deadline = r.deadline_ms;  // no later than of what is pushed from now on
     tw_push(index);
     r.deadline_ms = deadline;
+    r.restarted = 0;
   }
 }
 
