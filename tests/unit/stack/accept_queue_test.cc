@@ -1,0 +1,196 @@
+// Connections that wait for their listener's owner, and the listeners themselves.
+#include "harness.h"
+
+namespace weir::stack::test {
+namespace {
+
+using C = telemetry::Counters;
+
+std::vector<Peer> peers_of(World& w, std::uint16_t n) {
+  std::vector<Peer> peers;
+  for (std::uint16_t i = 0; i < n; ++i) {
+    peers.emplace_back(w, Peer::Where{.port = static_cast<std::uint16_t>(40'000 + i)});
+  }
+  return peers;
+}
+
+struct Case {
+  std::uint32_t backlog, somaxconn, want;
+};
+
+class Backlog : public testing::TestWithParam<Case> {};
+
+TEST_P(Backlog, IsTheLesserOfBacklogAndSomaxconnAndAtLeastOne) {
+  Config c = small_config();
+  c.tcp.somaxconn = GetParam().somaxconn;
+  World w(c);
+  const ListenerId l = w.listen(80, GetParam().backlog);
+  w.stack->pause_accept(l, true);
+  auto peers = peers_of(w, 6);
+  for (Peer& p : peers) p.syn();
+  for (Peer& p : peers) p.send(ACK);
+  EXPECT_EQ(w.stack->gauges().connections, GetParam().want);
+  EXPECT_EQ(w.stack->gauges().half_open, 6 - GetParam().want);
+  EXPECT_EQ(w.count(&C::drop_accept_queue_full), 6 - GetParam().want);
+  w.expect_quiet();
+}
+
+INSTANTIATE_TEST_SUITE_P(AcceptQueue, Backlog,
+                         testing::Values(Case{2, 4'096, 2}, Case{10, 3, 3}, Case{0, 4'096, 1},
+                                         Case{5, 0, 1}));
+
+TEST(AcceptQueue, ALastAckThatFoundNoRoomIsMadeGoodByTheNextSynAck) {
+  World w;
+  const ListenerId l = w.listen(80, 1);
+  w.stack->pause_accept(l, true);
+  auto peers = peers_of(w, 2);
+  for (Peer& p : peers) p.syn();
+  for (Peer& p : peers) p.send(ACK);
+  w.stack->pause_accept(l, false);
+  w.run_to(1s);
+  ASSERT_TRUE(w.next_event());
+  w.expect_no_event();
+  peers[1].expect(SYN | ACK);
+  peers[1].send(ACK);
+  ASSERT_TRUE(w.next_event());
+}
+
+TEST(AcceptQueue, AFullQueueAnswersNoNewSyn) {
+  World w;
+  const ListenerId l = w.listen(80, 1);
+  w.stack->pause_accept(l, true);
+  auto peers = peers_of(w, 2);
+  peers[0].syn();
+  peers[0].send(ACK);
+  peers[1].send(SYN);
+  w.expect_quiet();
+  EXPECT_EQ(w.count(&C::drop_accept_queue_full), 1U);
+}
+
+TEST(AcceptQueue, AbortOnOverflowResetsInstead) {
+  Config c = small_config();
+  c.tcp.abort_on_overflow = true;
+  World w(c);
+  const ListenerId l = w.listen(80, 1);
+  w.stack->pause_accept(l, true);
+  auto peers = peers_of(w, 2);
+  for (Peer& p : peers) p.syn();
+  for (Peer& p : peers) p.send(ACK);
+  EXPECT_EQ(peers[1].expect(RST).tcp().seq, peers[1].rcv_nxt);
+  EXPECT_EQ(w.stack->gauges().half_open, 0U);
+  EXPECT_EQ(w.count(&C::drop_accept_queue_full), 1U);
+}
+
+TEST(AcceptQueue, PauseHoldsEventsAndDeliversThemInOne) {
+  World w;
+  const ListenerId l = w.listen();
+  w.stack->pause_accept(l, true);
+  Peer p(w);
+  p.syn();
+  p.send(ACK);
+  p.send(ACK | PSH, "held");
+  p.send(ACK | FIN);
+  w.run_for(1s);
+  w.expect_no_event();
+  w.stack->pause_accept(l, false);
+  EXPECT_LE(w.stack->next_deadline(), w.now);  // a sleeper must wake
+  w.run_for(1ms);
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->events, kAccepted | kReadable | kPeerClosed);
+  EXPECT_EQ(w.read(r->conn), "held");
+  w.expect_no_event();
+}
+
+TEST(AcceptQueue, AConnectionResetWhileWaitingIsNeverDelivered) {
+  World w;
+  const ListenerId l = w.listen();
+  w.stack->pause_accept(l, true);
+  auto peers = peers_of(w, 3);
+  for (Peer& p : peers) p.syn();
+  for (Peer& p : peers) p.send(ACK);
+  peers[1].send(ACK | PSH, "text that nobody will read");
+  peers[1].send(RST);
+  EXPECT_EQ(w.stack->gauges().established, 2U);
+  w.stack->pause_accept(l, false);
+  w.iterate();
+  for (const unsigned i : {0U, 2U}) {
+    const auto r = w.next_event();
+    ASSERT_TRUE(r);
+    EXPECT_EQ(w.stack->flow_of(r->conn), peers[i].flow());
+  }
+  w.expect_no_event();
+  EXPECT_EQ(w.stack->gauges().connections, 2U);
+}
+
+TEST(AcceptQueue, StopListeningResetsWhoeverWaits) {
+  World w;
+  const ListenerId l = w.listen();
+  w.stack->pause_accept(l, true);
+  auto peers = peers_of(w, 3);
+  for (Peer& p : peers) p.syn();
+  for (Peer& p : peers) p.send(ACK);
+  peers[2].send(RST);
+  w.stack->stop_listening(l);
+  w.iterate();
+  peers[0].expect(RST | ACK);
+  peers[1].expect(RST | ACK);
+  w.expect_quiet();
+  w.expect_no_event();
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+}
+
+TEST(AcceptQueue, StopListeningLeavesAcceptedConnectionsAlone) {
+  World w;
+  const ListenerId l = w.listen();
+  Peer p(w);
+  const ConnId c = p.open();
+  w.stack->stop_listening(l);
+  p.send(ACK | PSH, "still here");
+  w.expect_event(c, kReadable);
+}
+
+TEST(Listeners, RefuseWhatIsTakenOrNotOurs) {
+  World w;
+  const ListenerId l = w.listen(80);
+  EXPECT_EQ(w.stack->listen({IpAddr{}, 80}).error(), Error::kAddressInUse);
+  EXPECT_EQ(w.stack->listen({kPeer, 81}).error(), Error::kAddressNotLocal);
+  EXPECT_TRUE(w.stack->listen({kHost, 80}).ok());  // more specific: another listener
+  w.stack->stop_listening(l);
+  w.stack->stop_listening(l);  // twice is harmless
+  w.stack->stop_listening(77);
+  EXPECT_TRUE(w.stack->listen({IpAddr{}, 80}).ok());
+}
+
+TEST(Listeners, TheMoreSpecificOneAccepts) {
+  World w;
+  w.listen(80);
+  const auto exact = w.stack->listen({kHost, 80});
+  ASSERT_TRUE(exact.ok());
+  Peer p(w);
+  p.syn();
+  p.send(ACK);
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->listener, exact.value());
+}
+
+TEST(AcceptQueue, WithEveryConnectionRecordTakenTheLastAckWaits) {
+  Config c = small_config();
+  c.max_connections = 1;
+  World w(c);
+  w.listen();
+  auto peers = peers_of(w, 2);
+  const ConnId first = peers[0].open();
+  peers[1].syn();
+  peers[1].send(ACK);
+  w.expect_no_event();
+  EXPECT_EQ(w.count(&C::drop_conn_table_full), 1U);
+  w.stack->abort(first);
+  w.iterate();
+  peers[1].send(ACK);
+  EXPECT_TRUE(w.next_event());
+}
+
+}  // namespace
+}  // namespace weir::stack::test

@@ -1,0 +1,245 @@
+// Active opens: ports, refusals, and what the network says about them (RFC 9293 §3.9.1, RFC 6056,
+// RFC 5461, RFC 5927).
+#include "harness.h"
+
+namespace weir::stack::test {
+namespace {
+
+using C = telemetry::Counters;
+
+const Endpoint kServer{kPeer, 80};
+
+Config few_ports(std::uint16_t n) {
+  Config c = small_config();
+  c.max_connections = 512;
+  c.tcp.port_low = 40'000;
+  c.tcp.port_high = static_cast<std::uint16_t>(40'000 + n - 1);
+  return c;
+}
+
+// An ICMP error from the gateway about `culprit`, as a frame the stack sent.
+Octets icmp_about(const Sent& culprit, std::uint8_t type, std::uint8_t code,
+                  std::uint32_t rest = 0) {
+  const Octets quote(culprit.octets.begin() + 14, culprit.octets.begin() + 14 + 28);
+  return icmp_frame(kGateway, kHost, type, code, rest, quote);
+}
+
+struct Connect : testing::Test {
+  World w;
+  Peer server{w, {.addr = kPeer, .port = 80}};
+};
+
+TEST_F(Connect, TheSynOffersOurOptionsAndTheHandshakeEnds) {
+  const ConnId c = w.connect(kServer);
+  server.at.local_port = w.stack->flow_of(c).local_port;
+  const Sent s = server.expect(SYN);
+  EXPECT_EQ(s.tcp().options.mss, 1'460);
+  EXPECT_EQ(s.tcp().options.window_scale, 3);
+  EXPECT_TRUE(s.tcp().options.has_timestamps);
+  w.expect_no_event();
+  server.send(SYN | ACK);
+  server.expect(ACK);
+  w.expect_event(c, kConnected);
+  EXPECT_EQ(w.stack->gauges().established, 1U);
+}
+
+TEST(ConnectPorts, LieInTheRangeAndNeverCollideUntilNoneIsLeft) {
+  World w(few_ports(100));
+  std::set<std::uint16_t> ports;
+  for (unsigned i = 0; i < 100; ++i) {
+    const std::uint16_t port = w.stack->flow_of(w.connect(kServer)).local_port;
+    EXPECT_TRUE(port >= 40'000 && port <= 40'099) << port;
+    EXPECT_TRUE(ports.insert(port).second) << port;
+  }
+  EXPECT_EQ(w.stack->connect(kServer, {}, w.now).error(), Error::kAddressNotLocal);
+  EXPECT_TRUE(w.stack->alive(w.connect({kPeer, 81})));  // other tuples are free
+  w.tcp.clear();
+}
+
+TEST(ConnectPorts, OneInTimeWaitIsNotTakenAgainBeforeItEnds) {
+  World w(few_ports(1));
+  Peer server(w, {.addr = kPeer, .port = 80});
+  const ConnId c = w.connect(kServer);
+  server.answer(c);
+  server.close_after_stack(c);
+  EXPECT_EQ(w.stack->connect(kServer, {}, w.now).error(), Error::kAddressNotLocal);
+  w.run_for(60s);
+  EXPECT_EQ(w.stack->flow_of(w.connect(kServer)).local_port, 40'000);
+  w.tcp.clear();
+}
+
+//= RFC9293 MUST-46 type=test
+TEST_F(Connect, RefusesRemotesThatNoConnectionCanHave) {
+  for (const IpAddr& a :
+       {IpAddr{}, IpAddr::v4(0, 0, 0, 0), IpAddr::v4(224, 0, 0, 1), IpAddr::v4(255, 255, 255, 255),
+        IpAddr::v4(10, 0, 0, 255), IpAddr::v4(127, 0, 0, 1), IpAddr::v4(240, 0, 0, 1)}) {
+    EXPECT_EQ(w.stack->connect({a, 80}, {}, w.now).error(), Error::kInvalidRemote) << to_string(a);
+  }
+  EXPECT_EQ(w.stack->connect({kPeer, 0}, {}, w.now).error(), Error::kInvalidRemote);
+  EXPECT_EQ(w.stack->connect(kServer, kGateway, w.now).error(), Error::kAddressNotLocal);
+  EXPECT_EQ(w.stack->connect({kHost, 80}, {}, w.now).error(), Error::kNoRoute);  // no loopback
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+}
+
+TEST(ConnectRoute, WithoutAGatewayOnlyTheLinkIsReached) {
+  Config c = small_config();
+  c.gateway.reset();
+  World w(c);
+  EXPECT_EQ(w.stack->connect({IpAddr::v4(8, 8, 8, 8), 80}, {}, w.now).error(), Error::kNoRoute);
+  EXPECT_TRUE(w.stack->alive(w.connect(kServer)));
+  w.tcp.clear();
+}
+
+TEST(ConnectRoute, BeyondTheLinkFramesGoToTheGateway) {
+  World w;
+  const Endpoint far{IpAddr::v4(8, 8, 8, 8), 80};
+  w.connect(far);
+  ASSERT_EQ(w.tcp.size(), 1U);
+  EXPECT_EQ(w.tcp[0].frame.dst_mac, mac_of(kGateway));
+  EXPECT_EQ(w.tcp[0].frame.dst, far.addr);
+  w.tcp.clear();
+}
+
+TEST(ConnectFull, SaysSoWhenEveryRecordIsTaken) {
+  Config c = small_config();
+  c.max_connections = 1;
+  World w(c);
+  w.connect(kServer);
+  EXPECT_EQ(w.stack->connect(kServer, {}, w.now).error(), Error::kFull);
+  w.tcp.clear();
+}
+
+TEST_F(Connect, ARstInAnswerRefuses) {
+  const ConnId c = w.connect(kServer);
+  server.at.local_port = w.stack->flow_of(c).local_port;
+  server.expect(SYN);
+  w.feed(server.make(RST | ACK, Seq{}, server.rcv_nxt - 1));  // of something else: not believed
+  w.expect_no_event();
+  server.send(RST | ACK);
+  EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kRefused);
+  EXPECT_FALSE(w.stack->alive(c));
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+}
+
+TEST_F(Connect, SilenceTimesOutAfterFiveMoreSyns) {
+  const ConnId c = w.connect(kServer);
+  w.run_to(63s - 1ms);
+  EXPECT_EQ(w.tcp.size(), 6U);
+  w.expect_no_event();
+  w.run_to(63s);
+  EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kTimedOut);
+  w.tcp.clear();
+}
+
+TEST_F(Connect, ASilentNeighbourIsUnreachableWithinFourSeconds) {
+  w.silent.insert(kPeer);
+  const ConnId c = w.connect(kServer);
+  w.run_to(4s);
+  const Ready r = w.expect_event(c, kClosed);
+  EXPECT_EQ(r.reason, tcp::CloseReason::kUnreachable);
+  ASSERT_EQ(w.arp.size(), 3U);  // at most one a second, RFC 1122 §2.3.2.1
+  for (unsigned i = 0; i < 3; ++i) EXPECT_EQ(w.arp[i].at, kStart + i * 1s);
+  w.expect_quiet();
+}
+
+TEST_F(Connect, ASynWaitsForTheNeighboursAnswer) {
+  w.silent.insert(kPeer);
+  const ConnId c = w.connect(kServer);
+  w.expect_quiet();
+  w.run_for(500ms);
+  w.feed(arp_frame(2, kPeer, mac_of(kPeer), kHost, kHostMac));
+  server.answer(c);
+}
+
+//= RFC9293 MUST-54 type=test
+TEST_F(Connect, PortUnreachableRefuses) {
+  const ConnId c = w.connect(kServer);
+  w.feed(icmp_about(w.tcp.at(0), 3, 3));
+  EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kRefused);
+  EXPECT_EQ(w.count(&C::icmp_errors_in), 1U);
+  w.tcp.clear();
+}
+
+//= RFC9293 MUST-56 type=test
+TEST_F(Connect, HostUnreachableIsToldOnlyWhenTheTimeIsUp) {
+  const ConnId c = w.connect(kServer);
+  w.feed(icmp_about(w.tcp.at(0), 3, 1));
+  w.expect_no_event();
+  w.run_to(64s);
+  EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kUnreachable);
+  w.tcp.clear();
+}
+
+// RFC 5927 §4.1: a blind attacker does not know what is in flight.
+TEST_F(Connect, AnErrorAboutWhatIsNotInFlightIsIgnored) {
+  const ConnId c = w.connect(kServer);
+  Sent syn = w.tcp.at(0);
+  put8(syn.octets, 38, std::to_integer<unsigned>(syn.octets[38]) ^ 1U);  // its sequence number
+  w.feed(icmp_about(syn, 3, 3));
+  w.expect_no_event();
+  EXPECT_EQ(w.count(&C::icmp_errors_in), 0U);
+  EXPECT_EQ(w.count(&C::drop_icmp_ignored), 1U);
+  server.answer(c);
+}
+
+struct PathMtu : Connect {
+  PathMtu() {
+    server.syn_options.mss = 1'460;
+    c = w.connect(kServer);
+    server.answer(c);
+    text = pattern(6'000);
+    w.send(c, text);
+    while (auto s = server.take()) {
+      first.push_back(*s);
+      EXPECT_LE(s->text.size(), 1'460U);
+    }
+    server.rcv_nxt = first.at(0).tcp().seq;  // nothing arrived
+  }
+  // What is resent, which must be the text from its start in segments no longer than `longest`.
+  void expect_resent(std::size_t longest) {
+    std::string got;
+    Seq at = first.at(0).tcp().seq;
+    while (auto s = server.take()) {
+      EXPECT_EQ(s->tcp().seq, at + static_cast<std::uint32_t>(got.size()));
+      EXPECT_LE(s->text.size(), longest);
+      got += s->text;
+    }
+    EXPECT_GE(got.size(), longest);
+    EXPECT_EQ(got, text.substr(0, got.size()));
+  }
+  ConnId c;
+  std::string text;
+  std::vector<Sent> first;
+};
+
+TEST_F(PathMtu, TooBigLowersTheSegmentSizeAndResends) {
+  w.feed(icmp_about(first.at(0), 3, 4, 1'000));
+  expect_resent(960);
+  EXPECT_EQ(w.count(&C::icmp_errors_in), 1U);
+}
+
+TEST_F(PathMtu, NoMessageLowersItBelow552) {
+  w.feed(icmp_about(first.at(0), 3, 4, 68));
+  expect_resent(512);
+}
+
+TEST_F(PathMtu, ARouterThatNamesNoMtuMeansTheLeast) {
+  w.feed(icmp_about(first.at(0), 3, 4, 0));
+  expect_resent(512);
+}
+
+TEST_F(PathMtu, TooBigAboutWhatIsNotInFlightIsIgnored) {
+  Sent forged = first.at(0);
+  put8(forged.octets, 38, std::to_integer<unsigned>(forged.octets[38]) ^ 0x80U);
+  w.feed(icmp_about(forged, 3, 4, 600));
+  w.expect_quiet();
+}
+
+TEST_F(PathMtu, AHardErrorDoesNotEndAnEstablishedConnection) {
+  w.feed(icmp_about(first.at(0), 3, 3));
+  w.expect_no_event();
+  EXPECT_EQ(w.stack->state_of(c), tcp::State::kEstablished);
+}
+
+}  // namespace
+}  // namespace weir::stack::test

@@ -1,0 +1,263 @@
+// TIME-WAIT in 32 bytes (RFC 9293 §3.6.1, the TIME-WAIT rows of §3.10.7.4; RFC 1337, RFC 6191).
+#include "tcp/time_wait.h"
+#include "harness.h"
+
+namespace weir::stack::test {
+namespace {
+
+using C = telemetry::Counters;
+
+// In TIME-WAIT since the world began.
+struct TimeWait : testing::Test {
+  explicit TimeWait(const Config& c = small_config()) : w(c) { w.listen(); }
+  void enter(Peer& p) { p.close_after_stack(p.open()); }
+  Octets fin_again(const Peer& p) { return p.make(FIN | ACK, p.snd_nxt - 1, p.rcv_nxt); }
+
+  World w;
+  Peer p{w};
+};
+
+TEST_F(TimeWait, ARecordOf32OctetsTakesTheControlBlocksPlace) {
+  EXPECT_EQ(sizeof(tcp::TwRecord), 32U);
+  enter(p);
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+  EXPECT_EQ(w.stack->gauges().established, 0U);
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  EXPECT_EQ(w.count(&C::time_wait_entered), 1U);
+}
+
+//= RFC9293 MUST-13 type=test
+TEST_F(TimeWait, LastsTwiceTheMslToTheMillisecond) {
+  enter(p);
+  w.run_to(60s - 1ms);
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  w.run_to(60s);
+  EXPECT_EQ(w.stack->gauges().time_wait, 0U);
+  w.expect_quiet();
+  w.feed(fin_again(p));
+  p.expect(RST);
+}
+
+TEST_F(TimeWait, TheFinAgainIsAcknowledgedAndTheWaitStartsAnew) {
+  enter(p);
+  w.run_to(30s);
+  w.feed(fin_again(p));
+  const Sent s = p.expect(ACK);
+  EXPECT_EQ(s.tcp().seq, p.rcv_nxt);
+  EXPECT_EQ(s.tcp().ack, p.snd_nxt);
+  w.run_to(90s - 1ms);
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  w.run_to(90s);
+  EXPECT_EQ(w.stack->gauges().time_wait, 0U);
+}
+
+// RFC 1337: no assassination.
+TEST_F(TimeWait, ARstIsIgnored) {
+  enter(p);
+  w.feed(p.make(RST));
+  w.expect_quiet();
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  EXPECT_EQ(w.count(&C::drop_time_wait), 1U);
+}
+
+TEST(TimeWaitRfc1337Off, ARstExactlyInPlaceEndsIt) {
+  Config c = small_config();
+  c.tcp.rfc1337 = false;
+  World w(c);
+  w.listen();
+  Peer p(w);
+  p.close_after_stack(p.open());
+  w.feed(p.make(RST, p.snd_nxt + 1, Seq{}));
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  w.feed(p.make(RST));
+  EXPECT_EQ(w.stack->gauges().time_wait, 0U);
+  w.run_to(100s);
+}
+
+TEST_F(TimeWait, AnOldSegmentIsAcknowledgedAndNotDelivered) {
+  enter(p);
+  w.feed(p.make(ACK | PSH, p.snd_nxt - 8, p.rcv_nxt, "old text"));
+  const Sent s = p.expect(ACK);
+  EXPECT_EQ(s.tcp().ack, p.snd_nxt);
+  w.expect_no_event();
+  EXPECT_EQ(w.count(&C::drop_time_wait), 1U);
+  w.feed(p.make(ACK));  // an empty one is not answered, or two of us would talk for ever
+  w.expect_quiet();
+}
+
+// RFC 6191 §2, without timestamps.
+TEST_F(TimeWait, ASynWithAGreaterSequenceNumberOpensAnew) {
+  enter(p);
+  w.feed(p.make(SYN, p.snd_nxt, Seq{}));  // not greater
+  p.expect(ACK);
+  w.expect_quiet();
+  const Seq old = p.rcv_nxt;
+  p.snd_nxt += 1;
+  p.send(SYN);
+  EXPECT_TRUE(after(p.expect(SYN | ACK).tcp().seq, old));
+  EXPECT_EQ(w.stack->gauges().time_wait, 0U);
+  EXPECT_EQ(w.count(&C::time_wait_reused), 1U);
+  p.send(ACK);
+  EXPECT_TRUE(w.next_event());
+  w.run_to(61s);  // the old record's place in the queue comes and goes
+  EXPECT_EQ(w.stack->gauges().connections, 1U);
+}
+
+// RFC 6191 §2, with timestamps: the sequence number plays no part when they differ.
+TEST_F(TimeWait, ASynWithANewerTimestampOpensAnew) {
+  p.stamped = true;
+  enter(p);
+  p.ts_val -= 1;
+  w.feed(p.make(SYN, p.snd_nxt + 1'000, Seq{}));
+  p.expect(ACK);
+  w.expect_quiet();
+  p.ts_val += 2;
+  p.snd_nxt = p.snd_nxt - 5'000;
+  p.send(SYN);
+  p.expect(SYN | ACK);
+  EXPECT_EQ(w.count(&C::time_wait_reused), 1U);
+}
+
+//= RFC9293 §3.6.1 type=test
+TEST_F(TimeWait, TheNewInitialNumberLiesBeyondWhatTheOldOneUsed) {
+  const ConnId c = p.open();
+  // In no time at all more than the clock of 4 microseconds would cover.
+  EXPECT_EQ(w.send(c, pattern(100'000)), 100'000U);
+  while (w.stack->unacked(c) > 0) {
+    p.take_text();
+    p.send(ACK);
+  }
+  p.close_after_stack(c);
+  const Seq old = p.rcv_nxt;
+  p.snd_nxt += 1;
+  p.send(SYN);
+  EXPECT_TRUE(after(p.expect(SYN | ACK).tcp().seq, old));
+}
+
+TEST_F(TimeWait, ASynThatFindsNoRoomLeavesTheRecordInPlace) {
+  enter(p);
+  w.stack->stop_listening(0);
+  const ListenerId l = w.listen(80, 1);
+  w.stack->pause_accept(l, true);
+  Peer other(w, {.port = 9});
+  other.syn();
+  other.send(ACK);
+  p.snd_nxt += 1;
+  p.send(SYN);
+  w.expect_quiet();
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  EXPECT_EQ(w.count(&C::drop_accept_queue_full), 1U);
+}
+
+TEST_F(TimeWait, ASynToAListenerThatIsGoneIsDropped) {
+  enter(p);
+  w.stack->stop_listening(0);
+  p.snd_nxt += 1;
+  p.send(SYN);
+  w.expect_quiet();
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+}
+
+TEST_F(TimeWait, AConnectionItsUserHasNotLeftKeepsItsControlBlock) {
+  const ConnId c = p.open();
+  w.stack->shutdown_send(c);
+  w.iterate();
+  p.expect(FIN | ACK);
+  p.send(ACK | FIN | PSH, "last words");
+  p.expect(ACK);
+  w.expect_event(c, kReadable | kPeerClosed);
+  EXPECT_EQ(w.stack->state_of(c), tcp::State::kTimeWait);
+  EXPECT_EQ(w.stack->gauges().time_wait, 0U);
+  EXPECT_EQ(w.read(c), "last words");
+  w.stack->close(c);
+  w.iterate();
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  EXPECT_EQ(w.count(&C::time_wait_entered), 1U);
+}
+
+TEST(TimeWaitFull, OneTooManyIsCountedAndForgotten) {
+  Config c = small_config();
+  c.tcp.max_tw_buckets = 2;
+  World w(c);
+  w.listen();
+  for (std::uint16_t port = 1; port <= 3; ++port) {
+    Peer p(w, {.port = port});
+    p.close_after_stack(p.open());
+  }
+  EXPECT_EQ(w.stack->gauges().time_wait, 2U);
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+  EXPECT_EQ(w.count(&C::drop_tw_full), 1U);
+}
+
+// A peer that keeps restarting its own records must not hold up the others'.
+TEST_F(TimeWait, RestartedRecordsDoNotHoldUpThoseBehindThem) {
+  Peer a(w, {.port = 1}), b(w, {.port = 2}), c(w, {.port = 3});
+  for (Peer* x : {&a, &b, &c}) {
+    enter(*x);
+    w.run_for(1ms);
+  }
+  for (Duration t = 10s; t <= 170s; t += 10s) {
+    w.run_to(t);
+    w.feed(fin_again(a));
+    w.run_for(1ms);
+    w.feed(fin_again(b));
+    if (t == 70s) {
+      EXPECT_EQ(w.stack->gauges().time_wait, 2U);
+    }
+  }
+  EXPECT_EQ(w.stack->gauges().time_wait, 2U);
+  w.run_to(170s + 60s);
+  EXPECT_GE(w.stack->gauges().time_wait, 1U);  // never too short
+  w.run_to(170s + 121s);                       // at most one 2MSL too long
+  EXPECT_EQ(w.stack->gauges().time_wait, 0U);
+  w.tcp.clear();
+}
+
+// 64 connections from one address to TIME-WAIT, all in one instant.
+void enter_64(World& w, const IpAddr& from) {
+  std::vector<Peer> peers;
+  for (std::uint16_t i = 0; i < 64; ++i) {
+    peers.emplace_back(w, Peer::Where{.addr = from, .port = static_cast<std::uint16_t>(1 + i)});
+  }
+  const auto all_send = [&](unsigned flags) {
+    std::vector<Octets> frames;
+    for (Peer& p : peers) frames.push_back(p.next(flags));
+    w.iterate(frames);
+  };
+  all_send(SYN);
+  for (Peer& p : peers) p.expect(SYN | ACK);
+  all_send(ACK);
+  while (const auto r = w.next_event()) w.stack->close(r->conn);
+  w.iterate();
+  for (Peer& p : peers) p.expect(FIN | ACK);
+  all_send(FIN | ACK);
+  w.tcp.clear();
+}
+
+TEST(TimeWaitQueue, AHundredThousandExpireInOrderAndSoManyACall) {
+  constexpr std::uint32_t kGroups = 1'563;
+  Config config = small_config();
+  config.tcp.max_tw_buckets = kGroups * 64;
+  World w(config);
+  w.listen();
+  w.run_to(1ms);  // the gateway answers
+  for (std::uint32_t g = 0; g < kGroups; ++g) {
+    w.now += 1ms;
+    enter_64(w, IpAddr::v4(0x1400'0000 + g));
+  }
+  EXPECT_EQ(w.stack->gauges().time_wait, kGroups * 64);
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+  EXPECT_LE(w.pool.peak(), 300U);
+  w.run_to(60s + 500ms);  // groups entered at 2 ms, 3 ms, ... 500 ms
+  EXPECT_EQ(w.stack->gauges().time_wait, (kGroups - 499) * 64);
+  w.now = kStart + 70s;  // all due at once: each call does its share
+  for (std::uint32_t left = kGroups - 499; left > 0; --left) {
+    EXPECT_LE(w.stack->next_deadline(), w.now);
+    w.iterate();
+    ASSERT_EQ(w.stack->gauges().time_wait, (left - 1) * 64);
+  }
+}
+
+}  // namespace
+}  // namespace weir::stack::test
