@@ -146,9 +146,8 @@ TEST(Window, OldSegmentsDoNotUpdateIt) {
 
 TEST(Window, AnOldAckDoesNotUpdateIt) {
   Script s{Established{}};
-  s.app_send(100).sends({}).receives({.ack = 100}).receives({.ack = 50, .len = 10, .wnd = 10});
+  s.app_send(100).sends({}).receives({.ack = 100}).receives({.seq = 10, .ack = 50, .wnd = 10});
   EXPECT_EQ(s.tcb().snd_wnd, 65'535U);
-  s.at(40ms).sends({.ack = 10}).app_reads(10);
 }
 
 // §3.8.6: the window shrinks below what is out. Nothing new goes, the old is resent inside it.
