@@ -177,6 +177,19 @@ void send_retransmissions(Tcb& t, Instant now, Outbox& out) {
   }
 }
 
+// One for the burst; but one for each segment that came early, since a sender without SACK learns
+// of a loss by counting them, and text that goes the other way does not count (RFC 5681 §2, §4.2).
+//= RFC9293 MUST-58
+void send_acks(Tcb& t, Instant now, Outbox& out) {
+  unsigned due = t.dup_acks_due;
+  if (t.has(kAckNow) && (due == 0 || t.rcv_nxt != t.last_ack_sent)) ++due;
+  t.dup_acks_due = 0;
+  for (; due > 0 && out.tx.room() > 0; --due) {
+    out.tx.push(make_segment(t, t.synchronized() ? acceptable_seq(t) : t.snd_nxt, now));
+    out.counters->out_segs.add();
+  }
+}
+
 }  // namespace
 
 void arm_rtx(Tcb& t, Instant now) {
@@ -186,7 +199,7 @@ void arm_rtx(Tcb& t, Instant now) {
 
 void send_reset(Tcb& t, Outbox& out) {
   TxSegment s;
-  s.seq = t.snd_nxt;
+  s.seq = t.synchronized() ? acceptable_seq(t) : t.snd_nxt;
   s.ack = t.rcv_nxt;
   s.flags = RST | ACK;
   if (t.state == State::kSynSent) return;  // §3.10.5: nothing was agreed, nothing is reset
@@ -221,11 +234,7 @@ void poll_transmit(Tcb& t, Instant now, Outbox& out) {
     send_retransmissions(t, now, out);
     send_new_text(t, now, out);
   }
-  if (t.has(kAckNow)) {  //= RFC9293 MUST-58
-    const Seq seq = t.synchronized() ? acceptable_seq(t) : t.snd_nxt;
-    out.tx.push(make_segment(t, seq, now));
-    out.counters->out_segs.add();
-  }
+  send_acks(t, now, out);
 }
 
 }  // namespace weir::tcp

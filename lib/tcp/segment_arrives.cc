@@ -188,7 +188,8 @@ void update_window(Tcb& t, const Arrival& a) {
   t.snd_wl1 = a.seq;
   t.snd_wl2 = ack;
   if (t.snd_wnd == 0) {
-    t.retries = 0;  //= RFC9293 MUST-37
+    //= RFC9293 MUST-37
+    if (!t.has(kUserClosed)) t.retries = 0;  // an orphan is not kept for ever (RFC 6429 §4)
   } else if (was_closed &&
              t.snd_wnd > old) {  // it opened: text flows again, the probe's octet first
     t.clear(kPersisting);
@@ -250,7 +251,10 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   const Seq before_it = t.rcv_nxt;
   receive_text(t, std::move(a.text), out);
   if (hole) t.set(kAckNow);  // RFC 5681 §4.2: at once, to tell of the hole or of its filling
-  if (t.rcv_nxt != before_it) {
+  if (t.rcv_nxt == before_it) {
+    if (t.dup_acks_due < 0xff) ++t.dup_acks_due;
+  } else {
+    t.dup_acks_due = 0;
     on_text_received(t, distance(before_it, t.rcv_nxt), a.len, now);
     t.note(kNoticeReadable);
   }

@@ -98,6 +98,7 @@ struct Tcb {
   std::uint16_t peer_seg = 536;       // the longest text seen in one segment (delayed ACK)
   std::uint8_t retries = 0;           // of the timer that rtx_deadline is
   std::uint8_t keepalive_unanswered = 0;
+  std::uint8_t dup_acks_due = 0;  // segments that came early since the last ACK (RFC 5681 §4.2)
   CloseReason close_reason = CloseReason::kNone;
 
   [[nodiscard]] bool has(std::uint16_t flag) const { return (flags & flag) != 0; }

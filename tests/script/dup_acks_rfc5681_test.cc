@@ -1,0 +1,29 @@
+// Duplicate ACKs (RFC 5681 §4.2): a sender without SACK counts them.
+#include "script/script.h"
+
+namespace weir::test {
+namespace {
+
+TEST(DuplicateAcks, OneForEachEarlySegmentOfABurst) {
+  Script s{Established{}};
+  s.receives_burst({{.seq = 1'000, .len = 1'000},
+                    {.seq = 2'000, .len = 1'000},
+                    {.seq = 3'000, .len = 1'000},
+                    {.seq = 4'000, .len = 1'000}});
+  for (int i = 0; i < 4; ++i) s.sends({.seq = 0, .ack = 0, .len = 0, .flags = ACK});
+  s.quiet().receives({.seq = 0, .len = 1'000}).sends({.ack = 5'000}).quiet();
+}
+
+TEST(DuplicateAcks, WhatAFilledHoleMadeMootIsNotSent) {
+  Script s{Established{}};
+  s.receives_burst({{.seq = 1'000, .len = 1'000},
+                    {.seq = 0, .len = 1'000},
+                    {.seq = 3'000, .len = 1'000},
+                    {.seq = 4'000, .len = 1'000}});
+  // One that tells of the progress, then the two duplicates.
+  for (int i = 0; i < 3; ++i) s.sends({.ack = 2'000, .len = 0, .flags = ACK});
+  s.quiet();
+}
+
+}  // namespace
+}  // namespace weir::test
