@@ -21,8 +21,15 @@ void on_syn_timeout(Tcb& t, Outbox& out) {
   t.rto.back_off();
 }
 
+std::uint8_t retry_limit(const Tcb& t) {
+  return t.has(kUserClosed) ? t.config->orphan_retries : t.config->retries2;
+}
+
 void on_persist_timeout(Tcb& t, Instant now, Outbox& out) {
-  if (t.retries >= t.config->retries2) return close_now(t, CloseReason::kTimedOut, out);
+  if (t.retries >= retry_limit(t)) {
+    if (t.has(kUserClosed)) send_reset(t, out);  // the peer is there: it learns
+    return close_now(t, CloseReason::kTimedOut, out);
+  }
   ++t.retries;  // an answer sets it back to 0: MUST-37
   send_probe(t, now, out);
   t.rto.back_off();  //= RFC9293 SHLD-30
@@ -31,8 +38,7 @@ void on_persist_timeout(Tcb& t, Instant now, Outbox& out) {
 
 //= RFC9293 MUST-20
 void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
-  const std::uint8_t limit = t.has(kUserClosed) ? t.config->orphan_retries : t.config->retries2;
-  if (t.retries >= limit) return close_now(t, CloseReason::kTimedOut, out);
+  if (t.retries >= retry_limit(t)) return close_now(t, CloseReason::kTimedOut, out);
   ++t.retries;
   out.counters->rto_timeouts.add();
   cc_on_rto(t);      // RFC 6298 §5.4, RFC 5681 §3.1

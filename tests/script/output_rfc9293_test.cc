@@ -213,6 +213,23 @@ TEST(Persist, EndsWhenThePeerIsSilent) {
   s.at(7s).quiet().closed(CloseReason::kTimedOut);
 }
 
+// Once the application has let go, nobody waits for the text: orphan_retries probes, then RST.
+TEST(Persist, AnOrphanEndsThoughThePeerAnswers) {
+  Script s{Established{.wnd = 0, .tune = [](tcp::Config& c) { c.orphan_retries = 2; }}};
+  s.app_send(500).app_close();
+  s.at(1s).sends({.seq = 0, .len = 1}).receives({.ack = 0, .wnd = 0});
+  s.at(3s).sends({.seq = 0, .len = 1}).receives({.ack = 0, .wnd = 0});
+  s.at(7s).sends({.seq = 0, .len = 0, .flags = RST | ACK}).closed(CloseReason::kTimedOut);
+}
+
+// A RST beyond the peer's window would be dropped there: behind a probe it goes at its edge.
+TEST(Persist, AnAbortStaysInsideThePeersWindow) {
+  Script s{Established{.wnd = 0}};
+  s.app_send(500);
+  s.at(1s).sends({.seq = 0, .len = 1}).receives({.ack = 0, .wnd = 0});
+  s.app_abort().sends({.seq = 0, .len = 0, .flags = RST | ACK});
+}
+
 TEST(Persist, OpeningWithTheOctetRefused) {
   Script s{Established{.wnd = 0}};
   s.app_send(2'500);
