@@ -265,12 +265,12 @@ def silent_backend(world):
 @case("no backend at all: the client is told at once")
 def no_backend(world):
     weir = world.start_weir()
-    with connect() as s:
-        try:
+    try:
+        with connect() as s:
             expect_equal("what comes", s.recv(100), b"")
-            how = "closed"
-        except ConnectionResetError:
-            how = "reset"
+        how = "closed"
+    except ConnectionResetError:
+        how = "reset"
     app = weir.expect_at_rest()["app"]
     expect_equal("no_backend", app["no_backend"], 1)
     return how
@@ -399,6 +399,34 @@ def client_reads_slowly(world):
     s.close()
     weir.expect_at_rest()
     return "%d zero-window probes" % weir.counter("persist_probes")
+
+
+@case("more text under way than there are buffers: everybody is served in the end")
+def short_of_buffers(world):
+    world.start_both_nginx()
+    weir = world.start_weir(sets=["limits.mbufs=4096"])
+    world.make_file("page", 2 * MIB)
+    # 60 sessions may hold 260 buffers and more each.
+    no_error(Load(120, 60, "/files/page", keep_bodies=False).run(), 120)
+    rest = weir.expect_at_rest()
+    expect(rest["counters"].get("drop_no_buffer", 0) > 0, "there were buffers enough: no test")
+    return "at most %d mbufs of 4096" % weir.peak_in_use("rx")
+
+
+@case("clients that never read do not keep others out")
+def buffers_held(world):
+    world.start_both_nginx()
+    weir = world.start_weir(sets=["limits.mbufs=4096", "lb.idle_timeout=4"])
+    world.make_file("big", 8 * MIB)
+    stuck = []
+    for _ in range(40):
+        s = connect(receive_buffer=8192)
+        s.sendall(b"GET /files/big HTTP/1.1\r\nHost: x\r\n\r\n")
+        stuck.append(s)
+    wait_for("buffers run short", lambda: weir.counter("drop_no_buffer") > 0)
+    no_error(Load(20, 4).run(), 20)
+    weir.expect_at_rest()
+    return "at most %d mbufs of 4096" % weir.peak_in_use("rx")
 
 
 # -- How connections end -----------------------------------------------------------------------
