@@ -90,6 +90,23 @@ TEST_F(Burst, RetransmissionsOfAllAtOnceDoNotOverflowEither) {
   w.tcp.clear();
 }
 
+TEST_F(Burst, OneConnectionMaySendMoreThanOneCallMakes) {
+  auto peers = many(1);
+  const ConnId c = open(peers)[0];
+  Peer& p = peers[0];
+  w.stack->send_copy(c, octets_of(pattern(60'000)));
+  w.iterate();
+  while (w.stack->unacked(c) > 0) {  // an ACK for each segment opens cwnd
+    ASSERT_TRUE(p.take());
+    p.send(ACK);
+  }
+  const std::string text = pattern(80 * 536, 2);
+  w.stack->send_copy(c, octets_of(text));
+  w.iterate();
+  EXPECT_EQ(w.tcp.size(), 80U);
+  EXPECT_TRUE(p.take_text() == text);
+}
+
 TEST_F(Burst, SixtyFourFramesOfOneConnectionAreAcknowledgedOnce) {
   auto peers = many(1);
   const auto conns = open(peers);

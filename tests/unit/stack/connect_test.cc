@@ -195,12 +195,15 @@ struct PathMtu : Connect {
     }
     server.rcv_nxt = first.at(0).tcp().seq;  // nothing arrived
   }
-  // What is resent, which must be the text from its start in segments no longer than `longest`.
+  // What is resent, which must be the text from its start in segments of `longest`.
   void expect_resent(std::size_t longest) {
     std::string got;
     Seq at = first.at(0).tcp().seq;
     while (auto s = server.take()) {
       EXPECT_EQ(s->tcp().seq, at + static_cast<std::uint32_t>(got.size()));
+      if (got.empty()) {
+        EXPECT_EQ(s->text.size(), longest);
+      }
       EXPECT_LE(s->text.size(), longest);
       got += s->text;
     }

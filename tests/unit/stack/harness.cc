@@ -109,7 +109,7 @@ void mend_ipv4(Octets& frame) {
 }
 
 Octets ipv4_frame(const IpAddr& src, const IpAddr& dst, std::uint8_t protocol, const Octets& l4) {
-  Octets f(34);
+  Octets f(34 + l4.size());
   const MacAddr to = mac_of(dst);
   const MacAddr from = mac_of(src);
   std::copy_n(std::as_bytes(std::span{to.octets}).begin(), 6, f.begin());
@@ -121,7 +121,7 @@ Octets ipv4_frame(const IpAddr& src, const IpAddr& dst, std::uint8_t protocol, c
   wire::store8(&f[23], protocol);
   wire::store32(&f[26], src.v4_value());
   wire::store32(&f[30], dst.v4_value());
-  f.insert(f.end(), l4.begin(), l4.end());
+  std::copy(l4.begin(), l4.end(), f.begin() + 34);
   mend_ipv4(f);
   if (f.size() < wire::kMinFrame) f.resize(wire::kMinFrame);
   return f;
