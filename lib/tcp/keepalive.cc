@@ -1,4 +1,6 @@
 // Keepalives (RFC 9293 §3.8.4). Off unless the configuration turns them on (MUST-24, MUST-25).
+#include <algorithm>
+
 #include "tcp/internal.h"
 
 namespace weir::tcp {
@@ -8,8 +10,12 @@ void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out) {
   if (!c.keepalive || (t.state != State::kEstablished && t.state != State::kCloseWait)) return;
   const Instant due = t.last_received + c.keepalive_time;
   //= RFC9293 MUST-26
-  if (t.keepalive_unanswered == 0 && (now < due || t.snd_una != t.snd_nxt)) {
-    t.life_deadline = now < due ? due : now + c.keepalive_intvl;
+  if (t.snd_una != t.snd_nxt) {  // the retransmission timer judges
+    t.life_deadline = std::max<Instant>(due, now + c.keepalive_intvl);
+    return;
+  }
+  if (t.keepalive_unanswered == 0 && now < due) {
+    t.life_deadline = due;
     return;
   }
   //= RFC9293 MUST-29

@@ -146,7 +146,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
   // Text waits and nothing is on its way that would bring an ACK: the persist timer must.
   if (left > 0 && t.snd_una == t.snd_nxt && t.rtx_deadline == kNever) {
     t.set(kPersisting);
-    t.retries = 0;
+    if (!t.has(kUserClosed)) t.retries = 0;
     t.rtx_deadline = now + t.rto.rto();
   }
 }

@@ -19,6 +19,7 @@ void on_packet_too_big(Tcb& t, std::uint32_t mtu) {
   t.rtx_nxt =
       t.snd_una;  // what was too big never arrived: again at once, and no sign of congestion
   t.rtx_end = t.snd_nxt;
+  if (t.recovery == Recovery::kRto) t.recover = t.snd_nxt;
 }
 
 }  // namespace weir::tcp

@@ -113,9 +113,6 @@ bool check_sequence(Tcb& t, Arrival& a, Instant now, Outbox& out) {
     answer_unacceptable(t, a, now, out);
     return false;
   }
-  t.last_received = now;
-  t.keepalive_unanswered = 0;
-  if (!a.has(RST | SYN)) update_ts_recent(t, a.seg, now);
   return true;
 }
 
@@ -177,7 +174,7 @@ bool ack_in_range(Tcb& t, Seq ack, Instant now, Outbox& out) {
 }
 
 // SND.WL1 and SND.WL2 keep an old segment from bringing an old window.
-void update_window(Tcb& t, const Arrival& a) {
+void update_window(Tcb& t, const Arrival& a, Instant now) {
   const Seq ack = a.seg.ack;
   if (before(ack, t.snd_una)) return;
   if (!before(t.snd_wl1, a.seq) && !(t.snd_wl1 == a.seq && at_or_before(t.snd_wl2, ack))) return;
@@ -194,11 +191,13 @@ void update_window(Tcb& t, const Arrival& a) {
              t.snd_wnd > old) {  // it opened: text flows again, the probe's octet first
     t.clear(kPersisting);
     t.rtx_deadline = kNever;
-    t.retries = 0;
+    if (!t.has(kUserClosed)) t.retries = 0;
     t.rto.restore();
     if (t.snd_una != t.snd_nxt) {
       t.rtx_nxt = t.snd_una;
       t.rtx_end = t.snd_nxt;
+      if (t.recovery == Recovery::kRto) t.recover = t.snd_nxt;  // all of it counts as lost again
+      arm_rtx(t, now);                                          // never without a timer
     }
   }
 }
@@ -212,10 +211,14 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (t.state == State::kSynReceived && !finish_open(t, a, now, out)) return false;
   const Seq ack = a.seg.ack;
   if (!ack_in_range(t, ack, now, out)) return false;
+  // Only now: a blind segment must neither poison TS.Recent nor pass for a sign of life.
+  t.last_received = now;
+  t.keepalive_unanswered = 0;
+  update_ts_recent(t, a.seg, now);
   const bool duplicate =
       ack == t.snd_una && t.snd_una != t.snd_nxt && seg_len(a.seg) == 0 && a.wnd == t.snd_wnd;
   if (after(ack, t.snd_una)) on_ack_advance(t, a.seg, now, out);
-  update_window(t, a);
+  update_window(t, a, now);
   if (duplicate && !t.has(kPersisting)) cc_on_dup_ack(t, out);
   return t.state != State::kClosed;
 }

@@ -28,6 +28,10 @@ void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now) {
 
 void establish(Tcb& t, Trigger trigger, Instant now) {
   t.snd_una = t.snd_small = t.iss + 1;
+  if (t.has(kSynDue)) {  // a SYN-ACK of ours was due in this burst: now only its ACK is
+    t.clear(kSynDue);
+    t.set(kAckNow);
+  }
   transition(t, trigger);
   if (t.has(kTiming)) {
     t.clear(kTiming);

@@ -387,5 +387,32 @@ TEST(Wrap, NothingIsResentInThreeGibibytes) {
   release_buffers(t, out);
 }
 
+// A window withdrawn during RTO recovery and opened again: what is out is resent, and a timer runs.
+//= RFC9293 MUST-34 type=test
+TEST(Rto, AWindowWithdrawnAndReopenedLeavesATimer) {
+  Script s{Established{}};
+  s.app_send(1'500).skip();
+  s.at(1s).sends({.seq = 0, .len = 1'000}).quiet();
+  s.at(1050ms).receives({.ack = 1'000}).sends({.seq = 1'000, .len = 500});
+  s.app_send(1'500).app_shutdown().skip();
+  s.receives({.ack = 1'000, .wnd = 0}).skip();
+  s.receives({.ack = 1'000, .wnd = 65'535}).skip();
+  EXPECT_NE(s.tcb().rtx_deadline, kNever);
+  s.at(2'050ms).skip();
+  s.receives({.ack = 3'001}).state(kFinWait2);
+}
+
+// Duplicate ACKs beyond what is out are forged: they open no window.
+TEST(FastRecovery, ForgedDuplicatesDoNotInflateCwnd) {
+  Script s{Established{}};
+  s.app_send(4'000).skip();
+  for (int i = 0; i < 3; ++i) s.receives({.ack = 0});
+  s.skip();
+  for (int i = 0; i < 200; ++i) s.receives({.ack = 0});
+  s.skip();
+  EXPECT_LE(s.tcb().cwnd, s.tcb().ssthresh + 4'000 + 1'000);
+  s.receives({.ack = 4'000});
+}
+
 }  // namespace
 }  // namespace weir::test

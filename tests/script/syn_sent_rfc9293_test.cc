@@ -94,6 +94,14 @@ TEST(SimultaneousOpen, SynAckOfThePeerEstablishes) {
   s.sends({.seq = 1'001, .len = 1'000, .flags = ACK | PSH});
 }
 
+// SYN and SYN-ACK of the peer in one burst: no SYN of ours follows into ESTABLISHED.
+TEST(SimultaneousOpen, BothOfThePeersSynsInOneBurst) {
+  Script s{SynSent{}};
+  s.sends({.flags = SYN});
+  s.receives_burst({{.flags = SYN, .mss = 1'000}, kSynAck}).state(kEstablished);
+  s.sends({.seq = 1, .ack = 1, .len = 0, .flags = ACK}).quiet();
+}
+
 // RFC 7323 §2.2: the window of a SYN is never scaled, whichever state it meets.
 TEST(SimultaneousOpen, WindowOfTheSynAckIsNotScaled) {
   Script s{SynSent{.window_scaling = true}};

@@ -17,6 +17,17 @@ TEST(Timestamps, AreOnEverySegment) {
   s.app_shutdown().sends({.flags = ACK | FIN, .ts = Ts{30, 1'031}});
 }
 
+// A blind segment whose ACK is out of range must not move TS.Recent, or PAWS would shut the peer
+// out.
+TEST(Timestamps, ABlindSegmentDoesNotPoisonTsRecent) {
+  Script s{kStamped};
+  s.at(10ms).app_send(100).skip();
+  s.receives({.ack = 0x4000'0000, .len = 100, .ts = Ts{0x7000'0000, 10}}).skip();
+  s.at(20ms).receives({.ack = 100, .len = 100, .ts = Ts{1'020, 10}});
+  EXPECT_EQ(s.counters().drop_paws.get(), 0U);
+  s.at(60ms).skip().app_reads(100);
+}
+
 // §3.2: SHOULD be silently dropped.
 TEST(Timestamps, ASegmentWithoutThemIsDropped) {
   Script s{kStamped};

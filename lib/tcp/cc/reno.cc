@@ -82,7 +82,8 @@ void cc_on_dup_ack(Tcb& t, Outbox& out) {
   out.counters->dup_acks_in.add();
   if (t.dup_acks < 0xff) ++t.dup_acks;
   if (t.recovery == Recovery::kFast) {
-    t.cwnd += t.mss;
+    // At most one for each segment that is out: more are forged (RFC 5681 §3.2).
+    if (t.cwnd < t.ssthresh + distance(t.snd_una, t.snd_nxt)) t.cwnd += t.mss;
   } else if (t.recovery == Recovery::kNone && t.dup_acks >= kDupThresh &&
              after(t.snd_una, t.recover)) {  // RFC 6582 §3.2 step 2: more than recover
     enter_fast_recovery(t, out);
