@@ -28,8 +28,9 @@ class Connection {
   std::size_t send(std::span<const std::byte> octets) {  // copies; octets taken
     return stack_->send_copy(id_, octets);
   }
-  // No copy: `octets` must stay as they are until unacked() says that they were acknowledged, or
-  // the connection is closed. Octets taken.
+  // No copy: `octets` must stay as they are until unacked() says that they were acknowledged. After
+  // close() or abort() nothing says so any more: close only then, or lend what outlives the stack.
+  // Octets taken.
   std::size_t send_borrowed(std::span<const std::byte> octets) {
     return stack_->send_borrowed(id_, octets);
   }
