@@ -145,6 +145,7 @@ Result<std::unique_ptr<Eal>, std::string> Eal::init(const EalConfig& config) {
   if (std::string wrong = check(config, cpus); !wrong.empty()) return wrong;
   std::vector<std::string> args = arguments(config, cpus);
   std::vector<char*> argv;
+  argv.reserve(args.size());
   for (std::string& a : args) argv.push_back(a.data());
   eal_log::install(config.verbose);
   eal_log::forget();
