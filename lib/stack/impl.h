@@ -73,6 +73,7 @@ struct Stack::Impl {
   void copy_to_other_shards(const Buf* b);
   void drop(Buf* b, telemetry::Counter& why);
   void consume(Buf* b);  // done with: to be released
+  [[nodiscard]] static tcp::RxSegment header_of(const Arrival& a);
   tcp::RxSegment to_segment(Arrival& a);
 
   // -- syn_queue.cc

@@ -75,13 +75,8 @@ void Stack::Impl::send_reset(const Arrival& a) {
   const wire::TcpHeader& h = a.frame.tcp;
   if ((h.flags & tcp::RST) != 0) return;
   if (!rst_limit.allow(now)) return counters.drop_rst_rate.add();
-  tcp::RxSegment seg;
-  seg.seq = h.seq;
-  seg.ack = h.ack;
-  seg.len = a.frame.payload_len;
-  seg.flags = h.flags;
   counters.out_rsts.add();
-  send_stray(tcp::reset_for(seg), a.flow);
+  send_stray(tcp::reset_for(header_of(a)), a.flow);
 }
 
 IpAddr Stack::Impl::packet_next_hop(const tcp::TxPacket& packet) const {

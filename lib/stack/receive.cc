@@ -178,18 +178,25 @@ void Stack::Impl::deliver(Arrival& a) {
   }
 }
 
+// For those who judge a segment by its header and never look at its text.
+tcp::RxSegment Stack::Impl::header_of(const Arrival& a) {
+  const wire::TcpHeader& h = a.frame.tcp;
+  tcp::RxSegment s;
+  s.seq = h.seq;
+  s.ack = h.ack;
+  s.wnd = h.wnd;
+  s.len = a.frame.payload_len;
+  s.urgent = h.urgent;
+  s.flags = h.flags;
+  s.tos = a.frame.tos;
+  s.options = h.options;
+  return s;
+}
+
 // The views are cut to the text: no header in front, no padding behind.
 tcp::RxSegment Stack::Impl::to_segment(Arrival& a) {
   const wire::Frame& f = a.frame;
-  tcp::RxSegment s;
-  s.seq = f.tcp.seq;
-  s.ack = f.tcp.ack;
-  s.wnd = f.tcp.wnd;
-  s.len = f.payload_len;
-  s.urgent = f.tcp.urgent;
-  s.flags = f.tcp.flags;
-  s.tos = f.tos;
-  s.options = f.tcp.options;
+  tcp::RxSegment s = header_of(a);
   std::uint32_t skip = f.payload_offset;
   std::uint32_t want = f.payload_len;
   Buf** link = &s.buf;
@@ -250,11 +257,7 @@ void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
 // CLOSED and LISTEN (RFC 9293 §3.10.7.1-2).
 void Stack::Impl::on_no_connection(Arrival& a) {
   const ListenerId id = listening.find(a.flow.local, a.flow.local_port);
-  const tcp::RxSegment seg = [&] {  // judged by its header; the text is not looked at
-    tcp::RxSegment s;
-    s.flags = a.frame.tcp.flags;
-    return s;
-  }();
+  const tcp::RxSegment seg = header_of(a);
   if (id == kNoIndex) {
     if ((seg.flags & tcp::RST) != 0) return drop(a.buf, counters.drop_closed_rst);
     send_reset(a);

@@ -30,11 +30,7 @@ void Stack::Impl::on_syn(Arrival& a, ListenerId listener, const tcp::TwRecord* r
   if (reopened != nullptr && !after(iss, reopened->snd_nxt)) {
     iss = reopened->snd_nxt + 0x1'0000;  // RFC 9293 §3.6.1: beyond what the old one used
   }
-  tcp::RxSegment syn;
-  syn.seq = a.frame.tcp.seq;
-  syn.flags = a.frame.tcp.flags;
-  syn.options = a.frame.tcp.options;
-  tcp::open_syn_entry(e, syn, a.flow, iss, config.tcp);
+  tcp::open_syn_entry(e, header_of(a), a.flow, iss, config.tcp);
   syn_link(index);
   send_syn_ack(e);
   counters.out_segs.add();
@@ -47,12 +43,7 @@ void Stack::Impl::send_syn_ack(const tcp::SynEntry& e) {
 
 void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
   tcp::SynEntry& e = syns[index];
-  tcp::RxSegment seg;
-  seg.seq = a.frame.tcp.seq;
-  seg.ack = a.frame.tcp.ack;
-  seg.len = a.frame.payload_len;
-  seg.flags = a.frame.tcp.flags;
-  seg.options = a.frame.tcp.options;
+  const tcp::RxSegment seg = header_of(a);
   switch (tcp::syn_entry_arrives(e, seg, config.tcp)) {
     case tcp::SynAnswer::kDrop:
       return drop(a.buf, counters.drop_listen_bad);

@@ -44,12 +44,7 @@ void Stack::Impl::tw_push(std::uint32_t index) {
 
 void Stack::Impl::on_time_wait(std::uint32_t index, Arrival& a) {
   tcp::TwRecord& r = tws[index];
-  tcp::RxSegment seg;
-  seg.seq = a.frame.tcp.seq;
-  seg.ack = a.frame.tcp.ack;
-  seg.len = a.frame.payload_len;
-  seg.flags = a.frame.tcp.flags;
-  seg.options = a.frame.tcp.options;
+  const tcp::RxSegment seg = header_of(a);
   const auto forget = [&] {
     table.erase(a.hash, handle_of(Kind::kTimeWait, index));
     r.dead = 1;
