@@ -72,18 +72,13 @@ void answer_unacceptable(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
   }
 }
 
+// No SYN comes this far: check_syn has answered it.
 void trim_to_window(Tcb& t, Arrival& a, Outbox& out) {
   if (before(a.seq, t.rcv_nxt)) {
-    std::uint32_t old = distance(a.seq, t.rcv_nxt);
-    if (a.has(SYN)) {
-      a.flags &= static_cast<std::uint8_t>(~SYN);
-      a.seq += 1;
-      --old;
-    }
+    const std::uint32_t old = distance(a.seq, t.rcv_nxt);
     if (old > a.len) a.flags &= static_cast<std::uint8_t>(~FIN);
-    const bool was_old_text = old > 0;
     cut_front(a, std::min(old, a.len), out);
-    if (was_old_text) t.set(kAckNow);  // a duplicate: the ACK was lost
+    t.set(kAckNow);  // a duplicate: the ACK was lost
   }
   const Seq edge = t.rcv_nxt + rcv_wnd(t);
   if (a.len > 0 && after(a.seq + a.len, edge)) {
