@@ -47,6 +47,15 @@ TEST(Keepalive, AnAnswerBeginsTheCountAgain) {
   s.at(165s).sends({.flags = RST | ACK}).closed(CloseReason::kTimedOut);
 }
 
+// A probe was lost, then text went out: no further probe while that text is outstanding.
+//= RFC9293 MUST-26 type=test
+TEST(Keepalive, WaitsForOutstandingTextAfterAProbeToo) {
+  Script s{kOn};
+  s.at(60s).sends({.seq = kBefore0});
+  s.at(69'900ms).app_send(100).sends({.seq = 0, .len = 100});
+  s.at(70'100ms).quiet().receives({.ack = 100});
+}
+
 // Only when idle, and with nothing outstanding.
 //= RFC9293 MUST-26 type=test
 TEST(Keepalive, TrafficPutsItOff) {
