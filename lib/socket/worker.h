@@ -27,23 +27,42 @@ class Worker {
 
   Worker(D& driver, stack::Stack& s, H& handler) : driver_(driver), stack_(s), handler_(handler) {}
 
+  // Marks the stages of each iteration from here on; outlives the stack.
+  void set_meter(telemetry::StageMeter* meter) {
+    meter_ = meter;
+    stack_.set_meter(meter);
+  }
+
   // Frames received plus connections handled: 0 says that there was nothing to do.
   unsigned run_once() {
+    using enum telemetry::Stage;
+    if (meter_ != nullptr) meter_->begin();
     const Instant now = driver_.now();
     std::array<Buf*, kBurst> frames;
     const unsigned n = driver_.rx_burst(frames);
+    mark(kRx);
     stack_.receive({frames.data(), n}, now);
     stack_.advance(now);
+    mark(kTimers);
     const unsigned ready = dispatch(stack_, handler_);
+    mark(kApplication);
     stack_.poll_output(now);
+    mark(kTcp);
+    const bool sends = !stack_.tx_packets().empty();
     flush();
-    return n + ready + (stack_.has_pending_output() ? 1U : 0U);
+    mark(kTx);
+    const unsigned work = n + ready + (stack_.has_pending_output() ? 1U : 0U);
+    if (meter_ != nullptr) meter_->end(work != 0 || sends);
+    return work;
   }
 
   // Nothing happens before this instant unless a frame arrives.
   [[nodiscard]] Instant next_deadline() const { return stack_.next_deadline(); }
 
  private:
+  void mark(telemetry::Stage ended) {
+    if (meter_ != nullptr) meter_->mark(ended);
+  }
   void flush() {
     driver_.transmit(stack_.tx_packets(), stack_.take_tx_frames(), stack_.counters());
     driver_.hand_over(stack_.hand_over(), stack_.counters());
@@ -55,6 +74,7 @@ class Worker {
   D& driver_;
   stack::Stack& stack_;
   H& handler_;
+  telemetry::StageMeter* meter_ = nullptr;
 };
 
 }  // namespace weir

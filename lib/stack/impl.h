@@ -60,6 +60,10 @@ struct Stack::Impl {
 
   // -- receive.cc
   void receive(std::span<Buf* const> frames);
+  unsigned parse(std::span<Buf* const> frames);
+  void mark(telemetry::Stage ended) {
+    if (meter != nullptr) meter->mark(ended);
+  }
   bool admit(Arrival& a);
   void look_up(Arrival& a);
   void deliver(Arrival& a);
@@ -190,6 +194,7 @@ struct Stack::Impl {
   Batch<tcp::HandOver, 4 * kMaxFrames> handed;
   Batch<Buf*, 32> fresh;  // taken from the source, not used yet
   telemetry::Counters counters;
+  telemetry::StageMeter* meter = nullptr;  // see set_meter
 };
 
 }  // namespace weir::stack

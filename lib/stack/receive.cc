@@ -79,7 +79,18 @@ void Stack::Impl::consume(Buf* b) {
 }
 
 void Stack::Impl::receive(std::span<Buf* const> frames) {
+  if (frames.empty()) return;
   WEIR_ASSERT(frames.size() <= kMaxFrames);
+  const unsigned n = parse(frames);
+  mark(telemetry::Stage::kParse);
+  for (unsigned i = 0; i < n; ++i) look_up(arrivals[i]);
+  mark(telemetry::Stage::kLookup);
+  for (unsigned i = 0; i < n; ++i) deliver(arrivals[i]);
+  mark(telemetry::Stage::kTcp);
+}
+
+// Those that are admitted, to `arrivals`; how many.
+unsigned Stack::Impl::parse(std::span<Buf* const> frames) {
   unsigned n = 0;
   for (Buf* b : frames) {
     Arrival& a = arrivals[n];
@@ -93,8 +104,7 @@ void Stack::Impl::receive(std::span<Buf* const> frames) {
     wire::parse_frame({b->data, b->len}, len, verified, a.frame);
     if (admit(a)) ++n;
   }
-  for (unsigned i = 0; i < n; ++i) look_up(arrivals[i]);
-  for (unsigned i = 0; i < n; ++i) deliver(arrivals[i]);
+  return n;
 }
 
 // What is for this host and this shard, with addresses that may be. Consumes the rest.

@@ -338,6 +338,18 @@ Gauges Stack::gauges() const {
   return {s.conns.size(), s.established, s.syns.size(), s.tw_live, s.neighbours.size()};
 }
 
+Footprint Stack::footprint() {
+  constexpr std::uint32_t kMany = 1'000;  // the table's octets are counted in whole lines
+  constexpr std::uint32_t kEntry = (flow::Table::bytes_for(kMany) + kMany - 1) / kMany;
+  constexpr std::uint32_t kGeneration = sizeof(std::uint32_t);
+  return {sizeof(Conn) + timer::Wheel::kNodeSize + kGeneration + kEntry,
+          sizeof(tcp::SynEntry) + kEntry, sizeof(tcp::TwRecord) + kEntry};
+}
+
+void Stack::set_meter(telemetry::StageMeter* meter) {
+  impl_->meter = meter;
+}
+
 void Stack::release_spare() {
   while (!impl_->fresh.empty()) impl_->released.push_back(impl_->fresh.pop());
 }

@@ -23,6 +23,7 @@
 #include "tcp/core.h"
 #include "tcp/state.h"
 #include "telemetry/counters.h"
+#include "telemetry/stages.h"
 
 namespace weir::flow {
 struct RssMap;
@@ -99,6 +100,13 @@ struct Gauges {                   // of the moment
   std::uint32_t neighbours = 0;
 };
 
+// Octets that one of each takes with all its parts: record, timer, table entry; buffers apart.
+struct Footprint {
+  std::uint32_t connection = 0;
+  std::uint32_t half_open = 0;
+  std::uint32_t time_wait = 0;
+};
+
 struct ListenOptions {
   std::uint32_t backlog = 4096;  // min(backlog, somaxconn) connections may wait for accept
 };
@@ -160,6 +168,9 @@ class Stack {
   [[nodiscard]] const telemetry::Counters& counters() const;
   [[nodiscard]] telemetry::Counters& counters();
   [[nodiscard]] Gauges gauges() const;
+  [[nodiscard]] static Footprint footprint();
+  // From here on `receive` marks the ends of its stages; null: no more. Outlives the stack.
+  void set_meter(telemetry::StageMeter* meter);
   [[nodiscard]] Instant now() const;  // of the iteration under way
 
   // Gives back the buffers taken from the source and not used yet, with the next take_released.

@@ -29,6 +29,7 @@ class Wheel {
   static constexpr unsigned kSlotBits = 8;
   static constexpr unsigned kSlots = 1U << kSlotBits;
   static constexpr unsigned kCascadePerCall = 256;
+  static constexpr unsigned kNodeSize = 16;  // octets an id takes
 
   // Ids are 0 .. capacity-1. Nodes that were never armed take no memory. Pre: tick > 0, start not
   // before the epoch of Instant. Throws std::bad_alloc.
@@ -85,7 +86,7 @@ class Wheel {
       return static_cast<unsigned>(where & ((1U << kWhereBits) - 1)) - 1;
     }
   };
-  static_assert(sizeof(Node) == 16, "budget: one node a connection");
+  static_assert(sizeof(Node) == kNodeSize, "budget: one node a connection");
 
   struct Due {  // an occupied slot and the first tick it covers
     unsigned level = 0;

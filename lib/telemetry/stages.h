@@ -1,0 +1,78 @@
+// Where one core's cycles go: a meter for each stage of an iteration, and for iterations that found
+// nothing to do.
+//
+// Reads no clock: the tick is given by whoever drives the stack. Whoever ends a stage marks it,
+// once an iteration: what passed since the mark before belongs to it, so the stages sum up to the
+// whole. An iteration that turns out idle goes to a sum of its own. One thread writes; others read
+// when that thread has ended.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace weir::telemetry {
+
+enum class Stage : std::uint8_t {
+  kRx,           // frames out of the port
+  kParse,        // headers and checksums
+  kLookup,       // the connection table, prefetches
+  kTcp,          // segments to connections, and what the connections have to send
+  kTimers,       // the wheel, SYN and TIME-WAIT queues
+  kApplication,  // the handler, with the calls that it makes into the stack
+  kTx,           // packets into the port, buffers given back
+};
+inline constexpr std::array<std::string_view, 7> kStageNames = {
+    "rx", "parse", "lookup", "tcp", "timers", "application", "tx"};
+inline constexpr std::size_t kStages = kStageNames.size();
+
+class StageMeter {
+ public:
+  using Tick = std::uint64_t (*)();
+
+  struct Sums {  // ticks
+    std::array<std::uint64_t, kStages> stages{};
+    std::uint64_t busy = 0;  // of iterations that did something: all stages together
+    std::uint64_t idle = 0;
+    std::uint64_t busy_iterations = 0, idle_iterations = 0;
+  };
+
+  // With `split` false the stages stay 0 and marks cost a branch: only busy and idle are told
+  // apart.
+  explicit StageMeter(Tick tick, bool split = true) : tick_(tick), split_(split) {}
+
+  void begin() {
+    under_way_ = {};
+    began_ = last_ = tick_();
+  }
+  void mark(Stage ended) {
+    if (!split_) return;
+    const std::uint64_t now = tick_();
+    under_way_[static_cast<std::size_t>(ended)] += now - last_;
+    last_ = now;
+  }
+  // Directly after the last stage's mark.
+  void end(bool busy) {
+    const std::uint64_t took = (split_ ? last_ : tick_()) - began_;
+    if (!busy) {
+      sums_.idle += took;
+      ++sums_.idle_iterations;
+      return;
+    }
+    sums_.busy += took;
+    ++sums_.busy_iterations;
+    for (std::size_t i = 0; i < kStages; ++i) sums_.stages[i] += under_way_[i];
+  }
+
+  [[nodiscard]] const Sums& sums() const { return sums_; }
+
+ private:
+  Tick tick_;
+  bool split_;
+  std::uint64_t began_ = 0, last_ = 0;
+  std::array<std::uint64_t, kStages> under_way_{};
+  Sums sums_;
+};
+
+}  // namespace weir::telemetry
