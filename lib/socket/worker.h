@@ -1,6 +1,7 @@
 // One core's loop: driver, stack, handler, joined. The one place where all three meet.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <span>
@@ -18,6 +19,14 @@ concept Driver = requires(D& d, std::span<Buf*> in, std::span<const tcp::TxPacke
   d.transmit(packets, std::move(chain), std::declval<telemetry::Counters&>());
   d.hand_over(other, std::declval<telemetry::Counters&>());
   d.release(std::move(chain));
+};
+
+// A Handler that does things of its own accord: it is called once a turn, after the connections
+// that were ready, and says how much it did and when it wants to be called again at the latest.
+template <class H>
+concept HasTurns = requires(H& h, Instant now) {
+  { h.on_turn(now) } -> std::convertible_to<unsigned>;
+  { h.next_turn() } -> std::same_as<Instant>;
 };
 
 template <Driver D, Handler H>
@@ -44,7 +53,8 @@ class Worker {
     stack_.receive({frames.data(), n}, now);
     stack_.advance(now);
     mark(kTimers);
-    const unsigned ready = dispatch(stack_, handler_);
+    unsigned ready = dispatch(stack_, handler_);
+    if constexpr (HasTurns<H>) ready += handler_.on_turn(now);
     mark(kApplication);
     stack_.poll_output(now);
     mark(kTcp);
@@ -57,7 +67,10 @@ class Worker {
   }
 
   // Nothing happens before this instant unless a frame arrives.
-  [[nodiscard]] Instant next_deadline() const { return stack_.next_deadline(); }
+  [[nodiscard]] Instant next_deadline() const {
+    if constexpr (HasTurns<H>) return std::min(stack_.next_deadline(), handler_.next_turn());
+    return stack_.next_deadline();
+  }
 
  private:
   void mark(telemetry::Stage ended) {

@@ -136,6 +136,32 @@ TEST_F(Stages, TheHandlersTimeIsTheApplications) {
   worker.set_meter(nullptr);
 }
 
+// A program that acts of its own accord.
+struct Pacer : Program {
+  unsigned on_turn(Instant now) {
+    ticks += 7;
+    return now >= next ? 1 : 0;
+  }
+  [[nodiscard]] Instant next_turn() const { return next; }
+  Instant next = kStart + 5s;
+};
+
+TEST_F(Stages, ATurnOfTheProgramIsItsOwnTimeAndItsWork) {
+  Pacer pacer{{w}};
+  Worker<Port, Pacer> paced(port, *w.stack, pacer);
+  StageMeter meter(&given_tick);
+  paced.set_meter(&meter);
+  EXPECT_EQ(paced.run_once(), 0U);
+  EXPECT_EQ(meter.sums().idle, 3U + 7U);
+  EXPECT_EQ(paced.next_deadline(), kStart + 5s);
+  w.now += 5s;
+  EXPECT_EQ(paced.run_once(), 1U);
+  EXPECT_EQ(of(meter, Stage::kApplication), 7U);
+  pacer.next = kNever;
+  EXPECT_EQ(paced.next_deadline(), w.stack->next_deadline());
+  paced.set_meter(nullptr);
+}
+
 TEST_F(Stages, WithoutASplitTheWholeIsCountedAllTheSame) {
   StageMeter meter(&counted_tick, false);
   worker.set_meter(&meter);
