@@ -2,6 +2,7 @@
 
 #include <hs/hs.h>
 
+#include <cstdlib>
 #include <new>
 
 #include "base/assert.h"
@@ -14,7 +15,31 @@ int on_match(unsigned id, unsigned long long, unsigned long long to, unsigned, v
   return 0;
 }
 
+unsigned flags_of(const Pattern& p) {
+  return HS_FLAG_ALLOWEMPTY | (p.caseless ? HS_FLAG_CASELESS : 0U) |
+         (p.once ? HS_FLAG_SINGLEMATCH : 0U);
+}
+
+CompileError take(hs_compile_error_t* error) {
+  CompileError why;
+  if (error->expression >= 0) why.pattern = static_cast<std::size_t>(error->expression);
+  why.reason = error->message;
+  hs_free_compile_error(error);
+  return why;
+}
+
 }  // namespace
+
+std::optional<std::string> check(const Pattern& pattern) {
+  hs_expr_info_t* info = nullptr;
+  hs_compile_error_t* error = nullptr;
+  if (hs_expression_info(pattern.expression.c_str(), flags_of(pattern), &info, &error) !=
+      HS_SUCCESS) {
+    return take(error).reason;
+  }
+  std::free(info);  // NOLINT: Hyperscan allocates it so
+  return std::nullopt;
+}
 
 void Database::Free::operator()(hs_database* db) const {
   hs_free_database(db);
@@ -29,7 +54,7 @@ Result<Database, CompileError> Database::compile(std::span<const Pattern> patter
   std::vector<unsigned> ids;
   for (const Pattern& p : patterns) {
     expressions.push_back(p.expression.c_str());
-    flags.push_back(p.caseless ? HS_FLAG_CASELESS : 0U);
+    flags.push_back(flags_of(p));
     ids.push_back(p.id);
   }
   hs_database_t* db = nullptr;
@@ -38,17 +63,53 @@ Result<Database, CompileError> Database::compile(std::span<const Pattern> patter
                                         static_cast<unsigned>(patterns.size()), HS_MODE_STREAM,
                                         nullptr, &db, &error);
   if (e == HS_SUCCESS) return Database(db);
-  CompileError why;
-  why.pattern = error->expression < 0 ? 0 : static_cast<std::size_t>(error->expression);
-  why.reason = error->message;
-  hs_free_compile_error(error);
-  return why;
+  return take(error);
+}
+
+std::string Database::serialize() const {
+  char* octets = nullptr;
+  std::size_t n = 0;
+  if (hs_serialize_database(db_.get(), &octets, &n) != HS_SUCCESS) return {};
+  std::string out(octets, n);
+  std::free(octets);  // NOLINT: Hyperscan allocates it so
+  return out;
+}
+
+std::optional<Database> Database::deserialize(std::string_view octets) {
+  hs_database_t* db = nullptr;
+  if (hs_deserialize_database(octets.data(), octets.size(), &db) != HS_SUCCESS) return std::nullopt;
+  return Database(db);
+}
+
+std::string Database::platform() {
+  hs_platform_info_t info{};
+  hs_populate_platform(&info);
+  return std::string(hs_version()) + " tune " + std::to_string(info.tune) + " features " +
+         std::to_string(info.cpu_features);
+}
+
+std::size_t Database::bytes() const {
+  std::size_t n = 0;
+  WEIR_ASSERT(hs_database_size(db_.get(), &n) == HS_SUCCESS);
+  return n;
+}
+
+std::size_t Database::stream_bytes() const {
+  std::size_t n = 0;
+  WEIR_ASSERT(hs_stream_size(db_.get(), &n) == HS_SUCCESS);
+  return n;
 }
 
 Scratch::Scratch(const Database& db) {
-  hs_scratch_t* s = nullptr;
-  if (hs_alloc_scratch(db.db_.get(), &s) != HS_SUCCESS) throw std::bad_alloc();
+  fit(db);
+}
+
+void Scratch::fit(const Database& db) {
+  hs_scratch_t* s = scratch_.release();
+  // Grows it, moving it, if this database needs more than those before. What fails leaves it.
+  const hs_error_t e = hs_alloc_scratch(db.db_.get(), &s);
   scratch_.reset(s);
+  if (e != HS_SUCCESS) throw std::bad_alloc();
 }
 
 Stream::Stream(const Database& db, const Scratch& scratch) : scratch_(scratch.scratch_.get()) {

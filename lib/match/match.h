@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/buf.h"
@@ -24,19 +26,36 @@ struct Pattern {
   std::string expression;  // PCRE's syntax, as far as Hyperscan takes it
   std::uint32_t id = 0;    // what a match reports
   bool caseless = false;
+  bool once = false;  // only its first match in a stream is of interest
 };
 
 struct CompileError {
-  std::size_t pattern = 0;  // index of the offender
-  std::string reason;       // Hyperscan's words
+  std::optional<std::size_t> pattern;  // index of the offender; none: the set as a whole
+  std::string reason;                  // Hyperscan's words
 };
+
+// What is wrong with one pattern by itself, in Hyperscan's words; none: nothing. Quick, where a
+// compilation of many may take seconds; what only a whole set can be (too large) it does not see.
+[[nodiscard]] std::optional<std::string> check(const Pattern& pattern);
 
 class Database {
  public:
-  // Pre: at least one pattern.
+  // Pre: at least one pattern. One that matches the empty string is as good as any.
   [[nodiscard]] static Result<Database, CompileError> compile(std::span<const Pattern> patterns);
 
+  // The database as octets, for this version of Hyperscan on this kind of processor; and back, or
+  // none if it is for another. Hyperscan trusts what it is given: `octets` must be what serialize()
+  // returned. Empty: out of memory.
+  [[nodiscard]] std::string serialize() const;
+  [[nodiscard]] static std::optional<Database> deserialize(std::string_view octets);
+  // What serialize() depends on besides the patterns.
+  [[nodiscard]] static std::string platform();
+
+  [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] std::size_t stream_bytes() const;  // of one open stream
+
  private:
+  friend class Scan;
   friend class Scratch;
   friend class Stream;
   struct Free {
@@ -46,12 +65,14 @@ class Database {
   std::unique_ptr<hs_database, Free> db_;
 };
 
-// Working memory of one core for one database. Throws std::bad_alloc.
+// Working memory of one core, for one database or several. Throws std::bad_alloc.
 class Scratch {
  public:
   explicit Scratch(const Database& db);
+  void fit(const Database& db);  // as well; before any stream is opened with it
 
  private:
+  friend class Scan;
   friend class Stream;
   struct Free {
     void operator()(hs_scratch* s) const;
