@@ -8,6 +8,7 @@
 #include "flow/ports.h"
 #include "flow/toeplitz.h"
 #include "flow_workload.h"
+#include "meter.h"
 
 namespace weir::bench {
 namespace {
@@ -23,6 +24,7 @@ FlowKey v6_flow() {
 template <class Hash>
 void run(benchmark::State& state, const Hash& hash) {
   FlowKey flow = state.range(0) == 6 ? v6_flow() : flow_of(7);
+  const Meter meter(state);
   for (auto _ : state) {
     ++flow.remote_port;
     benchmark::DoNotOptimize(hash(flow));
@@ -45,6 +47,7 @@ void pick_port(benchmark::State& state) {
   flow::PortPicker picker(32'768, 60'999, kKey);
   const IpAddr local = IpAddr::v4(10, 0, 0, 1);
   Endpoint remote{IpAddr::v4(10, 0, 0, 2), 80};
+  const Meter meter(state);
   for (auto _ : state) {
     ++remote.port;
     benchmark::DoNotOptimize(picker.pick(local, remote, [](std::uint16_t) { return true; }));

@@ -4,73 +4,46 @@
 #include <benchmark/benchmark.h>
 
 #include <array>
-#include <memory>
 
-#include "flow_workload.h"
+#include "meter.h"
+#include "table_setup.h"
 
 namespace weir::bench {
 namespace {
 
 struct Setup {
-  explicit Setup(std::uint32_t n) : work(n), table(n) {
-    for (std::uint32_t i = 0; i < n; ++i) {
-      WEIR_ASSERT(table.insert(siphash13(kKey, work.records[i].flow), i));
-    }
-  }
-  [[nodiscard]] std::uint32_t find(const Lookup& l) const {
-    const FlowKey key = flow_of(l.index);
-    return table.find(l.hash, [&](std::uint32_t h) { return work.records[h].flow == key; });
-  }
+  explicit Setup(std::uint32_t n) : work(n), with(work) {}
   FlowWorkload work;
-  flow::Table table;
+  TableSetup with;
 };
 
-Setup& setup(std::uint32_t n) {  // kept: ten million insertions are slow to repeat
-  static std::unique_ptr<Setup> kept;
-  if (kept == nullptr || kept->table.capacity() != n) {
-    kept.reset();
-    kept = std::make_unique<Setup>(n);
-  }
-  return *kept;
-}
-
-void count_packets(benchmark::State& state) {
-  state.SetItemsProcessed(state.iterations() * kBurst);
-}
-
 void find_one_by_one(benchmark::State& state) {
-  Setup& s = setup(static_cast<std::uint32_t>(state.range(0)));
+  Setup& s = kept_setup<Setup>(static_cast<std::uint32_t>(state.range(0)));
+  const Meter meter(state, kBurst);
   for (auto _ : state) {
     const Lookup* burst = s.work.burst();
-    for (unsigned i = 0; i < kBurst; ++i) benchmark::DoNotOptimize(s.find(burst[i]));
+    for (unsigned i = 0; i < kBurst; ++i) benchmark::DoNotOptimize(s.with.find(burst[i]));
   }
-  count_packets(state);
 }
 
-// As the worker does it: all buckets, then all records, then all lookups.
+// As the worker does it.
 void find_burst(benchmark::State& state) {
-  Setup& s = setup(static_cast<std::uint32_t>(state.range(0)));
+  Setup& s = kept_setup<Setup>(static_cast<std::uint32_t>(state.range(0)));
+  const Meter meter(state, kBurst);
   for (auto _ : state) {
-    const Lookup* burst = s.work.burst();
-    for (unsigned i = 0; i < kBurst; ++i) s.table.prefetch(burst[i].hash);
-    for (unsigned i = 0; i < kBurst; ++i) {
-      const std::uint32_t h = s.table.candidate(burst[i].hash);
-      if (h != kNoIndex) __builtin_prefetch(&s.work.records[h]);
-    }
-    for (unsigned i = 0; i < kBurst; ++i) benchmark::DoNotOptimize(s.find(burst[i]));
+    s.with.find_burst(s.work.burst(), [](std::uint32_t h) { benchmark::DoNotOptimize(h); });
   }
-  count_packets(state);
 }
 
 void miss_burst(benchmark::State& state) {
-  Setup& s = setup(static_cast<std::uint32_t>(state.range(0)));
+  Setup& s = kept_setup<Setup>(static_cast<std::uint32_t>(state.range(0)));
+  const Meter meter(state, kBurst);
   Rng rng(1);
   std::array<std::uint64_t, kBurst> hashes;
   for (auto _ : state) {
-    for (auto& hash : hashes) s.table.prefetch(hash = rng.next());
-    for (const auto hash : hashes) benchmark::DoNotOptimize(s.table.candidate(hash));
+    for (auto& hash : hashes) s.with.table.prefetch(hash = rng.next());
+    for (const auto hash : hashes) benchmark::DoNotOptimize(s.with.table.candidate(hash));
   }
-  count_packets(state);
 }
 
 // A connection comes, a connection goes, at capacity.
@@ -83,6 +56,7 @@ void churn(benchmark::State& state) {
     hashes[i] = rng.next();
     WEIR_ASSERT(table.insert(hashes[i], i));
   }
+  const Meter meter(state, kBurst);
   for (auto _ : state) {
     for (unsigned i = 0; i < kBurst; ++i) {
       const std::uint32_t at = rng.below(n);
@@ -91,7 +65,6 @@ void churn(benchmark::State& state) {
       benchmark::DoNotOptimize(table.insert(hashes[at], at));
     }
   }
-  count_packets(state);
 }
 
 using MatchTags = unsigned (*)(const std::uint16_t*, std::uint16_t);
@@ -105,10 +78,10 @@ void tags(benchmark::State& state) {
   for (auto& line : lines) {
     for (auto& lane : line.lanes) lane = static_cast<std::uint16_t>(rng.next());
   }
+  const Meter meter(state, static_cast<std::int64_t>(lines.size()));
   for (auto _ : state) {
     for (const Line& line : lines) benchmark::DoNotOptimize(match(line.lanes, lines[0].lanes[3]));
   }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(lines.size()));
 }
 
 BENCHMARK(find_one_by_one)->Arg(10'000);

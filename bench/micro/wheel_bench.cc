@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "meter.h"
 
 namespace weir::bench {
 namespace {
@@ -29,11 +30,13 @@ struct Setup {
 // A later deadline than the one it stands at: the common case, an ACK came.
 void extend(benchmark::State& state) {
   Setup s(static_cast<std::uint32_t>(state.range(0)));
+  const Meter meter(state);
   for (auto _ : state) s.wheel.arm(s.rng.below(s.count), Instant{3s});
 }
 
 void cancel_and_arm(benchmark::State& state) {
   Setup s(static_cast<std::uint32_t>(state.range(0)));
+  const Meter meter(state);
   for (auto _ : state) {
     const std::uint32_t id = s.rng.below(s.count);
     s.wheel.cancel(id);
@@ -45,6 +48,7 @@ void cancel_and_arm(benchmark::State& state) {
 void advance_same_tick(benchmark::State& state) {
   Setup s(static_cast<std::uint32_t>(state.range(0)));
   std::array<std::uint32_t, 64> out;
+  const Meter meter(state);
   for (auto _ : state) benchmark::DoNotOptimize(s.wheel.advance(Instant{1us}, out));
 }
 
@@ -54,6 +58,7 @@ void advance_and_rearm(benchmark::State& state) {
   std::array<std::uint32_t, 64> out;
   Instant now{};
   std::int64_t fired = 0;
+  Meter meter(state);
   for (auto _ : state) {
     for (;;) {  // one pass with something in it
       now += 100us;
@@ -63,7 +68,7 @@ void advance_and_rearm(benchmark::State& state) {
       if (n != 0) break;
     }
   }
-  state.SetItemsProcessed(fired);
+  meter.items(fired);
 }
 
 // An hour of nothing in one step, with a node armed at its end.
@@ -71,6 +76,7 @@ void advance_over_an_idle_hour(benchmark::State& state) {
   Wheel wheel(1, Instant{});
   std::array<std::uint32_t, 64> out;
   Instant now{};
+  const Meter meter(state);
   for (auto _ : state) {
     wheel.arm(0, now + 1h);
     now += 1h;
@@ -80,6 +86,7 @@ void advance_over_an_idle_hour(benchmark::State& state) {
 
 void next_deadline(benchmark::State& state) {
   Setup s(static_cast<std::uint32_t>(state.range(0)));
+  const Meter meter(state);
   for (auto _ : state) benchmark::DoNotOptimize(s.wheel.next_deadline());
 }
 
