@@ -1,20 +1,18 @@
 #include "run.h"
 
-#include <sys/random.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <span>
-#include <type_traits>
 
 #include "dpdk/device.h"
 #include "dpdk/eal.h"
 #include "dpdk/port.h"
+#include "entropy.h"
 #include "flow/toeplitz.h"
 #include "lb/lb.h"
 #include "serve.h"
@@ -32,26 +30,6 @@ constexpr int kExitSignal = 1, kExitStart = 2;
 int fail(const RunOptions& options, const std::string& what, int code = kExitStart) {
   std::fprintf(stderr, "weir: %s: %s\n", options.config_path.c_str(), what.c_str());
   return code;
-}
-
-// False when the system has no entropy: then nothing may start.
-template <class T>
-bool draw(T& out) {
-  static_assert(std::is_trivially_copyable_v<T>);
-  auto* at = reinterpret_cast<unsigned char*>(&out);
-  std::size_t left = sizeof out;
-  while (left > 0) {
-    const ssize_t n = getrandom(at, left, GRND_NONBLOCK);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    at += n;
-    left -= static_cast<std::size_t>(n);
-  }
-  return true;
-}
-
-bool draw_secrets(stack::Secrets& s) {
-  return draw(s.isn) && draw(s.table) && draw(s.ports) && draw(s.timestamps) && draw(s.seed);
 }
 
 dpdk::EalConfig eal_config(const Config& c, const RunOptions& options) {
