@@ -1,15 +1,9 @@
 #include "config.h"
 
-#include <fcntl.h>
 #include <sched.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "config_tables.h"
+#include "text_file.h"
 #include "toml_reader.h"
 
 namespace weir::app {
@@ -27,64 +21,6 @@ Machine this_machine() {
 }
 
 namespace {
-
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  ~File() {
-    if (fd_ >= 0) close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  [[nodiscard]] int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-// The whole file, or why not. O_NONBLOCK: opening a FIFO must not hang.
-std::optional<std::string> read_file(const std::string& path, Problem& problem) {
-  const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat st {};
-  if (file.fd() < 0 || fstat(file.fd(), &st) != 0) {
-    problem.report(std::string("cannot be read: ") + std::strerror(errno) +
-                   "; check the path and its permissions");
-    return std::nullopt;
-  }
-  if (!S_ISREG(st.st_mode)) {
-    problem.report(S_ISDIR(st.st_mode) ? "is a directory; name the file in it"
-                                       : "is not a regular file; name a TOML file");
-    return std::nullopt;
-  }
-  std::string text(kMaxConfigBytes + 1, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t n = read(file.fd(), text.data() + size, text.size() - size);
-    if (n < 0) {
-      problem.report(std::string("cannot be read: ") + std::strerror(errno));
-      return std::nullopt;
-    }
-    if (n == 0) break;
-    size += static_cast<std::size_t>(n);
-  }
-  text.resize(size);
-  return text;
-}
-
-// What toml++ either takes in silence or words badly.
-bool plausible_text(const std::string& text, Problem& problem) {
-  if (text.size() > kMaxConfigBytes) {
-    problem.report("larger than 1 MiB; this is not a config of weir");
-  } else if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
-    problem.report("empty; start from an example in config/");
-  } else if (text.starts_with("\xef\xbb\xbf") || text.starts_with("\xff\xfe") ||
-             text.starts_with("\xfe\xff")) {
-    problem.report("begins with a byte-order mark; save it as UTF-8 without one");
-  } else if (const std::size_t nul = text.find('\0'); nul != std::string::npos) {
-    problem.report("holds a NUL at octet " + std::to_string(nul) + "; this is not a text file");
-  }
-  return !problem.any();
-}
 
 void merge(toml::table& into, toml::table&& from) {
   for (auto i = from.begin(); i != from.end(); ++i) {
@@ -121,7 +57,7 @@ void apply_override(toml::table& root, const std::string& text, Problem& problem
 Result<Config, std::string> parse_config(const std::string& text, const std::string& path,
                                          const LoadOptions& options, const Machine& machine) {
   Problem problem(path);
-  if (!plausible_text(text, problem)) return problem.line();
+  if (!plausible_text(text, kMaxConfigBytes, problem)) return problem.line();
   toml::parse_result parsed = toml::parse(text, path);
   if (!parsed) {
     problem.report(parsed.error().source(), std::string(parsed.error().description()));
@@ -140,7 +76,7 @@ Result<Config, std::string> load_config(const std::string& path, const LoadOptio
                                         const Machine& machine) {
   Problem problem(path);
   if (path.empty()) return std::string("--config: empty; name a TOML file");
-  const auto text = read_file(path, problem);
+  const auto text = read_text_file(path, kMaxConfigBytes, problem);
   if (!text) return problem.line();
   return parse_config(*text, path, options, machine);
 }
