@@ -29,6 +29,8 @@ void read_tables_sizes(TableReader& t, tcp::Config& c) {
 void read_options(TableReader& t, tcp::Config& c) {
   t.boolean("timestamps", c.timestamps);
   t.boolean("window_scaling", c.window_scaling);
+  t.boolean("sack", c.sack);
+  t.boolean("dsack", c.dsack);
   t.boolean("rfc1337", c.rfc1337);
   t.boolean("slow_start_after_idle", c.slow_start_after_idle);
   t.integer("initial_cwnd", c.initial_cwnd, 1, 10, "RFC 6928 allows 10 segments at most");
@@ -72,9 +74,8 @@ void read_port_range(TableReader& t, tcp::Config& c) {
 
 void read_tcp(TableReader t, tcp::Config& c) {
   // Names that later versions know.
-  for (const char* name :
-       {"syncookies", "tw_reuse", "sack", "dsack", "ecn", "congestion_control", "reordering",
-        "recovery", "delack_min", "challenge_ack_limit", "mtu_probing"}) {
+  for (const char* name : {"syncookies", "tw_reuse", "ecn", "congestion_control", "reordering",
+                           "recovery", "delack_min", "challenge_ack_limit", "mtu_probing"}) {
     t.refuse(name, "not in this version; remove the line");
   }
   read_retries(t, c);

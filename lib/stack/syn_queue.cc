@@ -57,6 +57,7 @@ void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
       ack.flags = tcp::ACK;
       ack.options.mss = 0;  //= RFC9293 MUST-65
       ack.options.window_scale = wire::kNoWindowScale;
+      ack.options.sack_permitted = false;
       if (rst_limit.allow(now)) send_stray(ack, e.flow);
       break;
     }

@@ -22,6 +22,8 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   std::uint32_t max_tw_buckets = 262'144;
   bool timestamps = true;
   bool window_scaling = true;
+  bool sack = true;                // RFC 2018
+  bool dsack = true;               // RFC 2883
   bool rfc1337 = true;             // RST in TIME-WAIT is ignored (Linux: off)
   std::uint32_t rmem = 262'144;    // receive buffer, octets
   std::uint32_t wmem = 262'144;    // send buffer, octets

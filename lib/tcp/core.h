@@ -4,6 +4,7 @@
 // number, owns no socket, and frees nothing.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -41,6 +42,8 @@ struct TxOptions {
   std::uint8_t window_scale = wire::kNoWindowScale;
   bool sack_permitted = false;
   bool has_timestamps = false;
+  std::uint8_t sack_count = 0;
+  std::array<wire::SackBlock, 4> sack;  // the first `sack_count` of them
 };
 
 // A decision to transmit, not bytes: a driver turns it into a frame.

@@ -30,6 +30,12 @@ void receive_text(Tcb& t, BufChain&& text, Outbox& out);
 // Gives back what waits out of order.
 void drop_early(Tcb& t, Outbox& out);
 
+// -- sack_blocks.cc (RFC 2018 §4, RFC 2883) --------------------------------------------------
+void note_early(Tcb& t, Seq begin);            // a segment came early
+void note_twice(Tcb& t, Seq left, Seq right);  // these octets came twice
+// The blocks that are due, as far as `room` octets of options reach.
+void add_sack_blocks(Tcb& t, TxOptions& o, std::uint32_t room);
+
 // -- send_queue.cc ---------------------------------------------------------------------------
 void drop_acked(Tcb& t, std::uint32_t octets, Outbox& out);
 // Points `seg` at the text of [seq, seq + seg.len). Pre: it lies in the queue.

@@ -32,7 +32,9 @@ void open_syn_entry(SynEntry& e, const RxSegment& syn, const FlowKey& flow, Seq 
   e.scale_and_retries =
       scaled ? std::min(syn.options.window_scale, wire::kMaxWindowScale) : SynEntry::kNoScale;
   const bool stamped = config.timestamps && syn.options.has_timestamps;
-  e.bits = stamped ? SynEntry::kTimestampsOffered : std::uint8_t{0};
+  const bool sack = config.sack && syn.options.sack_permitted;
+  e.bits = static_cast<std::uint8_t>((stamped ? SynEntry::kTimestampsOffered : 0) |
+                                     (sack ? SynEntry::kSackOffered : 0));
   e.ts_recent = syn.options.ts_val;
 }
 
@@ -52,6 +54,7 @@ TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mt
     s.options.ts_val = ts_now;
     s.options.ts_ecr = e.ts_recent;
   }
+  s.options.sack_permitted = (e.bits & SynEntry::kSackOffered) != 0;
   return s;
 }
 
@@ -87,6 +90,7 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   t.set(kPassive);
   if (args.ipv6) t.set(kIpv6);
   if (c.timestamps) t.set(kTimestamps);
+  if (c.sack) t.set(kSack);
   if (c.window_scaling) {
     t.set(kScaling);
     t.rcv_wscale = window_scale_for(c.rmem);
@@ -97,6 +101,7 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   syn.options.mss = e.mss;
   syn.options.has_timestamps = (e.bits & SynEntry::kTimestampsOffered) != 0;
   syn.options.ts_val = e.ts_recent;
+  syn.options.sack_permitted = (e.bits & SynEntry::kSackOffered) != 0;
   syn.options.window_scale = e.scale() == SynEntry::kNoScale ? wire::kNoWindowScale : e.scale();
   apply_syn_options(t, syn, now);
   transition(t, Trigger::kPassiveOpen);

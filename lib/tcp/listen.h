@@ -22,7 +22,7 @@ struct SynEntry {
   std::uint8_t scale_and_retries = 0;  // window scale in the low 4 bits (15: none)
   std::uint8_t bits = 0;
 
-  static constexpr std::uint8_t kTimestampsOffered = 1;
+  static constexpr std::uint8_t kTimestampsOffered = 1, kSackOffered = 2;
   static constexpr std::uint8_t kNoScale = 15;
   [[nodiscard]] std::uint8_t scale() const { return scale_and_retries & 15U; }
   [[nodiscard]] std::uint8_t retries() const {

@@ -38,6 +38,7 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
   s.wnd = static_cast<std::uint16_t>(std::min<std::uint32_t>(t.config->rmem, 0xffff));
   t.rcv_adv = t.rcv_nxt + s.wnd;
   s.options.mss = t.rcv_mss;
+  s.options.sack_permitted = t.has(kSack);
   if (t.has(kScaling)) s.options.window_scale = t.rcv_wscale;
   if (t.has(kTimestamps)) {
     s.options.has_timestamps = true;
@@ -64,6 +65,7 @@ void emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbox& out
   TxSegment s = make_segment(t, seq, now);
   s.len = len;
   s.mss = t.mss;
+  if (len < t.mss) add_sack_blocks(t, s.options, t.mss - len);
   if (len > 0) {
     attach_text(t, seq, s);
     //= RFC9293 MUST-61
@@ -185,7 +187,9 @@ void send_acks(Tcb& t, Instant now, Outbox& out) {
   if (t.has(kAckNow) && (due == 0 || t.rcv_nxt != t.last_ack_sent)) ++due;
   t.dup_acks_due = 0;
   for (; due > 0 && out.tx.room() > 0; --due) {
-    out.tx.push(make_segment(t, t.synchronized() ? acceptable_seq(t) : t.snd_nxt, now));
+    TxSegment s = make_segment(t, t.synchronized() ? acceptable_seq(t) : t.snd_nxt, now);
+    add_sack_blocks(t, s.options, t.mss);
+    out.tx.push(s);
     out.counters->out_segs.add();
   }
 }

@@ -1,5 +1,6 @@
 // Receiving text in order (RFC 9293 §3.10.7.4, seventh): what comes early waits in a sorted list of
 // disjoint pieces. Bounded: a peer that sends holes costs it room, not us time.
+#include <algorithm>
 #include <cstring>
 
 #include "tcp/internal.h"
@@ -56,6 +57,7 @@ void insert_early(Tcb& t, Buf* b, Outbox& out) {
   Buf* prev = piece_before(t, b->seq);
   if (prev != nullptr && after(end_of(prev), b->seq)) {
     const std::uint32_t overlap = distance(b->seq, end_of(prev));
+    note_twice(t, b->seq, b->seq + std::min(overlap, b->len));
     if (overlap >= b->len) return release_one(b, out);
     b->trim_front(overlap);
   }

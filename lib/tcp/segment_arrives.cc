@@ -66,6 +66,7 @@ void answer_unacceptable(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
   const bool last_fin = a.has(FIN) && a.seq + a.seg_len() == t.rcv_nxt;
   if (t.state == State::kTimeWait && last_fin) enter_time_wait(t, now);
   if (a.len > 0 || a.has(FIN)) {
+    if (a.len > 0 && at_or_before(a.seq + a.len, t.rcv_nxt)) note_twice(t, a.seq, a.seq + a.len);
     t.set(kAckNow);
   } else {
     challenge_ack(t, now, out);
@@ -77,6 +78,7 @@ void trim_to_window(Tcb& t, Arrival& a, Outbox& out) {
   if (before(a.seq, t.rcv_nxt)) {
     const std::uint32_t old = distance(a.seq, t.rcv_nxt);
     if (old > a.len) a.flags &= static_cast<std::uint8_t>(~FIN);
+    if (a.len > 0) note_twice(t, a.seq, a.seq + std::min(old, a.len));
     cut_front(a, std::min(old, a.len), out);
     t.set(kAckNow);  // a duplicate: the ACK was lost
   }
@@ -250,6 +252,7 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   receive_text(t, std::move(a.text), out);
   if (hole) t.set(kAckNow);  // RFC 5681 §4.2: at once, to tell of the hole or of its filling
   if (t.rcv_nxt == before_it) {
+    note_early(t, a.seq);
     if (t.dup_acks_due < 0xff) ++t.dup_acks_due;
   } else {
     t.dup_acks_due = 0;

@@ -15,6 +15,7 @@ void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now) {
   std::uint32_t mss = std::min(peer, t.rcv_mss);
   mss = std::max<std::uint32_t>(mss, 88);  // CVE-2019-11479: a peer must not make us send crumbs
   if (!o.has_timestamps) t.clear(kTimestamps);
+  if (!o.sack_permitted) t.clear(kSack);  // RFC 2018 §2: never to a peer that did not ask
   if (t.has(kTimestamps)) {
     mss -= 12;
     store_ts_recent(t, o.ts_val, now);

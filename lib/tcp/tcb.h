@@ -4,6 +4,7 @@
 // timer wheel only has to call on_timeout at or after the earliest of them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "base/buf.h"
@@ -40,6 +41,8 @@ enum TcbFlag : std::uint16_t {
   kSynResent = 2048,    // RFC 6298 §5.7, RFC 6928 §2
   kScaling = 4096,      // window scaling negotiated, or offered by our SYN (RFC 7323 §2.2)
   kIpv6 = 8192,
+  kSack = 16384,      // negotiated, or offered by our SYN (RFC 2018 §2)
+  kDsackDue = 32768,  // dsack_left, dsack_right wait for an ACK (RFC 2883)
 };
 
 enum class Recovery : std::uint8_t { kNone, kFast, kRto };
@@ -91,6 +94,8 @@ struct Tcb {
   Buf* ofo_tail = nullptr;
   const Config* config;
   Seq iss, irs, peer_fin;
+  std::array<Seq, 4> early;     // where the latest early segments began (RFC 2018 §4)
+  Seq dsack_left, dsack_right;  // what came twice
   std::uint32_t ts_offset = 0;
   std::uint32_t ts_recent_age_s = 0;  // second at which ts_recent was stored
   std::uint32_t challenge_ms = 0;     // when the last challenge ACK went

@@ -27,6 +27,8 @@ namespace weir::tcp {
   f.tcp.options.has_timestamps = o.has_timestamps;
   f.tcp.options.ts_val = o.ts_val;
   f.tcp.options.ts_ecr = o.ts_ecr;
+  f.tcp.options.sack_count = o.sack_count;
+  for (std::size_t i = 0; i < o.sack_count; ++i) f.tcp.options.sack[i] = o.sack[i];
   return f;
 }
 

@@ -15,6 +15,7 @@ void user_open(Tcb& t, const OpenArgs& args, Instant now) {
   t.mss = t.rcv_mss;
   if (args.ipv6) t.set(kIpv6);
   if (c.timestamps) t.set(kTimestamps);
+  if (c.sack) t.set(kSack);
   if (c.window_scaling) {
     t.set(kScaling);
     t.rcv_wscale = window_scale_for(c.rmem);

@@ -18,6 +18,7 @@ tcp::Config config_of(const Established& e) {
   if (e.tune != nullptr) e.tune(c);
   c.timestamps = e.ts.has_value();
   c.window_scaling = e.wscale.has_value();
+  c.sack = e.sack;
   return c;
 }
 
@@ -26,6 +27,7 @@ tcp::Config config_of(const SynSent& e) {
   if (e.tune != nullptr) e.tune(c);
   c.timestamps = e.timestamps;
   c.window_scaling = e.window_scaling;
+  c.sack = e.sack;
   return c;
 }
 
@@ -57,6 +59,7 @@ Script::Script(const Established& e)
   syn.options.mss = static_cast<std::uint16_t>(e.mss + option_octets);
   syn.options.has_timestamps = e.ts.has_value();
   syn.options.ts_val = e.ts.value_or(Ts{}).val;
+  syn.options.sack_permitted = e.sack;
   syn.options.window_scale = e.wscale.value_or(wire::kNoWindowScale);
   tcp::SynEntry entry;
   const FlowKey flow{IpAddr::v4(0x0a00'0001), IpAddr::v4(0x0a00'0002), 80, 12'345};
@@ -136,6 +139,10 @@ void Script::feed(const Peer& p) {
     seg.options.has_timestamps = true;
     seg.options.ts_val = p.ts->val;
     seg.options.ts_ecr = p.ts->ecr;
+  }
+  seg.options.sack_permitted = p.sack_permitted;
+  for (const Block& b : p.sack) {
+    seg.options.sack[seg.options.sack_count++] = {tx_base_ + b.left, tx_base_ + b.right};
   }
   BufChain text;
   Seq s = seg.seq + ((p.flags & SYN) != 0 ? 1U : 0U);
@@ -272,7 +279,25 @@ Script& Script::sends(const Want& want, const char* file, int line) {
     check({want.ts->val}, s.options.ts_val, "TSval", s, file, line);
     check({want.ts->ecr}, s.options.ts_ecr, "TSecr", s, file, line);
   }
+  check_sack(want, s, file, line);
   return *this;
+}
+
+void Script::check_sack(const Want& want, const tcp::TxSegment& s, const char* file, int line) {
+  check(want.sack_permitted, s.options.sack_permitted, "SACK-permitted option", s, file, line);
+  if (!want.sack) return;
+  std::vector<Block> got;
+  for (std::size_t i = 0; i < s.options.sack_count; ++i) {
+    const wire::SackBlock& b = s.options.sack[i];
+    got.push_back({distance(rx_base_, b.left), distance(rx_base_, b.right)});
+  }
+  if (got == *want.sack) return;
+  std::string text;
+  for (const Block& b : got) {
+    text += " " + std::to_string(b.left) + "-" + std::to_string(b.right);
+  }
+  ADD_FAILURE_AT(file, line) << "SACK blocks: got" << text << " in " << describe(s) << ' '
+                             << when();
 }
 
 Script& Script::skip() {

@@ -37,6 +37,11 @@ struct Ts {  // a timestamps option
   friend bool operator==(const Ts&, const Ts&) = default;
 };
 
+struct Block {  // of a SACK option: [left, right)
+  std::uint32_t left = 0, right = 0;
+  friend bool operator==(const Block&, const Block&) = default;
+};
+
 // Opened by a listener, the last ACK just taken: no round-trip sample yet, so RTO is 1 s.
 struct Established {
   Seq iss{0xffff'fe00};
@@ -45,6 +50,7 @@ struct Established {
   std::uint32_t wnd = 65'535;            // the peer's, as on the wire
   std::optional<Ts> ts{};                // negotiated; val is the peer's clock on its SYN
   std::optional<std::uint8_t> wscale{};  // the peer's shift; ours follows from rmem
+  bool sack = false;                     // negotiated
   bool no_delay = false;
   std::uint32_t rx_room = 0;             // spare octets behind received text
   void (*tune)(tcp::Config&) = nullptr;  // changes settings from their defaults
@@ -57,6 +63,7 @@ struct SynSent {  // active OPEN called, nothing sent yet
   bool ipv6 = false;
   bool timestamps = false;
   bool window_scaling = false;
+  bool sack = false;
   void (*tune)(tcp::Config&) = nullptr;  // changes settings from their defaults
 };
 
@@ -68,6 +75,8 @@ struct Want {  // a partial template for an emitted segment
   std::optional<std::uint8_t> wscale{};
   std::optional<bool> has_ts{};
   std::optional<Ts> ts{};  // val in milliseconds since the script began
+  std::optional<bool> sack_permitted{};
+  std::optional<std::vector<Block>> sack{};  // as they stand in the option, in order
 };
 
 struct Peer {  // what the remote end puts on the wire
@@ -77,6 +86,8 @@ struct Peer {  // what the remote end puts on the wire
   std::optional<Ts> ts{};
   std::uint16_t mss = 0;
   std::uint8_t wscale = wire::kNoWindowScale;
+  bool sack_permitted = false;
+  std::vector<Block> sack{};
   std::uint32_t chunk = 600;  // octets of text in one buffer
 };
 
@@ -138,6 +149,7 @@ class Script {
   void print_sent(const char* file, int line);
   [[nodiscard]] std::string describe(const tcp::TxSegment& s) const;
   [[nodiscard]] std::string when() const;
+  void check_sack(const Want& want, const tcp::TxSegment& s, const char* file, int line);
   template <class T>
   void check(const std::optional<T>& want, T got, const char* field, const tcp::TxSegment& s,
              const char* file, int line);

@@ -54,7 +54,7 @@ const Bad kBad[] = {
     BAD(UnknownTable, p.tail = "[prot]\n", "prot: unknown key; did you mean port?"),
     BAD(EmptyKey, p.port += "\"\" = 1\n", "port.\"\": unknown key"),
     BAD(ServeTable, p.tail = "[serve]\n", "belongs to `weir serve`"),
-    BAD(LaterKnob, p.tcp = "sack = true\n", "tcp.sack = true: not in this version"),
+    BAD(LaterKnob, p.tcp = "ecn = 1\n", "tcp.ecn = 1: not in this version"),
     BAD(StringForInteger, p.port += "mtu = \"1500\"\n",
         "x.toml:4: port.mtu = \"1500\": is a string, not an integer; write a number in 576..9216"),
     BAD(FractionForInteger, p.port += "mtu = 1.5\n", "port.mtu = 1.5: is a fraction"),
