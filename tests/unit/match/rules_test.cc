@@ -1,74 +1,12 @@
-#include "match/rules.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
-#include <string_view>
 #include <vector>
+
+#include "rules_fixture.h"
 
 namespace weir::match {
 namespace {
-
-using S = Subject;
-
-Rule pool(Subject s, std::string pattern, std::uint32_t to, std::string header = {}) {
-  return {
-      .name = pattern, .subject = s, .header = std::move(header), .pattern = pattern, .pool = to};
-}
-Rule deny(Subject s, std::string pattern, std::string header = {}) {
-  Rule r = pool(s, std::move(pattern), 0, std::move(header));
-  r.action = Action::kDeny;
-  return r;
-}
-Rule tag(Subject s, std::string pattern, std::string header = {}) {
-  Rule r = pool(s, std::move(pattern), 0, std::move(header));
-  r.action = Action::kTag;
-  return r;
-}
-Rule caseless(Rule r) {
-  r.caseless = true;
-  return r;
-}
-
-struct Part {
-  Subject subject;
-  std::string text;
-  std::string header = {};
-};
-
-void feed(Scan& scan, const Part& p, std::size_t step = 1'000'000) {
-  scan.begin(p.subject, p.header);
-  for (std::size_t at = 0; at < p.text.size(); at += step) {
-    scan.feed(p.text.data() + at, std::min(step, p.text.size() - at));
-  }
-  scan.end();
-}
-
-// A rule set, a scratch and one scan, opened once and used for every request.
-struct Rig {
-  explicit Rig(std::vector<Rule> rules)
-      : set(std::move(RuleSet::compile(std::move(rules), "").value())),
-        scratch(set.database()),
-        scan(set, scratch) {}
-
-  int verdict(const std::vector<Part>& request, std::size_t step = 1'000'000) {
-    scan.restart();
-    for (const Part& p : request) feed(scan, p, step);
-    const auto v = scan.verdict();
-    return v ? static_cast<int>(*v) : -1;
-  }
-  [[nodiscard]] std::vector<std::uint32_t> tags() const {
-    std::vector<std::uint32_t> out;
-    scan.tags(out);
-    return out;
-  }
-
-  RuleSet set;
-  Scratch scratch;
-  Scan scan;
-};
-
-using Ids = std::vector<std::uint32_t>;
 
 TEST(Rules, TheFirstInFileOrderWinsWhateverComesFirst) {
   Rig rig({pool(S::kPath, "/a", 0), pool(S::kPath, "/a/b", 1), pool(S::kHost, "^x$", 2)});
