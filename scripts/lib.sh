@@ -40,7 +40,10 @@ build_options() {
     quickstart) echo '--buildtype=release -Ddebug=true -Dtests=false -Dbench=false' ;;
     clang) echo '--buildtype=release -Ddebug=false' ;;
     nodpdk) echo "--buildtype=release -Doptimization=1 $no_dpdk" ;;
-    asan) echo "--buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined $no_dpdk" ;;
+    asan)
+      echo '--buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Ddpdk=disabled' \
+        '-Dbench=false'
+      ;;
     tsan) echo "--buildtype=debug -Doptimization=1 -Db_sanitize=thread $no_dpdk" ;;
     coverage) echo "--buildtype=debug -Db_coverage=true $no_dpdk" ;;
     *) die "no kind of build is called '$1'" ;;
