@@ -72,11 +72,17 @@ struct ServeHandler::Callbacks {
     return 0;
   }
   static int on_head(llhttp_t* p) {
-    client(p).in_head = false;
+    Client& c = client(p);
+    c.in_head = false;
+    c.digest = std::string_view(c.target.data(), c.target_size) == "/sha256";
+    if (c.digest) SHA256Init(&c.sha256);
     return 0;
   }
-  static int on_body(llhttp_t* p, const char*, std::size_t n) {
+  static int on_body(llhttp_t* p, const char* at, std::size_t n) {
     client(p).received += n;
+    if (client(p).digest) {
+      SHA256Update(&client(p).sha256, reinterpret_cast<const std::uint8_t*>(at), n);
+    }
     client(p).owner->counters_.body_bytes_in.add(n);
     return 0;
   }
@@ -286,19 +292,29 @@ void ServeHandler::answer_status(Client& c, const char* status, bool close) {
   c.out_size += static_cast<std::uint32_t>(length + 1);
 }
 
+void ServeHandler::answer_upload(Client& c) {
+  std::array<char, 128> text;
+  int n = std::snprintf(text.data(), text.size(), "received %llu",
+                        static_cast<unsigned long long>(c.received));
+  const auto at = [&] { return text.data() + n; };
+  if (c.digest) {
+    std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest;
+    SHA256Final(digest.data(), &c.sha256);
+    n += std::snprintf(at(), 9, " sha256 ");
+    for (const unsigned octet : digest) n += std::snprintf(at(), 3, "%02x", octet);
+  }
+  *at() = '\n';
+  ++n;
+  put_head(c, "200 OK", static_cast<std::uint64_t>(n), "text/plain");
+  std::memcpy(c.out.data() + c.out_size, text.data(), static_cast<std::size_t>(n));
+  c.out_size += static_cast<std::uint32_t>(n);
+}
+
 void ServeHandler::answer(Client& c) {
   counters_.requests.add();
   c.close_after = draining_ || llhttp_should_keep_alive(&c.parser) == 0;
   const std::uint8_t method = llhttp_get_method(&c.parser);
-  if (method == HTTP_POST || method == HTTP_PUT) {
-    char text[48];
-    const int n = std::snprintf(text, sizeof text, "received %llu\n",
-                                static_cast<unsigned long long>(c.received));
-    put_head(c, "200 OK", static_cast<std::uint64_t>(n), "text/plain");
-    std::memcpy(c.out.data() + c.out_size, text, static_cast<std::size_t>(n));
-    c.out_size += static_cast<std::uint32_t>(n);
-    return;
-  }
+  if (method == HTTP_POST || method == HTTP_PUT) return answer_upload(c);
   if (method != HTTP_GET && method != HTTP_HEAD) {
     return answer_status(c, "501 Not Implemented", method == HTTP_CONNECT);
   }

@@ -1,12 +1,14 @@
 // A small HTTP/1.1 server (RFC 9112) for trials and benchmarks: a socket Handler.
 //
 // Every path answers body_size octets, /bytes/N answers N; PUT and POST are read, counted and
-// thrown away. Octet i of a body is pattern(i mod kPatternSize), sent from one block of memory
-// without a copy. One request at a time: what a client pipelines waits in its receive queue while
-// an answer has no room, so a connection holds one receive and one send buffer at most.
+// thrown away, to /sha256 their digest is told. Octet i of a body is pattern(i mod kPatternSize),
+// sent from one block of memory without a copy. One request at a time: what a client pipelines
+// waits in its receive queue while an answer has no room, so a connection holds one receive and one
+// send buffer at most.
 #pragma once
 
 #include <llhttp/llhttp.h>
+#include <sha2.h>
 
 #include <array>
 #include <cstdint>
@@ -71,12 +73,14 @@ class ServeHandler {
     std::uint64_t body_left = 0;  // of the answer under way
     std::uint32_t body_at = 0;    // the next octet's place in the pattern
     std::uint64_t received = 0;   // octets of the request's body
+    SHA2_CTX sha256{};            // of those, when `digest`
     std::uint32_t head_size = 0;
     std::array<char, 64> target{};
     std::uint32_t target_size = 0;
     std::array<char, 8> field{};
     std::uint32_t field_size = 0;
     bool live = false, in_head = false, complete = false, expects_continue = false;
+    bool digest = false;
     bool close_after = false, lingering = false, peer_closed = false, retry = false;
     std::uint64_t last_unacked = 0;
     Instant last_active;
@@ -89,6 +93,7 @@ class ServeHandler {
   void discard_front(Client& c, std::uint32_t n);
   void on_parse_error(Client& c);
   void answer(Client& c);
+  void answer_upload(Client& c);
   void answer_status(Client& c, const char* status, bool close);
   void put_head(Client& c, const char* status, std::uint64_t length, const char* type);
   void linger(Client& c);

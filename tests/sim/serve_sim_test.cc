@@ -157,6 +157,25 @@ TEST(Serve, AChunkedBodyIsCounted) {
             head("200 OK", 11, false, "text/plain") + "received 7\n");
 }
 
+// FIPS 180-4's example "abc", once in chunks and once, on the same connection, whole.
+TEST(Serve, ABodySentToSha256IsDigested) {
+  Lab lab;
+  const std::string said =
+      "received 3 sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";
+  const std::string empty =
+      "received 0 sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n";
+  EXPECT_EQ(lab.ask("POST /sha256 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"
+                    "PUT /sha256 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+                    "PUT /sha256x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+                    "PUT /sha256 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            head("200 OK", said.size(), true, "text/plain") + said +
+                head("200 OK", said.size(), true, "text/plain") + said +
+                head("200 OK", 11, true, "text/plain") + "received 3\n" +
+                head("200 OK", empty.size(), false, "text/plain") + empty);
+  lab.expect_at_rest();
+}
+
 TEST(Serve, ABodyThatWaitsForLeaveGetsIt) {
   Lab lab;
   const std::string leave = "HTTP/1.1 100 Continue\r\n\r\n";
