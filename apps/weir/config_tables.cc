@@ -212,7 +212,7 @@ bool check_listen_address(const Endpoint& e, const toml::node& node, const std::
 void read_eal(TableReader t, const Machine& machine, EalConfig& eal, Problem& problem) {
   read_cores(t, machine, eal, problem);
   t.boolean("hugepages", eal.hugepages);
-  t.integer("memory_mb", eal.memory_mb, 64, 1'048'576);
+  t.integer("memory_mb", eal.memory_mb, 32, 1'048'576);
   unsigned idle = 0;
   if (t.word("idle", idle, {"poll", "yield", "sleep"})) eal.idle = static_cast<IdleMode>(idle);
   t.duration("idle_sleep", eal.idle_sleep, 1us, 10us, 10ms);

@@ -13,9 +13,12 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 namespace weir::dpdk {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct Prefix {
   std::string_view word;
@@ -40,6 +43,7 @@ constexpr std::array kPrefixes = {
 
 constexpr std::size_t kMaxRingName = 12;
 constexpr unsigned kPage = 4'096;
+constexpr unsigned kPciNetwork = 0x02;  // the base class of network controllers
 
 std::string known_forms() {
   std::string out =
@@ -112,28 +116,43 @@ std::string check_socket_path(const std::string& path, bool must_exist) {
   if (path.size() > kMaxUnixPath) return "the socket's path is longer than 107 characters";
   std::error_code ec;
   if (must_exist) {
-    return std::filesystem::exists(path, ec)
+    return fs::exists(path, ec)
                ? std::string{}
                : "nothing at '" + path + "': start the other side first, or add server=1";
   }
-  const std::filesystem::path dir = std::filesystem::path(path).parent_path();
-  if (dir.empty() || std::filesystem::is_directory(dir, ec)) return {};
+  const fs::path dir = fs::path(path).parent_path();
+  if (dir.empty() || fs::is_directory(dir, ec)) return {};
   return "no directory '" + dir.string() + "' for the socket: mkdir -p it";
 }
 
+fs::path pci_directory(const Device& d) {
+  return fs::path("/sys/bus/pci/devices") / d.target;
+}
+
+// The kernel's driver of it; empty when it has none.
+std::string pci_driver(const Device& d) {
+  std::error_code ec;
+  return fs::read_symlink(pci_directory(d) / "driver", ec).filename().string();
+}
+
 std::string check_pci(const Device& d) {
-  namespace fs = std::filesystem;
-  const std::string full = d.target.size() < 12 ? "0000:" + d.target : d.target;
-  const fs::path dir = fs::path("/sys/bus/pci/devices") / full;
+  const fs::path dir = pci_directory(d);
   std::error_code ec;
   if (!fs::exists(dir, ec)) return "no such PCI device: lspci -D shows those there are";
-  const std::string driver = fs::read_symlink(dir / "driver", ec).filename().string();
+  unsigned pci_class = 0;
+  std::ifstream(dir / "class") >> std::hex >> pci_class;
+  if (pci_class >> 16U != kPciNetwork) {
+    return "not a network device: lspci -D | grep -i -E 'ethernet|network' shows those there are";
+  }
+  const std::string driver = pci_driver(d);
   // mlx4 and mlx5 share the device with the kernel's own driver.
   constexpr std::array<std::string_view, 5> kFit = {"vfio-pci", "uio_pci_generic", "igb_uio",
                                                     "mlx5_core", "mlx4_core"};
   if (std::find(kFit.begin(), kFit.end(), driver) != kFit.end()) return {};
+  // Without an IOMMU, as in most virtual machines, vfio-pci does not take it.
+  const std::string fit = fs::exists(dir / "iommu_group", ec) ? "vfio-pci" : "uio_pci_generic";
   return (driver.empty() ? std::string("bound to no driver") : "bound to the kernel's " + driver) +
-         ": dpdk-devbind.py --bind=vfio-pci " + full;
+         ": modprobe " + fit + " && dpdk-devbind.py --bind=" + fit + " " + d.target;
 }
 
 Result<Device, std::string> raw_device(Device d, const std::string& spec) {
@@ -239,6 +258,10 @@ std::string check_device(const Device& d) {
       break;
   }
   return wrong.empty() ? wrong : d.refuse(wrong);
+}
+
+bool needs_hugepages(const Device& d) {
+  return d.kind == DeviceKind::kPci && pci_driver(d).find("uio") != std::string::npos;
 }
 
 unsigned rx_buffer_size(const Device& d, unsigned frame) {

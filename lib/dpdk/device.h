@@ -45,6 +45,10 @@ struct Device {
 // (in its network namespace). Empty when nothing stands in the way, else one line.
 [[nodiscard]] std::string check_device(const Device& device);
 
+// Whether it is a PCI device behind a uio driver: it reaches memory by physical address, which only
+// hugepages have for good.
+[[nodiscard]] bool needs_hugepages(const Device& device);
+
 // The PMD's arguments for a port of `queues` queues and frames of `frame` octets at most.
 [[nodiscard]] std::string vdev_args(const Device& device, unsigned queues, unsigned frame);
 

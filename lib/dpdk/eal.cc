@@ -12,10 +12,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
+#include <utility>
 
 #include "base/assert.h"
 #include "dpdk/device.h"
@@ -44,15 +47,43 @@ std::string join(const std::vector<unsigned>& cpus) {
   return out;
 }
 
-unsigned long free_hugepages() {
-  unsigned long n = 0;
+// Megabytes in free hugepages of all sizes.
+std::uint64_t free_hugepages_mb() {
+  std::uint64_t kb = 0;
   std::error_code ec;
+  constexpr std::string_view kPrefix = "hugepages-";  // then "2048kB"
   for (const auto& size : std::filesystem::directory_iterator("/sys/kernel/mm/hugepages", ec)) {
-    unsigned long of_size = 0;
-    std::ifstream(size.path() / "free_hugepages") >> of_size;
-    n += of_size;
+    const std::string name = size.path().filename();
+    if (!name.starts_with(kPrefix)) continue;
+    std::uint64_t n = 0;
+    std::ifstream(size.path() / "free_hugepages") >> n;
+    kb += n * std::strtoull(name.c_str() + kPrefix.size(), nullptr, 10);
   }
-  return n;
+  return kb >> 10U;
+}
+
+// Empty, or what is wrong with the hugepages for `devices`.
+std::string check_hugepages(const EalConfig& config) {
+  std::string needing;
+  for (const std::string& text : config.devices) {
+    auto device = parse_device(text);
+    if (device && needs_hugepages(*device)) needing = text;
+  }
+  const std::string reserve =
+      "sysctl -w vm.nr_hugepages=" + std::to_string((config.memory_mb + 1) / 2);
+  if (!config.hugepages) {
+    if (needing.empty()) return {};
+    return "hugepages: off, but " + needing +
+           " is behind a uio driver, which needs them: " + reserve + ", and set hugepages = true";
+  }
+  const std::uint64_t free = free_hugepages_mb();
+  if (free >= config.memory_mb) return {};
+  const std::string less = free >= kMinMemoryMb ? ", or lower memory_mb to " + std::to_string(free)
+                           : needing.empty()    ? ", or set hugepages = false"
+                                                : "";
+  return "hugepages: " + (free == 0 ? "none is free" : std::to_string(free) + " MB are free") +
+         ", memory_mb is " + std::to_string(config.memory_mb) + ": reserve some (" + reserve + ")" +
+         less;
 }
 
 // Empty, or what is wrong with the config.
@@ -71,11 +102,7 @@ std::string check(const EalConfig& config, const std::vector<unsigned>& cpus) {
     return "memory_mb: " + std::to_string(config.memory_mb) + " is too little: at least " +
            std::to_string(kMinMemoryMb);
   }
-  if (config.hugepages && free_hugepages() == 0) {
-    return "hugepages: none is free: reserve some (sysctl -w vm.nr_hugepages=" +
-           std::to_string((config.memory_mb + 1) / 2) + "), or set hugepages = false";
-  }
-  return {};
+  return check_hugepages(config);
 }
 
 // Lcore 0 is the control plane, free to run where the process may; lcore i + 1 is worker i.
@@ -136,6 +163,33 @@ class Quiet {
   int opterr_;
 };
 
+// Why it refuses to start the EAL says twice: to its log, which ends in our one line, and with
+// "EAL: FATAL:" to stderr. Takes those lines out of stderr while it lives.
+class NoAlerts {
+ public:
+  NoAlerts() : saved_(stderr) {
+    FILE* const filter = fopencookie(saved_, "w", {nullptr, &NoAlerts::pass, nullptr, nullptr});
+    if (filter == nullptr) return;
+    std::setvbuf(filter, nullptr, _IOLBF, BUFSIZ);
+    stderr = filter;  // glibc's standard streams are variables
+  }
+  ~NoAlerts() {
+    if (stderr != saved_) std::fclose(std::exchange(stderr, saved_));
+  }
+  NoAlerts(const NoAlerts&) = delete;
+  NoAlerts& operator=(const NoAlerts&) = delete;
+
+ private:
+  static ssize_t pass(void* to, const char* data, std::size_t size) {
+    if (!std::string_view(data, size).starts_with("EAL: FATAL:")) {
+      std::fwrite(data, 1, size, static_cast<FILE*>(to));
+    }
+    return static_cast<ssize_t>(size);
+  }
+
+  FILE* saved_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<Eal>, std::string> Eal::init(const EalConfig& config) {
@@ -151,6 +205,7 @@ Result<std::unique_ptr<Eal>, std::string> Eal::init(const EalConfig& config) {
   eal_log::forget();
   {
     const Quiet quiet(!config.extra_args.empty());
+    const NoAlerts no_alerts;
     if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {
       return "dpdk: the EAL refused to start: " + eal_log::said(rte_strerror(rte_errno));
     }

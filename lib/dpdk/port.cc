@@ -170,8 +170,8 @@ std::string Port::Impl::attach() {
   if (id < 0) {
     if (rte_eth_dev_get_port_by_name(name.c_str(), &found) != 0) {
       return device.kind == DeviceKind::kPci
-                 ? "no driver of DPDK took the device: name it in EalConfig::devices; " +
-                       eal_log::said("is its driver's package installed?")
+                 ? "no driver of DPDK took the device: is its driver's package installed (for "
+                   "virtio librte-net-virtio23)? --verbose shows DPDK's own words"
                  : "driver " + name + " made no port";
     }
     id = found;

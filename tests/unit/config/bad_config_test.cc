@@ -71,7 +71,7 @@ const Bad kBad[] = {
     BAD(MtuNegative, p.port += "mtu = -1\n", "port.mtu = -1: out of range"),
     BAD(MtuHex, p.port += "mtu = 0xffff\n", "port.mtu = 65535: out of range"),
     BAD(DescriptorsZero, p.port += "rx_descriptors = 0\n", "port.rx_descriptors = 0: out of"),
-    BAD(MemoryHuge, p.eal = "memory_mb = 9223372036854775807\n", "out of range 64..1048576"),
+    BAD(MemoryHuge, p.eal = "memory_mb = 9223372036854775807\n", "out of range 32..1048576"),
     BAD(RetriesTooMany, p.tcp = "syn_retries = 256\n", "tcp.syn_retries = 256: out of range"),
     BAD(BacklogZero, p.listener += "backlog = 0\n", "listener[0].backlog = 0: out of range"),
     BAD(BacklogHuge, p.listener += "backlog = 2147483648\n", "out of range"),
