@@ -50,12 +50,13 @@ class Wire:
             "!HHHBBH6s4s6s4s", 0x0806, 1, 0x0800, 6, 4, 1, self.mac, socket.inet_aton(sender),
             b"\0" * 6, socket.inet_aton(target)))
 
-    def send_syn(self, weir_mac, source, source_port, target, port, seq=1):
+    def send_syn(self, weir_mac, source, source_port, target, port, seq=1, spoil=False):
+        """`spoil`: with a checksum that is wrong."""
         options = struct.pack("!BBH", 2, 4, 1460)
         tcp = struct.pack("!HHIIBBHHH", source_port, port, seq, 0, (5 + len(options) // 4) << 4, 2,
                           65535, 0, 0) + options
         addresses = socket.inet_aton(source) + socket.inet_aton(target)
-        total = checksum(addresses + struct.pack("!HH", 6, len(tcp)) + tcp)
+        total = checksum(addresses + struct.pack("!HH", 6, len(tcp)) + tcp) ^ (0x55aa * spoil)
         tcp = tcp[:16] + struct.pack("!H", total) + tcp[18:]
         ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0) + addresses
         ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
@@ -67,6 +68,17 @@ def parse_arp_reply(frame):
     if len(frame) < 42 or frame[12:14] != b"\x08\x06" or frame[20:22] != b"\x00\x02":
         return None
     return frame[22:28], socket.inet_ntoa(frame[28:32])
+
+
+def is_syn(frame):
+    return (len(frame) >= 54 and frame[12:14] == b"\x08\x00" and frame[23] == 6 and
+            frame[14 + (frame[14] & 15) * 4 + 13] & 0x12 == 2)
+
+
+def tcp_sum(frame):
+    """0 for a TCP segment whose checksum is right. Pre: IPv4, no Ethernet padding."""
+    tcp = frame[14 + (frame[14] & 15) * 4:14 + struct.unpack("!H", frame[16:18])[0]]
+    return checksum(frame[26:34] + struct.pack("!HH", 6, len(tcp)) + tcp)
 
 
 def parse_syn_ack(frame):
