@@ -67,6 +67,7 @@ Result<Config, std::string> parse_config(const std::string& text, const std::str
   for (const std::string& o : options.overrides) apply_override(root, o, problem);
   Config config;
   config.command = options.command;
+  config.path = path;
   if (!problem.any()) read_tables(root, machine, config, problem);
   if (problem.any()) return problem.line();
   return config;

@@ -73,6 +73,7 @@ struct StatsConfig {
 
 struct Config {
   Command command = Command::kLb;
+  std::string path;  // of the file: what it names is relative to its folder
   EalConfig eal;
   PortConfig port;
   LimitsConfig limits;

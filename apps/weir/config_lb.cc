@@ -65,15 +65,47 @@ void read_pool(TableReader t, const Config& config, lb::PoolConfig& pool, Proble
   t.finish();
 }
 
-void read_listener(TableReader t, const toml::table& pools, Config& config, Problem& problem) {
+// A pool by its name; reports one that is not there.
+std::uint32_t find_pool(TableReader& t, const std::string& pool, const toml::table& pools) {
+  const auto found = pools.find(pool);
+  if (found != pools.end()) return static_cast<std::uint32_t>(std::distance(pools.begin(), found));
+  std::vector<std::string> names;
+  for (const auto& [key, value] : pools) names.emplace_back(key.str());
+  const auto near = nearest(pool, names);
+  t.report("pool", "no such pool; " + (near ? "did you mean \"" + *near + "\"?"
+                                            : "add a table [pool." + pool + "]"));
+  return lb::kNoPool;
+}
+
+constexpr std::uint32_t kLargestHead = 65'536;
+
+// What means something with mode = "http" only. The rules file is read by the caller.
+void read_http_keys(TableReader& t, lb::ListenerConfig& l, std::string& rules) {
+  if (l.mode != lb::Mode::kHttp) {
+    for (const char* key : {"rules", "max_head", "max_body", "inspect_body"}) {
+      t.refuse(key, "means something with mode = \"http\" only; remove it or set the mode");
+    }
+    return;
+  }
+  t.string("rules", rules);
+  t.integer("max_head", l.max_head, 1'024, kLargestHead);
+  t.integer("max_body", l.max_body, 0, std::int64_t{1} << 50);
+  t.integer("inspect_body", l.inspect_body, 0, 1'048'576);
+}
+
+void read_listener(TableReader t, const toml::table& pools, Config& config, std::string& rules,
+                   Problem& problem) {
   lb::ListenerConfig l;
   if (!t.string("name", l.name)) t.missing("name", "name = \"web\"");
   if (!t.endpoint("address", l.address)) t.missing("address", "address = \"10.99.0.10:80\"");
   unsigned mode = 0;
-  t.word("mode", mode, {"tcp"});
+  t.word("mode", mode, {"tcp", "http"});
+  l.mode = static_cast<lb::Mode>(mode);
   t.integer("backlog", l.backlog, 1, 16'777'216);
+  read_http_keys(t, l, rules);
   std::string pool;
-  if (!t.string("pool", pool)) t.missing("pool", "pool = \"NAME\" with a table [pool.NAME]");
+  const bool named = t.string("pool", pool);
+  if (!named && rules.empty()) t.missing("pool", "pool = \"NAME\" with a table [pool.NAME]");
   t.finish();
   if (problem.any()) return;
   if (!check_listen_address(l.address, *t.node("address"), t.full("address"), config.port,
@@ -87,19 +119,13 @@ void read_listener(TableReader t, const toml::table& pools, Config& config, Prob
     }
     if (other.name == l.name) return t.report("name", "two listeners bear it; rename one");
   }
-  const auto found = pools.find(pool);
-  if (found == pools.end()) {
-    std::vector<std::string> names;
-    for (const auto& [key, value] : pools) names.emplace_back(key.str());
-    const auto near = nearest(pool, names);
-    return t.report("pool", "no such pool; " + (near ? "did you mean \"" + *near + "\"?"
-                                                     : "add a table [pool." + pool + "]"));
-  }
-  l.pool = static_cast<std::uint32_t>(std::distance(pools.begin(), found));
-  config.lb.listeners.push_back(std::move(l));
+  l.pool = named ? find_pool(t, pool, pools) : lb::kNoPool;
+  if (!problem.any()) config.lb.listeners.push_back(std::move(l));
 }
 
-void read_listeners(TableReader& root, const toml::table& pools, Config& config, Problem& problem) {
+// `rules`: the file that each listener names, or nothing.
+void read_listeners(TableReader& root, const toml::table& pools, Config& config,
+                    std::vector<std::string>& rules, Problem& problem) {
   const toml::array* list = root.array("listener", "a table [[listener]]");
   if (list == nullptr || list->empty()) {
     if (!problem.any()) {
@@ -114,12 +140,15 @@ void read_listeners(TableReader& root, const toml::table& pools, Config& config,
     if (t == nullptr) {
       return problem.report(list->get(i)->source(), name + ": not a table; write [[listener]]");
     }
-    read_listener(TableReader(t, name, problem), pools, config, problem);
+    rules.emplace_back();
+    read_listener(TableReader(t, name, problem), pools, config, rules.back(), problem);
     if (problem.any()) return;
   }
 }
 
-void read_pools(const toml::table& pools, Config& config, Problem& problem) {
+// `ruled`: by pool, whether a rule names it.
+void read_pools(const toml::table& pools, const std::vector<bool>& ruled, Config& config,
+                Problem& problem) {
   for (const auto& [key, value] : pools) {
     const std::string name = "pool." + printable(key.str(), 64);
     const toml::table* t = value.as_table();
@@ -127,8 +156,9 @@ void read_pools(const toml::table& pools, Config& config, Problem& problem) {
       return problem.report(value.source(), name + ": not a table with a name; write [pool.web]");
     }
     const auto index = static_cast<std::uint32_t>(config.lb.pools.size());
-    const bool used = std::any_of(config.lb.listeners.begin(), config.lb.listeners.end(),
-                                  [&](const lb::ListenerConfig& l) { return l.pool == index; });
+    const bool used =
+        ruled[index] || std::any_of(config.lb.listeners.begin(), config.lb.listeners.end(),
+                                    [&](const lb::ListenerConfig& l) { return l.pool == index; });
     if (!used) {
       return problem.report(value.source(), "[" + name +
                                                 "]: no listener uses it; remove it or "
@@ -149,13 +179,28 @@ void read_lb_tables(TableReader& root, Config& config, Problem& problem) {
     if (!problem.any()) problem.report("[pool.NAME]: missing; write one with backends");
     return;
   }
-  read_listeners(root, *pools, config, problem);
-  if (!problem.any()) read_pools(*pools, config, problem);
+  std::vector<std::string> rules;  // by listener
+  read_listeners(root, *pools, config, rules, problem);
   TableReader t(root.table("lb"), "lb", problem);
   t.duration("idle_timeout", config.lb.idle_timeout, 1s, 1s, 24h);
   t.duration("drain_timeout", config.drain_timeout, 1s, 0s, 24h);
+  t.duration("request_timeout", config.lb.request_timeout, 1s, 100ms, 1h);
+  t.duration("response_timeout", config.lb.response_timeout, 1s, 100ms, 24h);
+  t.integer("idle_backends", config.lb.idle_backends, 0, 65'536);
+  t.duration("idle_backend_timeout", config.lb.idle_backend_timeout, 1s, 100ms, 24h);
+  std::optional<std::string> cache;
+  if (std::string dir; t.node("rules_cache") != nullptr && t.string("rules_cache", dir))
+    cache = dir;
   t.finish();
   config.lb.max_sessions = config.limits.max_sessions;
+  if (problem.any()) return;
+  std::vector<std::string> names;
+  for (const auto& [key, value] : *pools) names.emplace_back(key.str());
+  std::vector<bool> ruled(names.size());
+  for (std::size_t i = 0; i < rules.size() && !problem.any(); ++i) {
+    attach_rules(config, i, rules[i], names, cache, ruled, problem);
+  }
+  if (!problem.any()) read_pools(*pools, ruled, config, problem);
 }
 
 }  // namespace weir::app

@@ -16,6 +16,12 @@ void read_tcp(TableReader t, tcp::Config& tcp);
 void read_serve(TableReader t, const Config& config, ServeConfig& serve, Problem& problem);
 void read_lb_tables(TableReader& root, Config& config, Problem& problem);
 
+// Gives listener `index` what a listener of its mode needs: with mode = "http" the compiled set of
+// its rules `file` ("": none), relative to the config's folder. Marks the `pools` that rules name.
+void attach_rules(Config& config, std::size_t index, const std::string& file,
+                  const std::vector<std::string>& pools, const std::optional<std::string>& cache,
+                  std::vector<bool>& ruled, Problem& problem);
+
 [[nodiscard]] std::string core_list(const std::set<unsigned>& cores);  // "0-3,6"
 // Reports an address that no host may have, or that this version does not speak. `what` begins the
 // message: "port.gateway = \"...\"".

@@ -14,7 +14,8 @@
 #include "dpdk/port.h"
 #include "entropy.h"
 #include "flow/toeplitz.h"
-#include "lb/lb.h"
+#include "lb/front.h"
+#include "lb_fields.h"
 #include "serve.h"
 #include "shard.h"
 #include "version.h"
@@ -72,31 +73,6 @@ std::vector<stack::IpPrefix> stack_addresses(const Config& c) {
     for (const auto& l : c.lb.listeners) add(l.address);
   } else {
     for (const auto& l : c.serve.listeners) add(l.address);
-  }
-  return out;
-}
-
-std::vector<Field> lb_fields(const lb::Handler& h) {
-  const lb::Counters& c = h.counters();
-  std::vector<Field> out{{"sessions", c.sessions.get(), true},
-                         {"sessions_total", c.sessions_total.get()},
-                         {"backend_retries", c.backend_retries.get()},
-                         {"no_backend", c.no_backend.get()},
-                         {"connect_errors", c.connect_errors.get()},
-                         {"client_resets", c.client_resets.get()},
-                         {"backend_resets", c.backend_resets.get()},
-                         {"idle_timeouts", c.idle_timeouts.get()},
-                         {"aborted", c.aborted.get()},
-                         {"refused", c.refused.get()},
-                         {"bytes_to_backend", c.bytes_to_backend.get()},
-                         {"bytes_to_client", c.bytes_to_client.get()}};
-  for (const lb::Pool& p : h.pools()) {
-    for (std::uint32_t b = 0; b < p.config().backends.size(); ++b) {
-      const std::string name = p.config().name + "/" + to_string(p.endpoint(b)) + "/";
-      out.push_back({name + "active", p.counters(b).active.get(), true});
-      out.push_back({name + "total", p.counters(b).total.get()});
-      out.push_back({name + "failed", p.counters(b).failed.get()});
-    }
   }
   return out;
 }
@@ -219,8 +195,8 @@ int Runner::make_shard(unsigned core, const stack::Secrets& secrets) {
   dpdk::Queue& queue = port_->queue(core);
   try {
     if (config_.command == Command::kLb) {
-      shards_.push_back(std::make_unique<HandlerShard<lb::Handler>>(queue, sc, secrets, idle,
-                                                                    &lb_fields, config_.lb));
+      shards_.push_back(std::make_unique<HandlerShard<lb::Front>>(queue, sc, secrets, idle,
+                                                                  &lb_fields, config_.lb));
     } else {
       shards_.push_back(std::make_unique<HandlerShard<ServeHandler>>(
           queue, sc, secrets, idle, &serve_fields, config_.serve, config_.limits.max_connections));

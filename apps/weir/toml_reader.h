@@ -29,6 +29,10 @@ class Problem {
   [[nodiscard]] const std::string& line() const { return line_; }
   void report(const toml::source_region& where, const std::string& what);
   void report(const std::string& what) { report(toml::source_region{}, what); }
+  // A line about another file, complete.
+  void adopt(const std::string& line) {
+    if (line_.empty()) line_ = line;
+  }
 
  private:
   std::string file_;

@@ -43,4 +43,37 @@ struct Counters {
   Counter bytes_to_client;
 };
 
+// What listeners of mode http count besides.
+struct HttpCounters {
+  Gauge sessions;          // clients now
+  Gauge idle_backends;     // connections that wait for a request, now
+  Counter sessions_total;  // accepted
+  Counter requests;        // whose heads were read
+  Counter responses[5];    // of backends, by the status's first digit; [0]: 1xx
+  Counter answers_400, answers_404, answers_408, answers_413, answers_431;
+  Counter answers_501, answers_502, answers_503, answers_504, answers_505;  // of our own
+  Counter denied;             // answered as a rule says
+  Counter tagged;             // tags that requests were given
+  Counter tags_over;          // tags for which a request had no room
+  Counter smuggling_rejects;  // of the 400s: lengths, codings, hosts that do not agree
+  Counter backend_malformed;  // responses that are not HTTP/1.1 as RFC 9112 has it
+  Counter backend_fresh;      // exchanges on a new connection
+  Counter backend_reused;     // exchanges on one that was idle
+  Counter request_retries;    // sent again, as the connection had died while it was idle
+  Counter backend_retries;    // went on to another backend before anything was sent
+  Counter unsolicited;        // idle connections closed for text that nobody asked for
+  Counter no_backend;         // 503s, as no backend took the connection
+  Counter connect_errors;     // connects that this host could not make
+  Counter held;               // requests that waited for rules on their bodies
+  Counter cut;                // ended in the middle of a response
+  Counter upgrades;           // connections that became tunnels
+  Counter client_resets;
+  Counter backend_resets;
+  Counter idle_timeouts;
+  Counter aborted;           // ended by this host: limit of a drain
+  Counter refused;           // clients reset, as every session record was in use
+  Counter bytes_to_backend;  // octets of bodies
+  Counter bytes_to_client;
+};
+
 }  // namespace weir::lb

@@ -17,6 +17,7 @@ Handler::Handler(stack::Stack& s, const Config& config)
 Result<std::uint32_t, Handler::ListenError> Handler::start() {
   for (std::uint32_t i = 0; i < config_.listeners.size(); ++i) {
     const ListenerConfig& l = config_.listeners[i];
+    if (l.mode != Mode::kTcp) continue;
     auto id = stack_.listen(l.address, {.backlog = l.backlog});
     if (!id) return ListenError{i, id.error()};
     open_.push_back({*id, i});
@@ -54,24 +55,55 @@ Handler::Session& Handler::session_of(std::uint64_t user) {
 void Handler::on_accept(Connection c, ListenerId listener) {
   const auto open =
       std::find_if(open_.begin(), open_.end(), [&](const Open& o) { return o.id == listener; });
-  const std::uint32_t index = open == open_.end() ? kNoIndex : sessions_.take();
+  const std::uint32_t index = open == open_.end() ? kNoIndex : take_session();
   if (index == kNoIndex) {  // full, or the listener was closed earlier in this burst
     counters_.refused.add();
     return c.abort();
   }
-  high_water_ = std::max(high_water_, index + 1);
-  auto& s = *::new (sessions_.slot(index)) Session{};
-  s.live = true;
+  Session& s = sessions_[index];
   s.pool = config_.listeners[open->config].pool;
   s.legs[kClient] = {.conn = c, .open = true};
   s.last_moved = stack_.now();
   c.set_user(user_of(index, kClient));
   c.set_nodelay(true);  // the client's and the backend's own Nagle decide
   c.set_timer(s.last_moved + config_.idle_timeout);
-  counters_.sessions.up();
   counters_.sessions_total.add();
-  if (sessions_.full()) pause(true);
   try_backend(index);
+}
+
+std::uint32_t Handler::take_session() {
+  const std::uint32_t index = sessions_.take();
+  if (index == kNoIndex) return kNoIndex;
+  high_water_ = std::max(high_water_, index + 1);
+  ::new (sessions_.slot(index)) Session{};
+  sessions_[index].live = true;
+  counters_.sessions.up();
+  if (sessions_.full()) pause(true);
+  return index;
+}
+
+bool Handler::adopt(Adopted&& a) {
+  const std::uint32_t index = take_session();
+  if (index == kNoIndex) return false;
+  Session& s = sessions_[index];
+  s.pool = a.pool;
+  s.backend = a.pick;
+  s.connected = true;
+  s.last_moved = stack_.now();
+  s.legs[kClient] = {.conn = a.client, .open = true, .fin_in = a.client_fin};
+  s.legs[kBackend] = {.conn = a.backend, .open = true, .fin_in = a.backend_fin};
+  a.client.set_user(user_of(index, kClient));
+  a.backend.set_user(user_of(index, kBackend));
+  a.backend.set_timer(kNever);
+  watch(s, kClient);
+  counters_.bytes_to_backend.add(a.from_client.bytes());
+  counters_.bytes_to_client.add(a.from_backend.bytes());
+  a.backend.send(std::move(a.from_client));
+  a.client.send(std::move(a.from_backend));
+  move(s, kClient);
+  move(s, kBackend);
+  settle(index);
+  return true;
 }
 
 // Connects to the next backend that was not tried; with none left the client is reset.

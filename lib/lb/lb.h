@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,13 +22,26 @@
 #include "lb/pool.h"
 #include "socket/socket.h"
 
+namespace weir::match {
+class RuleSet;
+}
+
 namespace weir::lb {
+
+enum class Mode : std::uint8_t { kTcp, kHttp };
+inline constexpr std::uint32_t kNoPool = 0xffff'ffffU;
 
 struct ListenerConfig {
   std::string name;
   Endpoint address;
-  std::uint32_t pool = 0;  // index into Config::pools
+  std::uint32_t pool = 0;  // index into Config::pools; kNoPool where rules alone decide (kHttp)
   std::uint32_t backlog = 4096;
+  Mode mode = Mode::kTcp;
+  // With kHttp:
+  std::shared_ptr<const match::RuleSet> rules = nullptr;  // null: every request goes to `pool`
+  std::uint32_t max_head = 16'384;                   // octets of a request's or a response's head
+  std::uint64_t max_body = std::uint64_t{1} << 30U;  // octets of a request's body
+  std::uint32_t inspect_body = 16'384;  // octets held at most until rules on the body are judged
 };
 
 struct Config {
@@ -35,6 +49,11 @@ struct Config {
   std::vector<PoolConfig> pools;
   std::uint32_t max_sessions = 16'384;
   Duration idle_timeout = 60s;  // nothing moved and nothing was acknowledged either way
+  // Of kHttp listeners:
+  Duration request_timeout = 10s;       // for a head, from its first octet on
+  Duration response_timeout = 60s;      // a backend says nothing though it has the whole request
+  std::uint32_t idle_backends = 64;     // idle connections kept to one backend
+  Duration idle_backend_timeout = 30s;  // how long one is kept
 };
 
 class Handler {
@@ -45,13 +64,25 @@ class Handler {
     std::uint32_t listener;
     stack::Error error;
   };
-  // Opens every listener; the number opened.
+  // Opens every listener of mode kTcp; the number opened.
   [[nodiscard]] Result<std::uint32_t, ListenError> start();
   void stop_accepting();  // sessions go on
   void abort_all();       // resets both legs of every session
 
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const std::vector<Pool>& pools() const { return pools_; }
+  [[nodiscard]] std::vector<Pool>& pools() { return pools_; }
+
+  // Two connections that are to be joined from here on, with what came on each and was not passed
+  // on yet; the pick of `backend` comes with them. False, and nothing taken, when sessions are
+  // full.
+  struct Adopted {
+    Connection client, backend;
+    BufChain from_client, from_backend;
+    bool client_fin = false, backend_fin = false;
+    std::uint32_t pool = 0, pick = kNoBackend;
+  };
+  [[nodiscard]] bool adopt(Adopted&& a);
 
   void on_accept(Connection c, ListenerId listener);
   void on_connected(Connection c, std::uint64_t user);
@@ -88,12 +119,13 @@ class Handler {
   };
 
   static std::uint64_t user_of(std::uint32_t index, Side side) {
-    return std::uint64_t{index} * 2 + side;
+    return std::uint64_t{index} * 4 + side;  // bit 1 tells others' connections apart
   }
   [[nodiscard]] Session& session_of(std::uint64_t user);
-  static std::uint32_t index_of(std::uint64_t user) { return static_cast<std::uint32_t>(user / 2); }
+  static std::uint32_t index_of(std::uint64_t user) { return static_cast<std::uint32_t>(user / 4); }
   static Side side_of(std::uint64_t user) { return static_cast<Side>(user & 1U); }
 
+  [[nodiscard]] std::uint32_t take_session();
   void try_backend(std::uint32_t index);
   void on_backend_failed(std::uint32_t index);
   void release_backend(Session& s);

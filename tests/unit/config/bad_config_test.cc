@@ -132,7 +132,7 @@ const Bad kBad[] = {
         "not an ADDRESS:PORT"),
     BAD(PortTooLarge, p.listener = "name = \"a\"\naddress = \"10.99.0.10:65536\"\npool = \"web\"\n",
         "not an ADDRESS:PORT"),
-    BAD(BadMode, p.listener += "mode = \"udp\"\n", "not known; write \"tcp\""),
+    BAD(BadMode, p.listener += "mode = \"udp\"\n", "not known; write \"tcp\" or \"http\""),
     BAD(DuplicateListener,
         p.tail = "[[listener]]\nname = \"b\"\naddress = \"10.99.0.10:80\"\npool = \"web\"\n",
         "listener \"web\" has it already"),
