@@ -1,0 +1,106 @@
+"""What the machine is, and whose time its cores spent: /proc read, nothing changed."""
+import datetime
+import os
+import re
+import subprocess
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def cycles_per_second():
+    """The TSC's rate. BogoMIPS is twice its MHz on x86; elsewhere cycles are nanoseconds."""
+    found = re.search(r"^bogomips\s*:\s*([\d.]+)", read("/proc/cpuinfo"), re.M)
+    return float(found[1]) / 2 * 1e6 if found and os.uname().machine == "x86_64" else 1e9
+
+
+def facts(root):
+    """One line each: what a figure depends on."""
+    cpuinfo = read("/proc/cpuinfo")
+    model = re.search(r"^model name\s*:\s*(.+)", cpuinfo, re.M)
+    virtual = "virtual machine" if re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M) else "metal"
+    memory = int(re.search(r"MemTotal:\s+(\d+)", read("/proc/meminfo"))[1]) / 2**20
+    dpdk = output("pkg-config", "--modversion", "libdpdk") or "unknown"
+    commit = output("git", "-c", "safe.directory=" + root, "-C", root, "rev-parse", "--short=12",
+                    "HEAD") or "unknown"
+    changed = output("git", "-c", "safe.directory=" + root, "-C", root, "status", "--porcelain",
+                     "--untracked-files=no", "--", "lib", "apps", "bench")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": commit + (" with changes" if changed else ""),
+        "processor": "%s, %d cores, %.0f MHz TSC, %s" % (
+            model[1] if model else os.uname().machine, len(os.sched_getaffinity(0)),
+            cycles_per_second() / 1e6, virtual),
+        "memory": "%.0f GiB" % memory,
+        "kernel": os.uname().release,
+        "dpdk": dpdk,
+        "load average at the start": read("/proc/loadavg").split()[0],
+    }
+
+
+def output(*command):
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, timeout=20, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def core_seconds(core):
+    """Seconds that a core was busy since it was started: user, system, interrupts; not stolen time."""
+    for line in read("/proc/stat").splitlines():
+        parts = line.split()
+        if parts[0] == "cpu%d" % core:
+            user, nice, system, _, _, irq, softirq = map(int, parts[1:8])
+            return (user + nice + system + irq + softirq) / TICK
+    raise RuntimeError("no cpu%d in /proc/stat" % core)
+
+
+def stolen_seconds():
+    return int(read("/proc/stat").splitlines()[0].split()[8]) / TICK
+
+
+def process_seconds(pid):
+    """Seconds that all threads of a process were on a core, to the nanosecond."""
+    total = 0
+    for task in os.listdir("/proc/%d/task" % pid):
+        try:
+            total += int(read("/proc/%d/task/%s/schedstat" % (pid, task)).split()[0])
+        except (OSError, IndexError):
+            continue
+    return total / 1e9
+
+
+class Meter:
+    """What passed between two readings: cores, one process, the frames of one interface."""
+
+    def __init__(self, cores, pids, packets):
+        self.cores, self.pids, self.packets = cores, pids, packets
+        self.before = self._read()
+
+    def _read(self):
+        import time
+        return {
+            "wall": time.monotonic(),
+            "cores": [core_seconds(c) for c in self.cores],
+            "stolen": stolen_seconds(),
+            "process": sum(process_seconds(p) for p in self.pids),
+            "packets": self.packets(),
+        }
+
+    def stop(self):
+        a, b = self.before, self._read()
+        wall = b["wall"] - a["wall"]
+        return {
+            "wall": wall,
+            "busy": [min(1.0, (y - x) / wall) for x, y in zip(a["cores"], b["cores"])],
+            "busy_seconds": [y - x for x, y in zip(a["cores"], b["cores"])],
+            "process_seconds": b["process"] - a["process"],
+            "stolen": (b["stolen"] - a["stolen"]) / wall,
+            "packets_per_second": (b["packets"] - a["packets"]) / wall,
+        }

@@ -1,0 +1,159 @@
+"""scripts/bench without --micro: see there. This half runs inside namespaces of its own."""
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+
+import machine
+import report
+from clients import WORKLOADS, measure, probe
+from lab import Failed, Lab
+from servers import Echo, Weir, make_servers
+
+PROBE_SIZES = (64, 1400)
+
+
+class Bench:
+    def __init__(self, root, build, args, directory):
+        self.root, self.build, self.args = root, build, args
+        self.cycles_per_second = machine.cycles_per_second()
+        self.lab = Lab(directory)
+        self.servers = make_servers(self)
+        self.results = {}   # server, workload -> a result or None for each round
+        self.probes = {}    # server, size -> a result or None for each round
+        self.failures = {}  # what could not be measured -> why
+
+    def wanted(self, kind, name):
+        only = self.args.only
+        names = {"server": [s.name for s in self.servers], "workload": [w.name for w in WORKLOADS]}
+        asked = [n for n in only if n in names[kind]]
+        return not asked or name in asked
+
+    def check_names(self):
+        known = [s.name for s in self.servers] + [w.name for w in WORKLOADS]
+        wrong = [n for n in self.args.only if n not in known]
+        if wrong:
+            raise Failed("--only %s: no such server or workload; there are %s" % (
+                wrong[0], ", ".join(known)))
+
+    def run(self):
+        self.check_names()
+        servers = [s for s in self.servers if self.wanted("server", s.name) or s.name == "epoll"]
+        for number in range(self.args.rounds):
+            say("round %d of %d" % (number + 1, self.args.rounds))
+            for server in servers:
+                self.one_server(server)
+                if isinstance(server, Weir) and server.name not in self.failures:
+                    self.one_probe(server)
+
+    def one_server(self, server):
+        workloads = [w for w in WORKLOADS if self.wanted("workload", w.name)]
+        rows = {w.name: None for w in workloads}
+        if server.name not in self.failures:
+            try:
+                server.start()
+                for w in workloads:
+                    rows[w.name] = r = measure(self, server, w, self.args.seconds)
+                    say("  %-10s %-12s %10.0f %s" % (server.name, w.name, r["rate"], w.unit))
+            except Failed as e:
+                self.failures[server.name] = str(e)
+                say("  %-10s cannot be measured: %s" % (server.name, e))
+            finally:
+                server.stop()
+        for name, row in rows.items():
+            self.results.setdefault((server.name, name), []).append(row)
+
+    def one_probe(self, server):
+        echo = Echo(self, server)
+        try:
+            echo.start()
+            for size in PROBE_SIZES:
+                r = probe(self, echo, size, 1)
+                self.probes.setdefault((server.name, size), []).append(r)
+                say("  %-10s %-12s %10.0f frames/s of %d octets" % (
+                    server.name, "port alone", r["frames_per_second"], size))
+        except Failed as e:
+            self.failures[echo.name] = str(e)
+            say("  %-10s cannot be measured: %s" % (echo.name, e))
+        finally:
+            echo.stop()
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def on_signal(number, _):
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def as_json(bench, facts, tables):
+    return {
+        "facts": facts,
+        "seconds": bench.args.seconds, "rounds": bench.args.rounds,
+        "servers": {s.name: s.what for s in bench.servers},
+        "results": [{"server": s, "workload": w, "rounds": rows}
+                    for (s, w), rows in bench.results.items()],
+        "port_alone": [{"server": s, "size": z, "rounds": rows}
+                       for (s, z), rows in bench.probes.items()],
+        "failures": bench.failures,
+        "rows": tables,
+    }
+
+
+def parse_arguments():
+    p = argparse.ArgumentParser()
+    p.add_argument("--root", required=True)
+    p.add_argument("--build", required=True)
+    p.add_argument("--quick", action="store_true")
+    p.add_argument("--rounds", type=int)
+    p.add_argument("--seconds", type=int)
+    p.add_argument("--only", action="append", default=[])
+    p.add_argument("--json")
+    p.add_argument("--write")
+    p.add_argument("--command", default="scripts/bench")
+    args = p.parse_args()
+    args.rounds = args.rounds or (3 if args.quick else 5)
+    args.seconds = args.seconds or (1 if args.quick else 3)
+    return args
+
+
+def main():
+    args = parse_arguments()
+    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(s, on_signal)
+    facts = machine.facts(args.root)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="weir-bench-") as directory:
+        bench = None
+        try:
+            bench = Bench(args.root, args.build, args, directory)
+            bench.run()
+        except Failed as e:
+            print("bench: %s" % e, file=sys.stderr)
+            return 1
+        except KeyboardInterrupt as e:
+            print("bench: %s: ended; nothing is left behind" % (e or "SIGINT"), file=sys.stderr)
+            return 130
+        finally:
+            if bench:
+                bench.lab.end()
+    rows = report.rows_of(bench)
+    text = report.markdown(bench, facts, rows)
+    say("")
+    say(text)
+    say("took %d s" % (time.monotonic() - start))
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as f:
+            json.dump(as_json(bench, facts, rows), f, indent=1)
+    if args.write:
+        report.write_between_markers(args.write, text)
+        say("written to " + os.path.relpath(args.write, args.root))
+    return 0 if any(r["rate"] for r in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

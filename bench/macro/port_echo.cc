@@ -1,0 +1,116 @@
+// What a port carries without a stack: each UDP datagram goes back whence it came, in its own
+// buffer, its addresses and ports exchanged (which leaves its checksums as they are). Everything
+// else is dropped; there is no ARP, so the other end needs a permanent neighbour entry.
+//
+//   port_echo DEVICE CORE
+//
+// Prints `ready MAC` when the port is open; SIGTERM ends it and prints frames and turns. Exit code
+// 2: a bad command line, or the port does not open.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "dpdk/eal.h"
+#include "dpdk/idle.h"
+#include "dpdk/port.h"
+#include "wire/frame.h"
+
+namespace weir::bench {
+namespace {
+
+constexpr unsigned kBurst = 32;
+constexpr std::uint8_t kUdp = 17;
+
+void exchange(std::byte* a, std::byte* b, std::size_t n) {
+  std::swap_ranges(a, a + n, b);
+}
+
+// False: not ours to answer.
+bool turn_round(Buf& b) {
+  wire::Frame f;
+  wire::parse_frame({b.data, b.len}, b.len, {true, true}, f);
+  if (f.kind != wire::Kind::kUdp || !f.dst.is_v4() || f.protocol != kUdp || b.next != nullptr) {
+    return false;
+  }
+  exchange(b.data, b.data + 6, 6);
+  exchange(b.data + f.l3_offset + 12, b.data + f.l3_offset + 16, 4);
+  exchange(b.data + f.l4_offset, b.data + f.l4_offset + 2, 2);
+  return true;
+}
+
+struct Totals {
+  std::uint64_t frames = 0, bursts = 0;
+};
+
+void echo(dpdk::Queue& queue, const std::atomic<bool>& stop, Totals& totals) {
+  dpdk::IdleWaiter idle({});
+  telemetry::Counters counters;
+  std::array<Buf*, kBurst> frames{};
+  while (!stop.load(std::memory_order_relaxed)) {
+    const unsigned n = queue.rx_burst(frames);
+    BufChain back, dropped;
+    for (Buf* b : std::span(frames).first(n)) (turn_round(*b) ? back : dropped).push_back(b);
+    queue.transmit({}, std::move(back), counters);
+    queue.release(std::move(dropped));
+    totals.frames += n;
+    totals.bursts += n > 0 ? 1 : 0;
+    idle.after(n, dpdk::Queue::now(), kNever);
+  }
+}
+
+int complain(const std::string& what) {
+  std::fprintf(stderr, "port_echo: %s\n", what.c_str());
+  return 2;
+}
+
+int main(int argc, char** argv) {
+  if (argc != 3) return complain("usage: port_echo DEVICE CORE, as in port_echo tap:echo0 1");
+  const std::string_view text = argv[2];
+  unsigned core = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), core);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    return complain("CORE = " + std::string(text) + ": the number of a CPU");
+  }
+  const auto device = dpdk::parse_device(argv[1]);
+  if (!device) return complain(device.error());
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int s : {SIGTERM, SIGINT}) sigaddset(&signals, s);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  dpdk::EalConfig ec;
+  ec.cores = {core};
+  ec.devices = {argv[1]};
+  auto eal = dpdk::Eal::init(ec);
+  if (!eal) return complain(eal.error());
+  dpdk::PortConfig pc;
+  pc.device = argv[1];
+  auto port = dpdk::Port::open(**eal, pc);
+  if (!port) return complain(port.error());
+  std::atomic<bool> stop{false};
+  Totals totals;
+  (*eal)->launch(0, [&] { echo((*port)->queue(0), stop, totals); });
+  std::printf("ready %s\n", to_string((*port)->mac()).c_str());
+  std::fflush(stdout);
+  int signal = 0;
+  sigwait(&signals, &signal);
+  stop = true;
+  (*eal)->join(0);
+  std::printf("{\"frames\":%llu,\"bursts\":%llu}\n", static_cast<unsigned long long>(totals.frames),
+              static_cast<unsigned long long>(totals.bursts));
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir::bench
+
+int main(int argc, char** argv) {
+  return weir::bench::main(argc, argv);
+}

@@ -1,0 +1,167 @@
+"""Rounds to medians, ratios within a round, and what was the limit; then the tables."""
+import statistics
+
+from clients import WORKLOADS
+
+BASE = "epoll"
+BEGIN = "<!-- scripts/bench: begin -->"
+END = "<!-- scripts/bench: end -->"
+NEAR = 0.9        # a core that is busier than this has no time left
+PORT_USED = 0.8   # of the frames a second that the port alone carries
+
+
+def median(values):
+    values = [v for v in values if v is not None]
+    return statistics.median(values) if values else None
+
+
+def spread(values):
+    """Half of the way from the lowest to the highest, as a share of the median."""
+    values = [v for v in values if v is not None]
+    if len(values) < 2 or not statistics.median(values):
+        return None
+    return (max(values) - min(values)) / 2 / statistics.median(values)
+
+
+def of(rows, key):
+    return [r[key] if r else None for r in rows]
+
+
+def rows_of(bench):
+    """One dict for each server and workload, in order."""
+    out = []
+    for workload in WORKLOADS:
+        base = bench.results.get((BASE, workload.name), [])
+        for server in bench.servers:
+            rounds = bench.results.get((server.name, workload.name))
+            if rounds is None or not (bench.wanted("server", server.name) or server.name == BASE):
+                continue
+            out.append(row(bench, server, workload, rounds, base))
+    return out
+
+
+def row(bench, server, workload, rounds, base):
+    def ratios(key):
+        return [a[key] / b[key] for a, b in zip(rounds, base) if a and b and b[key]]
+    busy = [r["busy"] if r else (None, None) for r in rounds]
+    r = {
+        "workload": workload.name, "unit": workload.unit, "server": server.name,
+        "what": server.what, "link": server.link,
+        "rate": median(of(rounds, "rate")), "spread": spread(of(rounds, "rate")),
+        "ratio": median(ratios("rate")),
+        "p50": median(of(rounds, "p50")), "p99": median(of(rounds, "p99")),
+        "server_cycles": median(of(rounds, "server_cycles")),
+        "process_cycles": median(of(rounds, "process_cycles")),
+        "machine_cycles": median(of(rounds, "machine_cycles")),
+        "cycles_ratio": median(ratios("server_cycles")),
+        "packets": median(of(rounds, "packets")),
+        "packets_per_second": median(of(rounds, "packets_per_second")),
+        "client_busy": median([b[0] for b in busy]), "server_busy": median([b[1] for b in busy]),
+        "errors": sum(x["errors"] + x["bad_answers"] for x in rounds if x),
+        "port_use": None,
+    }
+    size = 1400 if workload.name == "stream" else 64
+    alone = median(of(bench.probes.get((server.name, size), []), "frames_per_second"))
+    if alone and r["packets_per_second"]:
+        r["port_use"] = r["packets_per_second"] / alone
+    r["limit"] = limit_of(r)
+    return r
+
+
+def limit_of(r):
+    """What had nothing left, by measurement."""
+    if r["rate"] is None:
+        return None
+    out = []
+    if r["port_use"] is not None and r["port_use"] >= PORT_USED:
+        out.append("port")
+    if r["server_busy"] >= NEAR:
+        out.append("server core")
+    if r["client_busy"] >= NEAR:
+        out.append("client core")
+    return " and ".join(out) or "waiting"
+
+
+def number(value, digits=0):
+    return "-" if value is None else "{:,.{}f}".format(value, digits)
+
+
+def time(value):
+    if value is None:
+        return "-"
+    return "%.2f ms" % (value * 1e3) if value < 1 else "%.2f s" % value
+
+
+def share(value):
+    return "-" if value is None else "%.0f %%" % (value * 100)
+
+
+def ratio(value):
+    return "-" if value is None else "%.2f" % value
+
+
+def table(head, lines):
+    return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head)] +
+                     ["| " + " | ".join(line) + " |" for line in lines])
+
+
+def workload_table(workload, rows):
+    per = workload.per
+    head = ["server", "over", workload.unit, "±", "ratio", "p50", "p99", "cycles/" + per,
+            "ratio", "frames/" + per, "server core", "client core", "limit"]
+    lines = []
+    for r in rows:
+        digits = 2 if per == "KiB" else 1
+        lines.append([r["what"], r["link"], number(r["rate"]), share(r["spread"]), ratio(r["ratio"]),
+                      time(r["p50"]), time(r["p99"]), number(r["server_cycles"]),
+                      ratio(r["cycles_ratio"]), number(r["packets"], digits), share(r["server_busy"]),
+                      share(r["client_busy"]), r["limit"] or "not measured"])
+    return table(head, lines)
+
+
+def port_table(bench):
+    lines = []
+    for (name, size), rounds in bench.probes.items():
+        what = next(s.what for s in bench.servers if s.name == name)
+        lines.append([what, "%d" % size, number(median(of(rounds, "frames_per_second"))),
+                      share(spread(of(rounds, "frames_per_second"))),
+                      number(median(of(rounds, "server_cycles"))),
+                      share(median([r["busy"][1] for r in rounds])),
+                      share(median([r["busy"][0] for r in rounds]))])
+    return table(["port", "octets of UDP", "frames/s", "±", "cycles/frame", "server core",
+                  "client core"], lines)
+
+
+def markdown(bench, facts, rows):
+    out = ["%s: %s." % (k[0].upper() + k[1:], v) for k, v in facts.items()]
+    out = ["\n".join("- " + line for line in out)]
+    out.append("- Command: `%s`: medians of %d rounds, %d s a figure; `±` is half the way from the "
+               "lowest round to the highest." % (bench.args.command, bench.args.rounds,
+                                                 bench.args.seconds))
+    out = ["\n".join(out)]
+    for workload in WORKLOADS:
+        mine = [r for r in rows if r["workload"] == workload.name]
+        if mine:
+            out.append("**%s**: %s.\n" % (workload.name.capitalize(), workload.what))
+            out.append(workload_table(workload, mine) + "\n")
+    if bench.probes:
+        out.append("**The port alone**: UDP sent back by an echo without a stack, 256 on their way; "
+                   "frames both ways.\n")
+        out.append(port_table(bench) + "\n")
+    errors = [r for r in rows if r["errors"]]
+    for r in errors:
+        out.append("- %s, %s: the client counted %d errors." % (r["what"], r["workload"], r["errors"]))
+    for name, why in bench.failures.items():
+        out.append("- %s was not measured: %s" % (name, why))
+    return "\n".join(out).strip()
+
+
+def write_between_markers(path, text):
+    with open(path, encoding="utf-8") as f:
+        old = f.read()
+    head, found, rest = old.partition(BEGIN)
+    _, found_end, tail = rest.partition(END)
+    if not found or not found_end:
+        raise ValueError("%s: no '%s' ... '%s' in it" % (path, BEGIN, END))
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(head + BEGIN + "\n" + text + "\n" + END + tail)
