@@ -3,7 +3,7 @@ import json
 import os
 import re
 
-from lab import CLIENT_CORE, Failed, Process
+from lab import CLIENT_CORE, SERVER_CORE, Failed, Process
 from machine import Meter
 from servers import PORT, STREAM
 
@@ -58,7 +58,7 @@ def parse_wrk(text):
 
 def measure(bench, server, workload, seconds):
     """One run of one workload: what the client saw and whose time it took."""
-    meter = Meter((CLIENT_CORE, 1), server.pids(), server.packets)
+    meter = Meter((CLIENT_CORE, SERVER_CORE), server.pids(), server.packets)
     client = Process(bench.lab.dir, "client", wrk_command(workload, server.address, seconds),
                      core=CLIENT_CORE)
     code = client.wait(seconds + 30)
@@ -86,7 +86,7 @@ def measure(bench, server, workload, seconds):
 
 def probe(bench, echo, size, seconds):
     """Frames a second, both ways together, that the port carries without a stack."""
-    meter = Meter((CLIENT_CORE, 1), echo.pids(), echo.packets)
+    meter = Meter((CLIENT_CORE, SERVER_CORE), echo.pids(), echo.packets)
     client = Process(bench.lab.dir, "probe", [
         os.path.join(bench.build, "bench/macro/udp_ping"), "%s:9" % echo.address, str(seconds),
         "--size", str(size)], core=CLIENT_CORE)

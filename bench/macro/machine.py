@@ -2,7 +2,9 @@
 import datetime
 import os
 import re
+import resource
 import subprocess
+import time
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -61,8 +63,19 @@ def core_seconds(core):
     raise RuntimeError("no cpu%d in /proc/stat" % core)
 
 
-def stolen_seconds():
-    return int(read("/proc/stat").splitlines()[0].split()[8]) / TICK
+def all_cores(*columns):
+    """Seconds of all cores together in these columns of /proc/stat."""
+    values = read("/proc/stat").splitlines()[0].split()
+    return sum(int(values[c]) for c in columns) / TICK
+
+
+SOFTIRQ, STOLEN = 7, 8
+
+
+def children_seconds():
+    """Of the children that have ended and were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def process_seconds(pid):
@@ -84,23 +97,28 @@ class Meter:
         self.before = self._read()
 
     def _read(self):
-        import time
         return {
             "wall": time.monotonic(),
             "cores": [core_seconds(c) for c in self.cores],
-            "stolen": stolen_seconds(),
+            "softirq": all_cores(SOFTIRQ), "stolen": all_cores(STOLEN),
             "process": sum(process_seconds(p) for p in self.pids),
+            "children": children_seconds(),
             "packets": self.packets(),
         }
 
     def stop(self):
-        a, b = self.before, self._read()
-        wall = b["wall"] - a["wall"]
+        """To be called when the client has ended, so that its time is known."""
+        d = {k: v for k, v in self._read().items() if k != "cores"}
+        cores = [y - x for x, y in zip(self.before["cores"], [core_seconds(c) for c in self.cores])]
+        d = {k: v - self.before[k] for k, v in d.items()}
+        wall = d["wall"]
         return {
             "wall": wall,
-            "busy": [min(1.0, (y - x) / wall) for x, y in zip(a["cores"], b["cores"])],
-            "busy_seconds": [y - x for x, y in zip(a["cores"], b["cores"])],
-            "process_seconds": b["process"] - a["process"],
-            "stolen": (b["stolen"] - a["stolen"]) / wall,
-            "packets_per_second": (b["packets"] - a["packets"]) / wall,
+            "busy": [min(1.0, c / wall) for c in cores],
+            "busy_seconds": cores,
+            "process_seconds": d["process"],
+            # At least: work in interrupts may be counted as a process's too.
+            "other_work": max(0.0, sum(cores) - d["process"] - d["children"] - d["softirq"]) / wall,
+            "stolen": d["stolen"] / wall,
+            "packets_per_second": d["packets"] / wall,
         }

@@ -14,6 +14,8 @@ from lab import Failed, Lab
 from servers import Echo, Weir, make_servers
 
 PROBE_SIZES = (64, 1400)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+QUIET = 0.5  # load average; above it the figures may be others' too
 
 
 class Bench:
@@ -87,6 +89,8 @@ def say(text):
 
 
 def on_signal(number, _):
+    for s in SIGNALS:
+        signal.signal(s, signal.SIG_IGN)  # once is enough: what follows is the cleaning up
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
@@ -123,10 +127,13 @@ def parse_arguments():
 
 def main():
     args = parse_arguments()
-    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for s in SIGNALS:
         signal.signal(s, on_signal)
     facts = machine.facts(args.root)
     start = time.monotonic()
+    if os.getloadavg()[0] > QUIET:
+        say("the machine is not quiet (load average %.2f): figures will be lower and less sure" %
+            os.getloadavg()[0])
     with tempfile.TemporaryDirectory(prefix="weir-bench-") as directory:
         bench = None
         try:

@@ -57,6 +57,7 @@ def row(bench, server, workload, rounds, base):
         "packets": median(of(rounds, "packets")),
         "packets_per_second": median(of(rounds, "packets_per_second")),
         "client_busy": median([b[0] for b in busy]), "server_busy": median([b[1] for b in busy]),
+        "other_work": median(of(rounds, "other_work")),
         "errors": sum(x["errors"] + x["bad_answers"] for x in rounds if x),
         "port_use": None,
     }
@@ -107,15 +108,18 @@ def table(head, lines):
 
 def workload_table(workload, rows):
     per = workload.per
+    stream = per == "KiB"
     head = ["server", "over", workload.unit, "±", "ratio", "p50", "p99", "cycles/" + per,
-            "ratio", "frames/" + per, "server core", "client core", "limit"]
+            "ratio", "frames/" + per, "port share", "server core", "client core", "limit"]
     lines = []
     for r in rows:
-        digits = 2 if per == "KiB" else 1
         lines.append([r["what"], r["link"], number(r["rate"]), share(r["spread"]), ratio(r["ratio"]),
                       time(r["p50"]), time(r["p99"]), number(r["server_cycles"]),
-                      ratio(r["cycles_ratio"]), number(r["packets"], digits), share(r["server_busy"]),
-                      share(r["client_busy"]), r["limit"] or "not measured"])
+                      ratio(r["cycles_ratio"]), number(r["packets"], 2 if stream else 1),
+                      share(r["port_use"]), share(r["server_busy"]), share(r["client_busy"]),
+                      r["limit"] or "not measured"])
+    if stream:  # how long 64 MiB take says no more than the rate
+        head, lines = head[:5] + head[7:], [line[:5] + line[7:] for line in lines]
     return table(head, lines)
 
 
@@ -132,28 +136,35 @@ def port_table(bench):
                   "client core"], lines)
 
 
-def markdown(bench, facts, rows):
+def header(bench, facts, rows):
     out = ["%s: %s." % (k[0].upper() + k[1:], v) for k, v in facts.items()]
-    out = ["\n".join("- " + line for line in out)]
-    out.append("- Command: `%s`: medians of %d rounds, %d s a figure; `±` is half the way from the "
-               "lowest round to the highest." % (bench.args.command, bench.args.rounds,
-                                                 bench.args.seconds))
-    out = ["\n".join(out)]
+    other = median([r["other_work"] for r in rows])
+    if other is not None:
+        out.append("Other work on the machine meanwhile: at least %s of a core." % share(other))
+    out.append("Command: `%s`: medians of %d rounds, %d s a figure; ± is half the way from the lowest "
+               "round to the highest." % (bench.args.command, bench.args.rounds, bench.args.seconds))
+    return "\n".join("- " + line for line in out)
+
+
+def markdown(bench, facts, rows):
+    """Everything, in blocks with an empty line between them."""
+    out = [header(bench, facts, rows)]
     for workload in WORKLOADS:
         mine = [r for r in rows if r["workload"] == workload.name]
         if mine:
-            out.append("**%s**: %s.\n" % (workload.name.capitalize(), workload.what))
-            out.append(workload_table(workload, mine) + "\n")
+            out.append("**%s**: %s." % (workload.name.capitalize(), workload.what))
+            out.append(workload_table(workload, mine))
     if bench.probes:
         out.append("**The port alone**: UDP sent back by an echo without a stack, 256 on their way; "
-                   "frames both ways.\n")
-        out.append(port_table(bench) + "\n")
-    errors = [r for r in rows if r["errors"]]
-    for r in errors:
-        out.append("- %s, %s: the client counted %d errors." % (r["what"], r["workload"], r["errors"]))
-    for name, why in bench.failures.items():
-        out.append("- %s was not measured: %s" % (name, why))
-    return "\n".join(out).strip()
+                   "frames both ways.")
+        out.append(port_table(bench))
+    notes = ["- %s, %s: the client counted %d errors." % (r["what"], r["workload"], r["errors"])
+             for r in rows if r["errors"]]
+    notes += ["- %s was not measured: %s." % (name, why.rstrip("."))
+              for name, why in bench.failures.items()]
+    if notes:
+        out.append("\n".join(notes))
+    return "\n\n".join(out)
 
 
 def write_between_markers(path, text):
@@ -164,4 +175,4 @@ def write_between_markers(path, text):
     if not found or not found_end:
         raise ValueError("%s: no '%s' ... '%s' in it" % (path, BEGIN, END))
     with open(path, "w", encoding="utf-8") as f:
-        f.write(head + BEGIN + "\n" + text + "\n" + END + tail)
+        f.write(head + BEGIN + "\n\n" + text + "\n\n" + END + tail)
