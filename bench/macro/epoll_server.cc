@@ -283,12 +283,13 @@ std::optional<std::string> read_options(const std::vector<std::string>& args, Op
   for (std::size_t i = 0; i < args.size(); ++i) {
     const bool workers = args[i] == "--workers", body = args[i] == "--body";
     if (workers || body) {
-      const auto n = i + 1 < args.size() ? number<std::uint64_t>(args[i + 1]) : std::nullopt;
-      const std::uint64_t most = workers ? 64 : 1ULL << 40U;
-      if (!n || (workers && *n == 0) || *n > most) {
+      const std::uint64_t least = workers ? 1 : 0, most = workers ? 64 : 1ULL << 40U;
+      const std::string_view value = i + 1 < args.size() ? args[i + 1] : std::string_view{};
+      const std::uint64_t n = number<std::uint64_t>(value).value_or(most + 1);
+      if (n < least || n > most) {
         return args[i] + (workers ? " takes 1..64" : " takes 0..1099511627776");
       }
-      (workers ? o.workers : o.body) = *n;
+      (workers ? o.workers : o.body) = n;
       ++i;
       continue;
     }
