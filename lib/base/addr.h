@@ -43,11 +43,12 @@ class IpAddr {
     return a;
   }
 
-  [[nodiscard]] constexpr bool is_v4() const {
-    for (unsigned i = 0; i < 10; ++i) {
-      if (octets_[i] != 0) return false;
+  [[nodiscard]] constexpr bool is_v4() const {  // asked several times a packet: two words
+    const auto words = std::bit_cast<std::array<std::uint64_t, 2>>(octets_);
+    if constexpr (std::endian::native == std::endian::big) {
+      return words[0] == 0 && words[1] >> 32U == 0xffffU;
     }
-    return octets_[10] == 0xff && octets_[11] == 0xff;
+    return words[0] == 0 && (words[1] & 0xffff'ffffU) == 0xffff'0000U;
   }
   // Host order. Pre: is_v4().
   [[nodiscard]] constexpr std::uint32_t v4_value() const {

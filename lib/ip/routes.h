@@ -2,6 +2,7 @@
 // prefixes and a gateway of each family. Filled before use; lookups neither allocate nor change it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -34,14 +35,22 @@ class Routes {
   [[nodiscard]] std::optional<IpAddr> gateway(bool v4) const;
 
  private:
-  struct Prefix {
-    IpAddr addr;            // this host's
-    std::uint8_t len = 32;  // of its family
-  };
-  [[nodiscard]] const Prefix* longest_match(const IpAddr& dst) const;
+  using Bits = std::array<std::uint64_t, 2>;  // of an address, the first octet highest
 
-  std::vector<Prefix> prefixes_;  // in the order given
-  std::vector<IpAddr> local_;     // sorted
+  struct Network {
+    Bits prefix{}, mask{};
+    IpAddr source;      // the first address of this host on it
+    unsigned bits = 0;  // of 128
+  };
+  [[nodiscard]] static Bits bits_of(const IpAddr& addr);
+  [[nodiscard]] const Network* longest_match(const IpAddr& dst) const;
+
+  // Many addresses are on few networks: these are asked about for every packet.
+  std::vector<Network> networks_;         // each once, the longest first
+  std::vector<std::uint32_t> broadcast_;  // each once
+  std::vector<std::uint32_t> local4_;     // sorted
+  std::vector<IpAddr> local6_;            // sorted
+  std::optional<IpAddr> source4_, source6_;
   std::optional<IpAddr> gateway4_, gateway6_;
 };
 

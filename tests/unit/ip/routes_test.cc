@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "base/rng.h"
+
 namespace weir::ip {
 namespace {
 
@@ -87,6 +93,90 @@ TEST(Routes, FamiliesDoNotMix) {
   EXPECT_EQ(r.lookup(IpAddr::v4(8, 8, 8, 8))->next_hop, IpAddr::v4(8, 8, 8, 8));
   EXPECT_EQ(r.gateway(false), v6(1, 0xfe));
   EXPECT_FALSE(r.gateway(true));
+}
+
+// The same answers from a list of prefixes that is read from end to end, bit by bit.
+struct NaiveRoutes {
+  struct Prefix {
+    IpAddr addr;
+    unsigned len;
+  };
+  std::vector<Prefix> prefixes;
+
+  static bool bit(const IpAddr& a, unsigned i) {
+    return (a.octets()[i / 8] >> (7 - i % 8) & 1U) != 0;
+  }
+  static bool inside(const Prefix& p, const IpAddr& a) {
+    if (p.addr.is_v4() != a.is_v4()) return false;
+    const unsigned first = a.is_v4() ? 96 : 0;
+    for (unsigned i = first; i < first + p.len; ++i) {
+      if (bit(p.addr, i) != bit(a, i)) return false;
+    }
+    return true;
+  }
+  [[nodiscard]] const Prefix* match(const IpAddr& a) const {
+    const Prefix* best = nullptr;
+    for (const Prefix& p : prefixes) {
+      if (inside(p, a) && (best == nullptr || p.len > best->len)) best = &p;
+    }
+    return best;
+  }
+  [[nodiscard]] bool local(const IpAddr& a) const {
+    return std::any_of(prefixes.begin(), prefixes.end(), [&](auto& p) { return p.addr == a; });
+  }
+  [[nodiscard]] bool broadcast(const IpAddr& a) const {
+    if (a == IpAddr::v4(255, 255, 255, 255)) return true;
+    return std::any_of(prefixes.begin(), prefixes.end(), [&](const Prefix& p) {
+      if (!a.is_v4() || p.len >= 31 || !inside(p, a)) return false;
+      for (unsigned i = 96 + p.len; i < 128; ++i) {
+        if (!bit(a, i)) return false;
+      }
+      return true;
+    });
+  }
+};
+
+// Addresses of which many are near each other, of both families.
+IpAddr near_address(Rng& rng) {
+  const auto octet = [&] {
+    constexpr std::array<std::uint8_t, 6> kSome = {0, 1, 2, 127, 254, 255};
+    return kSome[rng.below(kSome.size())];
+  };
+  if (rng.below(4) == 0) {
+    return IpAddr::v6({0xfd, octet(), 0, 0, 0, 0, 0, octet(), octet(), 0, 0, 0, 0, 0, 0, octet()});
+  }
+  return IpAddr::v4(10, octet(), octet(), octet());
+}
+
+TEST(Routes, AnswersAsANaiveListDoes) {
+  Rng rng(20'261'121);
+  unsigned hits = 0;
+  for (unsigned round = 0; round < 300; ++round) {
+    Routes r;
+    NaiveRoutes naive;
+    for (std::uint32_t n = rng.below(12); n > 0; --n) {
+      const IpAddr a = near_address(rng);
+      const auto len = static_cast<std::uint8_t>(rng.below(a.is_v4() ? 33 : 129));
+      r.add_address(a, len);
+      naive.prefixes.push_back({a, len});
+    }
+    for (unsigned i = 0; i < 300; ++i) {
+      const IpAddr a = near_address(rng);
+      const NaiveRoutes::Prefix* const match = naive.match(a);
+      ASSERT_EQ(r.is_on_link(a), match != nullptr) << to_string(a);
+      ASSERT_EQ(r.is_local(a), naive.local(a)) << to_string(a);
+      ASSERT_EQ(r.is_broadcast(a), naive.broadcast(a)) << to_string(a);
+      const auto route = r.lookup(a);
+      const bool sends =
+          match != nullptr && a.is_unicast() && !naive.local(a) && !naive.broadcast(a);
+      ASSERT_EQ(route.has_value(), sends) << to_string(a);
+      if (!route) continue;
+      ++hits;
+      ASSERT_EQ(route->next_hop, a);
+      ASSERT_EQ(route->source, match->addr);
+    }
+  }
+  EXPECT_GT(hits, 1'000U);
 }
 
 }  // namespace
