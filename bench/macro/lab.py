@@ -115,7 +115,7 @@ class Lab:
     def sysctl(at, name, value):
         run(*at, "sh", "-c", "echo %s >/proc/sys/%s" % (value, name.replace(".", "/")), check=False)
 
-    def veth(self, name, client_address, server_address=None):
+    def veth(self, name, client_address, load_address, server_address=None):
         """A pair NAMEc and NAMEs without offloads; what either end receives is worked off on the core
         of that side (RPS), so that a core's time is its side's time."""
         near, far = name + "c", name + "s"
@@ -130,17 +130,33 @@ class Lab:
             self.steer(at, iface, core)
             if address:
                 run(*at, "ip", "addr", "add", address + "/24", "dev", iface)
+        self.kernel_drops((), near, load_address)
         return near, far
+
+    def near_tap(self, iface, address, load_address):
+        """The kernel's end of a TAP that was just made."""
+        run("ip", "addr", "add", address + "/24", "dev", iface)
+        run("ip", "link", "set", iface, "up")
+        self.steer((), iface, CLIENT_CORE)
+        if load_address:
+            self.kernel_drops((), iface, load_address)
 
     @staticmethod
     def steer(at, iface, core):
         run(*at, "sh", "-c", "echo %x >/sys/class/net/%s/queues/rx-0/rps_cpus" % (1 << core, iface))
 
-    def kernel_lets_go(self, iface):
-        """The kernel drops what arrives there, after packet sockets have their copy."""
-        rules = ("add table netdev bench\nadd chain netdev bench %s { type filter hook ingress device "
-                 "%s priority 0; policy drop; }" % (iface, iface))
-        run(*self.there, "nft", rules)
+    @staticmethod
+    def kernel_drops(at, iface, address=None):
+        """The kernel drops what arrives there (for `address`), after packet sockets have their copy: it
+        is not the kernel's, and must not cost it work."""
+        chain = "netdev bench_%s c" % iface
+        rules = ["add table netdev bench_" + iface, "delete table netdev bench_" + iface,
+                 "add table netdev bench_" + iface,
+                 "add chain %s { type filter hook ingress device %s priority 0; policy %s; }" % (
+                     chain, iface, "accept" if address else "drop")]
+        if address:
+            rules.append("add rule %s ip daddr %s drop" % (chain, address))
+        run(*at, "nft", "\n".join(rules))
 
     @staticmethod
     def packets(iface):

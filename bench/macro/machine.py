@@ -53,23 +53,17 @@ def output(*command):
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def core_seconds(core):
-    """Seconds that a core was busy since it was started: user, system, interrupts; not stolen time."""
+USER, NICE, SYSTEM, IRQ, SOFTIRQ, STOLEN = 1, 2, 3, 6, 7, 8  # columns of /proc/stat
+BUSY = (USER, NICE, SYSTEM, IRQ, SOFTIRQ)
+
+
+def core_seconds(core, columns=BUSY):
+    """Seconds that a core spent so since it was started; "" means all cores together."""
     for line in read("/proc/stat").splitlines():
         parts = line.split()
-        if parts[0] == "cpu%d" % core:
-            user, nice, system, _, _, irq, softirq = map(int, parts[1:8])
-            return (user + nice + system + irq + softirq) / TICK
-    raise RuntimeError("no cpu%d in /proc/stat" % core)
-
-
-def all_cores(*columns):
-    """Seconds of all cores together in these columns of /proc/stat."""
-    values = read("/proc/stat").splitlines()[0].split()
-    return sum(int(values[c]) for c in columns) / TICK
-
-
-SOFTIRQ, STOLEN = 7, 8
+        if parts[0] == "cpu%s" % core:
+            return sum(int(parts[c]) for c in columns) / TICK
+    raise RuntimeError("no cpu%s in /proc/stat" % core)
 
 
 def children_seconds():
@@ -90,17 +84,21 @@ def process_seconds(pid):
 
 
 class Meter:
-    """What passed between two readings: cores, one process, the frames of one interface."""
+    """What passed between two readings: the cores (client's, server's), one process, the frames of one interface, and what a
+    server says of its own busy time in seconds, if it does."""
 
-    def __init__(self, cores, pids, packets):
+    def __init__(self, cores, pids, packets, own_busy=None):
         self.cores, self.pids, self.packets = cores, pids, packets
+        self.own_busy = own_busy or (lambda: None)
+        self.own_before = self.own_busy()
         self.before = self._read()
 
     def _read(self):
         return {
             "wall": time.monotonic(),
             "cores": [core_seconds(c) for c in self.cores],
-            "softirq": all_cores(SOFTIRQ), "stolen": all_cores(STOLEN),
+            "softirq": core_seconds("", (SOFTIRQ,)), "stolen": core_seconds("", (STOLEN,)),
+            "server_interrupts": core_seconds(self.cores[-1], (IRQ, SOFTIRQ)),
             "process": sum(process_seconds(p) for p in self.pids),
             "children": children_seconds(),
             "packets": self.packets(),
@@ -109,6 +107,7 @@ class Meter:
     def stop(self):
         """To be called when the client has ended, so that its time is known."""
         d = {k: v for k, v in self._read().items() if k != "cores"}
+        own = self.own_busy()
         cores = [y - x for x, y in zip(self.before["cores"], [core_seconds(c) for c in self.cores])]
         d = {k: v - self.before[k] for k, v in d.items()}
         wall = d["wall"]
@@ -117,6 +116,8 @@ class Meter:
             "busy": [min(1.0, c / wall) for c in cores],
             "busy_seconds": cores,
             "process_seconds": d["process"],
+            "server_interrupts": d["server_interrupts"],
+            "own_busy": None if own is None else min(1.0, (own - self.own_before) / wall),
             # At least: work in interrupts may be counted as a process's too.
             "other_work": max(0.0, sum(cores) - d["process"] - d["children"] - d["softirq"]) / wall,
             "stolen": d["stolen"] / wall,

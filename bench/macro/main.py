@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -9,12 +10,13 @@ import time
 
 import machine
 import report
-from clients import WORKLOADS, measure, probe
+from clients import WORKLOADS, in_memory, measure, probe
 from lab import Failed, Lab
 from servers import Echo, Weir, make_servers
 
 PROBE_SIZES = (64, 1400)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MEMORY = "memory"
 QUIET = 0.5  # load average; above it the figures may be others' too
 
 
@@ -24,18 +26,23 @@ class Bench:
         self.cycles_per_second = machine.cycles_per_second()
         self.lab = Lab(directory)
         self.servers = make_servers(self)
+        self.commands = re.findall(r"^  (\w+)  ", machine.output(
+            os.path.join(build, "apps/weir/weir"), "--help"), re.M)
+        self.weir = os.path.join(build, "apps/weir/weir")
         self.results = {}   # server, workload -> a result or None for each round
+        self.memory = {}    # workload -> a result or None for each round
         self.probes = {}    # server, size -> a result or None for each round
         self.failures = {}  # what could not be measured -> why
 
     def wanted(self, kind, name):
         only = self.args.only
-        names = {"server": [s.name for s in self.servers], "workload": [w.name for w in WORKLOADS]}
+        names = {"server": [s.name for s in self.servers] + [MEMORY],
+                 "workload": [w.name for w in WORKLOADS]}
         asked = [n for n in only if n in names[kind]]
         return not asked or name in asked
 
     def check_names(self):
-        known = [s.name for s in self.servers] + [w.name for w in WORKLOADS]
+        known = [s.name for s in self.servers] + [MEMORY] + [w.name for w in WORKLOADS]
         wrong = [n for n in self.args.only if n not in known]
         if wrong:
             raise Failed("--only %s: no such server or workload; there are %s" % (
@@ -50,23 +57,57 @@ class Bench:
                 self.one_server(server)
                 if isinstance(server, Weir) and server.name not in self.failures:
                     self.one_probe(server)
+            if self.wanted("server", MEMORY):
+                self.one_memory()
+
+    def weir_lacks(self, command):
+        """Why `weir COMMAND` cannot be used, or None."""
+        return None if command in self.commands else "weir has no command '%s'" % command
+
+    def one_memory(self):
+        for w in WORKLOADS:
+            if w.memory is None or not self.wanted("workload", w.name):
+                continue
+            row = None
+            try:
+                lacks = self.weir_lacks("bench")
+                if lacks:
+                    raise Failed(lacks)
+                row = in_memory(self, w, self.args.seconds)
+                say("  %-10s %-16s %10.0f %s" % (MEMORY, w.name, row["rate"], w.unit))
+            except Failed as e:
+                self.fail("%s, %s" % (MEMORY, w.name), e)
+            self.memory.setdefault(w.name, []).append(row)
+
+    def fail(self, what, why):
+        if what not in self.failures:
+            say("  %-10s cannot be measured: %s" % (what, why))
+        self.failures[what] = str(why)
 
     def one_server(self, server):
-        workloads = [w for w in WORKLOADS if self.wanted("workload", w.name)]
+        workloads = [w for w in WORKLOADS if self.wanted("workload", w.name) and
+                     not w.client.missing(self, server)]
         rows = {w.name: None for w in workloads}
         if server.name not in self.failures:
             try:
                 server.start()
                 for w in workloads:
-                    rows[w.name] = r = measure(self, server, w, self.args.seconds)
-                    say("  %-10s %-12s %10.0f %s" % (server.name, w.name, r["rate"], w.unit))
+                    rows[w.name] = self.one_figure(server, w)
             except Failed as e:
-                self.failures[server.name] = str(e)
-                say("  %-10s cannot be measured: %s" % (server.name, e))
+                self.fail(server.name, e)
             finally:
                 server.stop()
         for name, row in rows.items():
             self.results.setdefault((server.name, name), []).append(row)
+
+    def one_figure(self, server, workload):
+        try:
+            r = measure(self, server, workload, self.args.seconds)
+        except Failed as e:
+            self.fail("%s, %s" % (server.name, workload.name), e)
+            return None
+        say("  %-10s %-16s %10.0f %s" % (server.name, workload.name, r["rate"], workload.unit))
+        return r
 
     def one_probe(self, server):
         echo = Echo(self, server)
@@ -75,11 +116,10 @@ class Bench:
             for size in PROBE_SIZES:
                 r = probe(self, echo, size, 1)
                 self.probes.setdefault((server.name, size), []).append(r)
-                say("  %-10s %-12s %10.0f frames/s of %d octets" % (
+                say("  %-10s %-16s %10.0f frames/s of %d octets" % (
                     server.name, "port alone", r["frames_per_second"], size))
         except Failed as e:
-            self.failures[echo.name] = str(e)
-            say("  %-10s cannot be measured: %s" % (echo.name, e))
+            self.fail(echo.name, e)
         finally:
             echo.stop()
 
@@ -103,6 +143,7 @@ def as_json(bench, facts, tables):
                     for (s, w), rows in bench.results.items()],
         "port_alone": [{"server": s, "size": z, "rounds": rows}
                        for (s, z), rows in bench.probes.items()],
+        "memory": bench.memory,
         "failures": bench.failures,
         "rows": tables,
     }
@@ -120,8 +161,8 @@ def parse_arguments():
     p.add_argument("--write")
     p.add_argument("--command", default="scripts/bench")
     args = p.parse_args()
-    args.rounds = args.rounds or (3 if args.quick else 5)
-    args.seconds = args.seconds or (1 if args.quick else 3)
+    args.rounds = args.rounds or (2 if args.quick else 5)
+    args.seconds = args.seconds or (1 if args.quick else 2)
     return args
 
 

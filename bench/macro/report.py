@@ -57,8 +57,9 @@ def row(bench, server, workload, rounds, base):
         "packets": median(of(rounds, "packets")),
         "packets_per_second": median(of(rounds, "packets_per_second")),
         "client_busy": median([b[0] for b in busy]), "server_busy": median([b[1] for b in busy]),
+        "own_busy": median(of(rounds, "own_busy")),
         "other_work": median(of(rounds, "other_work")),
-        "errors": sum(x["errors"] + x["bad_answers"] for x in rounds if x),
+        "errors": sum(x["errors"] for x in rounds if x),
         "port_use": None,
     }
     size = 1400 if workload.name == "stream" else 64
@@ -76,7 +77,8 @@ def limit_of(r):
     out = []
     if r["port_use"] is not None and r["port_use"] >= PORT_USED:
         out.append("port")
-    if r["server_busy"] >= NEAR:
+    # A core that polls is never idle: what Weir says of itself tells.
+    if (r["server_busy"] if r["own_busy"] is None else r["own_busy"]) >= NEAR:
         out.append("server core")
     if r["client_busy"] >= NEAR:
         out.append("client core")
@@ -101,6 +103,11 @@ def ratio(value):
     return "-" if value is None else "%.2f" % value
 
 
+def core_share(r):
+    own = "" if r["own_busy"] is None else " (%s)" % share(r["own_busy"])
+    return share(r["server_busy"]) + own
+
+
 def table(head, lines):
     return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head)] +
                      ["| " + " | ".join(line) + " |" for line in lines])
@@ -116,7 +123,7 @@ def workload_table(workload, rows):
         lines.append([r["what"], r["link"], number(r["rate"]), share(r["spread"]), ratio(r["ratio"]),
                       time(r["p50"]), time(r["p99"]), number(r["server_cycles"]),
                       ratio(r["cycles_ratio"]), number(r["packets"], 2 if stream else 1),
-                      share(r["port_use"]), share(r["server_busy"]), share(r["client_busy"]),
+                      share(r["port_use"]), core_share(r), share(r["client_busy"]),
                       r["limit"] or "not measured"])
     if stream:  # how long 64 MiB take says no more than the rate
         head, lines = head[:5] + head[7:], [line[:5] + line[7:] for line in lines]
@@ -134,6 +141,42 @@ def port_table(bench):
                       share(median([r["busy"][0] for r in rounds]))])
     return table(["port", "octets of UDP", "frames/s", "±", "cycles/frame", "server core",
                   "client core"], lines)
+
+
+def memory_table(bench, workload, rows):
+    """The kernel over its loopback and Weir over a ring: both sides' cycles together."""
+    lo = next((r for r in rows if r["workload"] == workload.name and r["server"] == "loopback"), None)
+    mine = [r for r in bench.memory.get(workload.name, []) if r]
+    theirs = bench.results.get(("loopback", workload.name), [])
+
+    def quotient(ours, kernels):
+        return median([a[ours] / b[kernels] for a, b in
+                       zip(bench.memory.get(workload.name, []), theirs) if a and b])
+    lines = []
+    if lo and lo["rate"]:
+        lines.append(["Linux, epoll server, by wrk", number(lo["rate"]), share(lo["spread"]), "1.00",
+                      number(lo["machine_cycles"]), "1.00", "-", "-"])
+    if mine:
+        lines.append(["Weir, by `weir bench`", number(median(of(mine, "rate"))),
+                      share(spread(of(mine, "rate"))), ratio(quotient("rate", "rate")),
+                      number(median(of(mine, "both"))), ratio(quotient("both", "machine_cycles")),
+                      number(median([m["server"]["total"] for m in mine])),
+                      number(median([m["client"]["total"] for m in mine]))])
+    per = "/" + workload.per
+    return table(["both ends in one machine", workload.unit, "±", "ratio", "cycles%s, both sides" % per,
+                  "ratio", "server's", "client's"], lines) if mine else None
+
+
+def stage_table(bench):
+    """Where the server's cycles go, from the first round that was measured."""
+    stages, lines = [], []
+    for workload in WORKLOADS:
+        mine = [m for m in bench.memory.get(workload.name, []) if m]
+        if mine:
+            stages = [k for k in mine[0]["server"] if k != "total"]
+            lines.append(["a " + workload.per] + [
+                number(median([m["server"].get(k) for m in mine])) for k in stages])
+    return table(["server's cycles for"] + stages, lines) if stages else None
 
 
 def header(bench, facts, rows):
@@ -158,6 +201,15 @@ def markdown(bench, facts, rows):
         out.append("**The port alone**: UDP sent back by an echo without a stack, 256 on their way; "
                    "frames both ways.")
         out.append(port_table(bench))
+    memory = [t for t in (memory_table(bench, w, rows) for w in WORKLOADS) if t]
+    if memory:
+        out.append("**In memory**: no port. The kernel over its loopback, where it keeps segments of "
+                   "64 KiB whole; Weir's generator and endpoint on a ring, frame by frame. Cycles: for "
+                   "the kernel all that both cores were busy; for Weir what both loops were busy.")
+        out += memory
+        stages = stage_table(bench)
+        if stages:
+            out.append(stages)
     notes = ["- %s, %s: the client counted %d errors." % (r["what"], r["workload"], r["errors"])
              for r in rows if r["errors"]]
     notes += ["- %s was not measured: %s." % (name, why.rstrip("."))

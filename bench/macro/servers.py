@@ -1,8 +1,9 @@
 """Who answers: each kind has start(), which leaves a server ready at `address`, and stop()."""
+import json
 import os
 
 import lab
-from lab import CLIENT_CORE, SERVER_CORE, Failed, Process, run, wait_for
+from lab import SERVER_CORE, Failed, Process, run, wait_for
 
 BODY = 1024
 STREAM = 64 << 20
@@ -27,7 +28,8 @@ http {
 
 
 class Server:
-    def __init__(self, bench, name, what, link, address, near):
+    def __init__(self, bench, name, what, link, address, near, client_address=None):
+        self.client_address = client_address  # of a `weir load` at the client's end, if it can be
         self.lab, self.build, self.root = bench.lab, bench.build, bench.root
         self.name, self.what, self.link, self.address, self.near = name, what, link, address, near
         self.process = None
@@ -42,6 +44,9 @@ class Server:
 
     def pids(self):
         return [self.process.pid]
+
+    def own_busy(self):  # seconds that it says it was busy, if it knows
+        return None
 
 
 class Epoll(Server):
@@ -86,15 +91,16 @@ class Nginx(Server):
 class Weir(Server):
     """`weir serve` on a port of DPDK's; a TAP has its kernel end in the client's namespace."""
 
-    def __init__(self, bench, name, what, link, address, near, device, gateway, tap=False):
-        super().__init__(bench, name, what, link, address, near)
+    def __init__(self, bench, name, what, link, address, near, client_address, device, gateway,
+                 tap=False):
+        super().__init__(bench, name, what, link, address, near, client_address)
         self.device, self.gateway, self.tap = device, gateway, tap
 
     def start(self):
         sets = ['port.device="%s"' % self.device, 'port.addresses=["%s/24"]' % self.address,
                 'port.gateway="%s"' % self.gateway, "eal.cores=[%d]" % SERVER_CORE,
                 'serve.listen=["%s:%d"]' % (self.address, PORT), "serve.body_size=%d" % BODY,
-                "run.drain_timeout=1", 'stats.interval="60s"']
+                "run.drain_timeout=1", 'stats.interval="100ms"']
         command = [os.path.join(self.build, "apps/weir/weir"), "serve", "--config",
                    os.path.join(self.root, "config/serve.toml"), "--json"]
         for s in sets:
@@ -103,10 +109,15 @@ class Weir(Server):
                                at=() if self.tap else self.lab.there)
         self.process.wait_line('{"event":"ready"')
         if self.tap:
-            run("ip", "addr", "add", self.gateway + "/24", "dev", self.near)
-            run("ip", "link", "set", self.near, "up")
-            self.lab.steer((), self.near, CLIENT_CORE)
+            self.lab.near_tap(self.near, self.gateway, self.client_address)
         run("ping", "-c", "1", "-W", "10", self.address)  # ARP, both ways
+
+    def own_busy(self):
+        lines = [line for line in self.process.text().split("\n")[:-1] if '"event":"stats"' in line]
+        stats = [json.loads(line) for line in lines]
+        if not stats or "busy" not in stats[-1]:
+            return 0.0 if not stats else None
+        return sum(s["busy"] * s["seconds"] for s in stats)
 
 
 class Echo(Server):
@@ -122,9 +133,7 @@ class Echo(Server):
             at=() if self.weir.tap else self.lab.there)
         mac = self.process.wait_line("ready").split()[1]
         if self.weir.tap:
-            run("ip", "addr", "add", self.weir.gateway + "/24", "dev", self.near)
-            run("ip", "link", "set", self.near, "up")
-            self.lab.steer((), self.near, CLIENT_CORE)
+            self.lab.near_tap(self.near, self.weir.gateway, None)
         run("ip", "neigh", "replace", self.address, "lladdr", mac, "nud", "permanent", "dev", self.near)
 
     def stop(self):
@@ -133,22 +142,21 @@ class Echo(Server):
 
 
 def make_servers(bench):
-    """Every kind, in the order in which a round takes them. Pairs are made here."""
+    """Every kind, in the order in which a round takes them. Pairs are made here: of each, .1 is the
+    kernel at the client's end, .2 the server, .3 a `weir load` beside .1."""
     wire = bench.lab
-    near, _ = wire.veth("kern", "10.78.1.1", "10.78.1.2")
+    near, _ = wire.veth("kern", "10.78.1.1", "10.78.1.3", "10.78.1.2")
     servers = [
-        Epoll(bench, "epoll", "Linux, epoll server", "veth", "10.78.1.2", near),
-        Nginx(bench, "nginx", "Linux, nginx", "veth", "10.78.1.2", near),
+        Epoll(bench, "epoll", "Linux, epoll server", "veth", "10.78.1.2", near, "10.78.1.3"),
+        Nginx(bench, "nginx", "Linux, nginx", "veth", "10.78.1.2", near, "10.78.1.3"),
     ]
-    if os.path.exists(os.path.join(bench.build, "apps/weir/weir")):
-        near, far = wire.veth("afp", "10.78.2.1")
-        wire.kernel_lets_go(far)
-        servers.append(Weir(bench, "af_packet", "Weir, af_packet", "veth", "10.78.2.2", near,
-                            "af_packet:" + far, "10.78.2.1"))
-        near, far = wire.veth("xdp", "10.78.3.1")
-        servers.append(Weir(bench, "af_xdp", "Weir, af_xdp", "veth", "10.78.3.2", near,
-                            "af_xdp:" + far, "10.78.3.1"))
-        servers.append(Weir(bench, "tap", "Weir, TAP", "tap", "10.78.4.2", "benchtap",
-                            "tap:benchtap", "10.78.4.1", tap=True))
-    servers.append(Loopback(bench, "loopback", "Linux, epoll server", "lo", "127.0.0.1", "lo"))
+    for net, name, link in ((2, "af_packet", "afp"), (3, "af_xdp", "xdp")):
+        at = "10.78.%d." % net
+        near, far = wire.veth(link, at + "1", at + "3")
+        wire.kernel_drops(wire.there, far)
+        servers.append(Weir(bench, name, "Weir, " + name, "veth", at + "2", near, at + "3",
+                            "%s:%s" % (name, far), at + "1"))
+    servers.append(Weir(bench, "tap", "Weir, TAP", "TAP", "10.78.4.2", "benchtap", "10.78.4.3",
+                        "tap:benchtap", "10.78.4.1", tap=True))
+    servers.append(Loopback(bench, "loopback", "Linux, epoll server", "loopback", "127.0.0.1", "lo"))
     return servers

@@ -73,7 +73,7 @@ def bench_smoke(world):
     path = world.path("bench.json")
     done = subprocess.run(
         [os.path.join(ROOT, "scripts/bench"), "--quick", "--rounds", "1", "--only", "af_packet",
-         "--only", "connections", "--json", path],
+         "--only", "connections-wrk", "--json", path],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
         env=dict(os.environ, WEIR_SKIP_SETUP="1"), check=False)
     text = done.stdout.decode(errors="replace")
