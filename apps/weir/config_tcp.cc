@@ -31,6 +31,7 @@ void read_options(TableReader& t, tcp::Config& c) {
   t.boolean("window_scaling", c.window_scaling);
   t.boolean("sack", c.sack);
   t.boolean("dsack", c.dsack);
+  t.boolean("recovery", c.recovery);
   t.boolean("rfc1337", c.rfc1337);
   t.boolean("slow_start_after_idle", c.slow_start_after_idle);
   t.integer("initial_cwnd", c.initial_cwnd, 1, 10, "RFC 6928 allows 10 segments at most");
@@ -75,7 +76,7 @@ void read_port_range(TableReader& t, tcp::Config& c) {
 void read_tcp(TableReader t, tcp::Config& c) {
   // Names that later versions know.
   for (const char* name : {"syncookies", "tw_reuse", "ecn", "congestion_control", "reordering",
-                           "recovery", "delack_min", "challenge_ack_limit", "mtu_probing"}) {
+                           "delack_min", "challenge_ack_limit", "mtu_probing"}) {
     t.refuse(name, "not in this version; remove the line");
   }
   read_retries(t, c);

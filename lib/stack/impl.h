@@ -168,6 +168,7 @@ struct Stack::Impl {
   flow::PortPicker ports;
   timer::Wheel wheel;
   Slab<Conn> conns;
+  Slab<tcp::SentLog> logs;  // one a connection at most, touched only while text is in flight
   Slab<tcp::SynEntry> syns;
   Slab<tcp::TwRecord> tws;
   std::vector<std::uint32_t> generations;  // odd while alive

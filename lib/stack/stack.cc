@@ -49,6 +49,7 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
       ports(c.tcp.port_low, c.tcp.port_high, {s.ports[0] ^ c.shard, s.ports[1]}),
       wheel(c.max_connections, start),
       conns(c.max_connections),
+      logs(c.max_connections),
       syns(c.tcp.max_syn_backlog),
       tws(c.tcp.max_tw_buckets),
       generations(c.max_connections) {
@@ -59,6 +60,7 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
     if (id != kNoIndex) neighbours.pin(id);
   }
   outbox.counters = &counters;
+  outbox.logs = &logs;
   outbox.tso_max = c.tso_max;
 }
 

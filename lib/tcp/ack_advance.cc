@@ -57,7 +57,7 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   t.snd_una = seg.ack;
   t.snd_small = later_of(t.snd_small, t.snd_una);  // never so far behind that it seems ahead
   t.retries = 0;
-  cc_on_ack(t, acked, flight_before);
+  if (t.log == nullptr) cc_on_ack(t, acked, flight_before);
   if (t.snd_una == t.snd_nxt) {
     t.clear(kPersisting);
     t.rtx_deadline = kNever;  // RFC 6298 §5.2

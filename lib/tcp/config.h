@@ -23,6 +23,7 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   bool timestamps = true;
   bool window_scaling = true;
   bool sack = true;                // RFC 2018
+  bool recovery = true;            // RACK and TLP, RFC 8985
   bool dsack = true;               // RFC 2883
   bool rfc1337 = true;             // RST in TIME-WAIT is ignored (Linux: off)
   std::uint32_t rmem = 262'144;    // receive buffer, octets

@@ -12,6 +12,7 @@
 #include "base/batch.h"
 #include "base/buf.h"
 #include "base/seq.h"
+#include "base/slab.h"
 #include "base/time.h"
 #include "telemetry/counters.h"
 #include "wire/tcp.h"
@@ -22,6 +23,7 @@ using wire::TcpFlags;
 using enum wire::TcpFlags;
 
 struct Tcb;
+class SentLog;
 
 // SEG.* of RFC 9293 §3.3.1 in host order, parsed once. on_segment takes `buf` over: it is queued or
 // given back through Outbox::release.
@@ -81,7 +83,8 @@ struct Outbox {
   Batch<TxSegment, 64> tx;
   BufChain release;  // the core never frees: it gives back here
   telemetry::Counters* counters = nullptr;
-  std::uint32_t tso_max = 0;  // octets of text that the port segments by itself; 0: none
+  Slab<SentLog>* logs = nullptr;  // lent to connections that have text in flight; null: to none
+  std::uint32_t tso_max = 0;      // octets of text that the port segments by itself; 0: none
 };
 
 void on_segment(Tcb& tcb, const RxSegment& seg, Instant now, Outbox& out);  // §3.10.7.3-4

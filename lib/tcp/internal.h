@@ -42,10 +42,37 @@ void drop_acked(Tcb& t, std::uint32_t octets, Outbox& out);
 void attach_text(const Tcb& t, Seq seq, TxSegment& seg);
 void advance_cursor(Tcb& t, std::uint32_t octets);
 
+// -- rack_tlp.cc (RFC 8985) -------------------------------------------------------------------
+struct SackNews {                 // of one ACK
+  std::uint32_t delivered = 0;    // octets that it acknowledges or tells of for the first time
+  std::uint32_t pipe_before = 0;  // octets in the network before it
+  bool dsack = false;
+};
+// True when there is a log: lends one where the peer sends SACKs and nothing is being recovered.
+bool log_begin(Tcb& t, Instant now, Outbox& out);
+void log_end(Tcb& t, Outbox& out);
+void log_abandon(Tcb& t, Outbox& out);  // Pre: there is a log
+// Text, FIN or both were sent for the first time from the log's end on, in segments of the MSS.
+void log_sent(Tcb& t, std::uint32_t len, bool fin, Instant now);
+void log_sent_again(Tcb& t, unsigned i, Instant now);
+// The ACK and its blocks into the log; before SND.UNA moves. Pre: there is a log.
+[[nodiscard]] SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
+// What follows from it, when SND.UNA has moved.
+void after_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out);  // Pre: as above
+void end_tlp(Tcb& t, const RxSegment& seg, bool advances);
+void arm_tlp(Tcb& t, Instant now);  // Pre: there is a log and something is in flight
+void on_reordering_timeout(Tcb& t, Instant now, Outbox& out);
+void mark_lost_on_rto(Tcb& t, Instant now, Outbox& out);
+
+// -- prr.cc (RFC 6937) ------------------------------------------------------------------------
+void cc_on_sack(Tcb& t, const SackNews& news, Outbox& out);
+void cc_on_hidden_loss(Tcb& t);
+
 // -- cc/reno.cc (RFC 5681, 6582, 3042) -------------------------------------------------------
 void cc_init(Tcb& t);
 void cc_on_dup_ack(Tcb& t, Outbox& out);
 void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before);
+void cc_grow(Tcb& t, std::uint32_t acked, std::uint32_t flight_before);
 void cc_on_rto(Tcb& t);
 void cc_restart_after_idle(Tcb& t, Instant now);
 [[nodiscard]] std::uint32_t flight(const Tcb& t);     // octets presumed in the network

@@ -4,6 +4,20 @@
 namespace weir::tcp {
 namespace {
 
+void check_log(const Tcb& t) {
+  const SentLog& log = *t.log;
+  WEIR_ASSERT(log.una() == t.snd_una && log.end() == t.snd_nxt && t.snd_una != t.snd_nxt);
+  std::uint32_t sacked = 0, lost = 0;
+  for (unsigned i = 0; i < log.size(); ++i) {
+    const std::uint32_t n = log.length_of(i);
+    WEIR_ASSERT(n > 0 && (n <= t.mss + 1U || log.stale));
+    WEIR_ASSERT(!(log[i].is(kSentSacked) && log[i].is(kSentLost)));
+    if (log[i].is(kSentSacked)) sacked += n;
+    if (log[i].is(kSentLost)) lost += n;
+  }
+  WEIR_ASSERT(sacked == log.sacked() && lost == log.lost());
+}
+
 void check_send_side(const Tcb& t) {
   const std::uint32_t out = distance(t.snd_una, t.snd_nxt);
   WEIR_ASSERT(out <= t.sndq.bytes() + 1);
@@ -13,6 +27,7 @@ void check_send_side(const Tcb& t) {
   }
   WEIR_ASSERT(t.cwnd >= t.mss);
   if (t.nxt_buf != nullptr) WEIR_ASSERT(t.nxt_offset <= t.nxt_buf->len);
+  if (t.log != nullptr) check_log(t);
 }
 
 void check_receive_side(const Tcb& t) {

@@ -127,23 +127,30 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
   bool fin_due = t.has(kFinQueued) && !t.fin_sent();
   if (left == 0 && !fin_due) return;
   cc_restart_after_idle(t, now);
+  bool logged = t.log != nullptr;
   const std::uint32_t longest = out.tso_max > t.mss ? out.tso_max / t.mss * t.mss : t.mss;
   while ((left > 0 || fin_due) && out.tx.room() > 1) {
-    const std::uint32_t room = std::min(usable_window(t), cwnd_room(t));
+    std::uint32_t room = std::min(usable_window(t), cwnd_room(t));
+    const unsigned records = logged ? t.log->room() : SentLog::kCapacity / 2;
+    if (records == 0) break;
+    room = std::min<std::uint32_t>(room, records * t.mss);
     std::uint32_t len = std::min({left, room, longest});
     if (len > t.mss && (len < left || nagle_holds(t, fin_due))) len -= len % t.mss;
     const bool last = len == left;
     const bool fin = fin_due && last;
     if (len == 0 && !fin) break;
     if (!worth_sending(t, len, last, fin)) break;
+    if (!logged && len > 0) logged = log_begin(t, now, out);
     emit(t, t.snd_nxt, len, fin, now, out);
     out.counters->out_segs.add();
     advance_cursor(t, len);
     t.snd_nxt += len + (fin ? 1U : 0U);
+    if (logged) log_sent(t, len, fin, now);
     if (len % t.mss != 0) t.snd_small = t.snd_nxt;
     left -= len;
     fin_due = fin_due && !fin;
     note_sent(t, t.snd_nxt, now);
+    if (logged) arm_tlp(t, now);
   }
   // Text waits and nothing is on its way that would bring an ACK: the persist timer must.
   if (left > 0 && t.snd_una == t.snd_nxt && t.rtx_deadline == kNever) {
@@ -163,7 +170,27 @@ std::uint32_t resend_length(const Tcb& t) {
   return len;
 }
 
+// What the log takes for lost, oldest first.
+void resend_lost(Tcb& t, Instant now, Outbox& out) {
+  for (unsigned i = 0; t.log->lost() > 0 && i < t.log->size() && out.tx.room() > 1; ++i) {
+    if (!(*t.log)[i].is(kSentLost)) continue;
+    const Seq seq = t.log->begin_of(i), end = (*t.log)[i].end();
+    const bool fin = t.fin_sent() && after(end, t.fin_seq());
+    const std::uint32_t len = distance(seq, end) - (fin ? 1U : 0U);
+    const bool at_once = i == 0 && t.log->first_due;
+    if (!at_once && t.log->pipe() > 0 && cwnd_room(t) < len) return;
+    if (distance(t.snd_una, seq) + len > t.snd_wnd) return log_abandon(t, out);  // it shrank
+    emit(t, seq, len, fin, now, out);
+    out.counters->retrans_segs.add();
+    log_sent_again(t, i, now);
+    t.log->first_due = false;
+    t.clear(kTiming);  //= RFC9293 MUST-18
+    if (t.rtx_deadline == kNever) arm_rtx(t, now);
+  }
+}
+
 void send_retransmissions(Tcb& t, Instant now, Outbox& out) {
+  if (t.log != nullptr) resend_lost(t, now, out);
   t.rtx_nxt = later_of(t.rtx_nxt, t.snd_una);
   while (before(t.rtx_nxt, t.rtx_end) && out.tx.room() > 1) {
     if (t.recovery == Recovery::kRto && flight(t) > 0 && flight(t) + t.mss > t.cwnd) return;
@@ -229,11 +256,41 @@ void send_probe(Tcb& t, Instant now, Outbox& out) {
   t.last_sent = now;
 }
 
+// RFC 8985 §7.3: new text where there is some, whatever cwnd says; else the last segment again.
+void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
+  SentLog& log = *t.log;
+  const std::uint32_t len = std::min({unsent(t), usable_window(t), std::uint32_t{t.mss}});
+  t.tlp_again = len == 0 || log.room() == 0;
+  if (t.tlp_again) {
+    const unsigned last = log.size() - 1;
+    const bool fin = t.fin_sent();
+    const Seq seq = log.begin_of(last);
+    emit(t, seq, log.length_of(last) - (fin ? 1U : 0U), fin, now, out);
+    out.counters->retrans_segs.add();
+    log_sent_again(t, last, now);
+    t.clear(kTiming);
+  } else {
+    const bool fin = t.has(kFinQueued) && len == unsent(t);
+    emit(t, t.snd_nxt, len, fin, now, out);
+    out.counters->out_segs.add();
+    advance_cursor(t, len);
+    t.snd_nxt += len + (fin ? 1U : 0U);
+    log_sent(t, len, fin, now);
+    if (len % t.mss != 0) t.snd_small = t.snd_nxt;
+    t.last_sent = now;
+  }
+  t.tlp_out = true;
+  t.tlp_end = t.snd_nxt;
+  out.counters->tlp_probes.add();
+  arm_rtx(t, now);
+}
+
 // Room for one segment more is always left for the ACK.
 void poll_transmit(Tcb& t, Instant now, Outbox& out) {
   if (t.state <= State::kListen || out.tx.room() == 0) return;
   if (t.has(kSynDue)) return send_syn(t, now, out);
   if (t.state == State::kSynSent) return;
+  if (t.log != nullptr && t.log->stale) log_abandon(t, out);
   if (t.synchronized()) {
     send_retransmissions(t, now, out);
     send_new_text(t, now, out);

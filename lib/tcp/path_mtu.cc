@@ -15,6 +15,7 @@ void on_packet_too_big(Tcb& t, std::uint32_t mtu) {
   if (mss >= t.mss) return;
   t.mss = static_cast<std::uint16_t>(mss);
   t.cwnd = std::max<std::uint32_t>(t.cwnd, t.mss);
+  if (t.log != nullptr) t.log->stale = true;
   if (t.snd_una == t.snd_nxt) return;
   t.rtx_nxt =
       t.snd_una;  // what was too big never arrived: again at once, and no sign of congestion

@@ -61,7 +61,8 @@ bool acceptable(const Tcb& t, const Arrival& a) {
 // What a segment outside the window gets: an ACK, unless it is a RST. One that carries nothing is
 // answered at the pace of challenge ACKs, lest two endpoints answer each other for ever.
 void answer_unacceptable(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
-  out.counters->drop_out_of_window.add();
+  const bool probe = !a.has(RST) && !a.has(FIN) && a.seq + 1 == t.rcv_nxt && a.len <= 1;
+  (probe ? out.counters->probes_in : out.counters->drop_out_of_window).add();
   if (a.has(RST)) return;
   const bool last_fin = a.has(FIN) && a.seq + a.seg_len() == t.rcv_nxt;
   if (t.state == State::kTimeWait && last_fin) enter_time_wait(t, now);
@@ -190,7 +191,9 @@ void update_window(Tcb& t, const Arrival& a, Instant now) {
     t.rtx_deadline = kNever;
     if (!t.has(kUserClosed)) t.retries = 0;
     t.rto.restore();
-    if (t.snd_una != t.snd_nxt) {
+    if (t.snd_una != t.snd_nxt && t.log != nullptr) {
+      arm_rtx(t, now);
+    } else if (t.snd_una != t.snd_nxt) {
       t.rtx_nxt = t.snd_una;
       t.rtx_end = t.snd_nxt;
       if (t.recovery == Recovery::kRto) t.recover = t.snd_nxt;  // all of it counts as lost again
@@ -214,9 +217,16 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   update_ts_recent(t, a.seg, now);
   const bool duplicate =
       ack == t.snd_una && t.snd_una != t.snd_nxt && seg_len(a.seg) == 0 && a.wnd == t.snd_wnd;
-  if (after(ack, t.snd_una)) on_ack_advance(t, a.seg, now, out);
+  const SackNews news = t.log != nullptr ? take_sack(t, a.seg, now, out) : SackNews{};
+  const bool advances = after(ack, t.snd_una);
+  if (advances) on_ack_advance(t, a.seg, now, out);
   update_window(t, a, now);
-  if (duplicate && !t.has(kPersisting)) cc_on_dup_ack(t, out);
+  end_tlp(t, a.seg, advances);
+  if (t.log != nullptr) {
+    after_sack(t, news, now, out);
+  } else if (duplicate && !t.has(kPersisting)) {
+    cc_on_dup_ack(t, out);
+  }
   return t.state != State::kClosed;
 }
 

@@ -13,6 +13,7 @@
 #include "tcp/config.h"
 #include "tcp/core.h"
 #include "tcp/rto.h"
+#include "tcp/sent_log.h"
 #include "tcp/state.h"
 
 namespace weir::tcp {
@@ -45,6 +46,8 @@ enum TcbFlag : std::uint16_t {
   kDsackDue = 32768,  // dsack_left, dsack_right wait for an ACK (RFC 2883)
 };
 
+inline constexpr std::uint32_t kNoRtt = 0xffff'ffffU;
+
 enum class Recovery : std::uint8_t { kNone, kFast, kRto };
 
 struct Tcb {
@@ -72,6 +75,7 @@ struct Tcb {
 
   // -- ACK and transmit ----------------------------------------------------------------------
   BufChain sndq;                 // from SND.UNA: what is sent and not acknowledged, then the rest
+  SentLog* log = nullptr;        // what is in flight, where the peer's SACKs are used
   const Buf* nxt_buf = nullptr;  // where SND.NXT lies in sndq; null: at its front
   std::uint32_t nxt_offset = 0;
   std::uint32_t cwnd = 0, ssthresh = 0xffff'ffff;
@@ -82,7 +86,8 @@ struct Tcb {
   Seq snd_small;                 // the end of the last segment below the MSS (Nagle)
   RtoEstimator rto;
   Instant rtt_start{};
-  Instant rtx_deadline = kNever;  // retransmission, SYN, or persist
+  Instant rtx_deadline = kNever;    // retransmission, SYN, or persist
+  Instant probe_deadline = kNever;  // tail loss probe, or reordering (RFC 8985)
   Instant delack_deadline = kNever;
   Instant life_deadline = kNever;  // 2MSL, FIN-WAIT-2, keepalive
   Instant last_sent{};             // of text: restart after idle (RFC 5681 §4.1)
@@ -103,6 +108,15 @@ struct Tcb {
   std::uint16_t peer_seg = 536;       // the longest text seen in one segment (delayed ACK)
   std::uint8_t retries = 0;           // of the timer that rtx_deadline is
   std::uint8_t keepalive_unanswered = 0;
+  // RFC 8985 §5.2: RACK.min_RTT and what decides RACK.reo_wnd.
+  std::uint32_t min_rtt_us = kNoRtt;
+  Seq reo_round_end;             // RACK.dsack_round, where reo_round
+  std::uint8_t reo_mult = 1;     // RACK.reo_wnd_mult
+  std::uint8_t reo_persist = 0;  // RACK.reo_wnd_persist
+  bool reo_round = false, reordering_seen = false;
+  bool probe_is_tlp = false;                // what probe_deadline is
+  bool tlp_out = false, tlp_again = false;  // a probe is out; TLP.is_retrans
+  Seq tlp_end;                              // TLP.end_seq: SND.NXT behind the probe
   std::uint8_t dup_acks_due = 0;  // segments that came early since the last ACK (RFC 5681 §4.2)
   CloseReason close_reason = CloseReason::kNone;
 

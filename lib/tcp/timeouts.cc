@@ -6,6 +6,7 @@
 namespace weir::tcp {
 
 void send_probe(Tcb& t, Instant now, Outbox& out);             // output.cc
+void send_tail_probe(Tcb& t, Instant now, Outbox& out);        // output.cc
 void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out);  // keepalive.cc
 
 namespace {
@@ -41,6 +42,7 @@ void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
   if (t.retries >= retry_limit(t)) return close_now(t, CloseReason::kTimedOut, out);
   ++t.retries;
   out.counters->rto_timeouts.add();
+  if (t.log != nullptr) mark_lost_on_rto(t, now, out);
   cc_on_rto(t);      // RFC 6298 §5.4, RFC 5681 §3.1
   t.rto.back_off();  // §5.5
   arm_rtx(t, now);   // §5.6
@@ -51,6 +53,16 @@ void on_rtx_deadline(Tcb& t, Instant now, Outbox& out) {
   if (!t.synchronized()) return on_syn_timeout(t, out);
   if (t.has(kPersisting)) return on_persist_timeout(t, now, out);
   if (t.snd_una != t.snd_nxt) on_retransmission_timeout(t, now, out);
+}
+
+void on_probe_deadline(Tcb& t, Instant now, Outbox& out) {
+  t.probe_deadline = kNever;
+  if (t.log == nullptr) return;
+  if (t.probe_is_tlp) {
+    send_tail_probe(t, now, out);
+  } else {
+    on_reordering_timeout(t, now, out);
+  }
 }
 
 void on_life_deadline(Tcb& t, Instant now, Outbox& out) {
@@ -73,13 +85,14 @@ void on_timeout(Tcb& t, Instant now, Outbox& out) {
     t.set(kAckNow);
     out.counters->delayed_acks.add();
   }
+  if (now >= t.probe_deadline) on_probe_deadline(t, now, out);  // before the RTO: RFC 8985 §7.2
   if (now >= t.rtx_deadline) on_rtx_deadline(t, now, out);
   if (now >= t.life_deadline) on_life_deadline(t, now, out);
   poll_transmit(t, now, out);
 }
 
 Instant next_deadline(const Tcb& t) {
-  return std::min({t.rtx_deadline, t.delack_deadline, t.life_deadline});
+  return std::min({t.rtx_deadline, t.probe_deadline, t.delack_deadline, t.life_deadline});
 }
 
 }  // namespace weir::tcp

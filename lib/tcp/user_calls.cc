@@ -92,14 +92,14 @@ void fail_open(Tcb& t, CloseReason reason, Outbox& out) {
 }
 
 void enter_time_wait(Tcb& t, Instant now) {
-  t.rtx_deadline = kNever;
+  t.rtx_deadline = t.probe_deadline = kNever;
   t.life_deadline = now + 2 * t.config->msl;  //= RFC9293 MUST-13
 }
 
 void close_now(Tcb& t, CloseReason reason, Outbox& out) {
   if (t.state != State::kClosed) transition(t, Trigger::kReset);
   t.close_reason = reason;
-  t.rtx_deadline = t.delack_deadline = t.life_deadline = kNever;
+  t.rtx_deadline = t.probe_deadline = t.delack_deadline = t.life_deadline = kNever;
   t.clear(kAckNow | kSynDue | kFinQueued | kPersisting | kTiming | kPeerFinKnown);
   t.snd_nxt = t.rtx_nxt = t.rtx_end = t.snd_una;
   BufChain unread = std::move(t.rcvq);
@@ -113,6 +113,7 @@ void close_now(Tcb& t, CloseReason reason, Outbox& out) {
 }
 
 void release_buffers(Tcb& t, Outbox& out) {
+  log_end(t, out);
   out.release.append(std::move(t.sndq));
   out.release.append(std::move(t.rcvq));
   drop_early(t, out);

@@ -31,10 +31,14 @@ namespace weir::telemetry {
   X(persist_probes, "zero-window probes sent")                                    \
   X(delayed_acks, "ACKs sent by the delayed-ACK timer")                           \
   X(challenge_acks, "challenge ACKs sent (RFC 5961)")                             \
+  X(tlp_probes, "tail loss probes sent (RFC 8985)")                               \
+  X(dsacks_in, "ACKs that told of a duplicate (RFC 2883)")                        \
+  X(sack_reneged, "peers that went back on a SACK (RFC 2018 8)")                  \
   X(dup_acks_in, "duplicate ACKs received")                                       \
   X(ofo_queued, "segments queued out of order")                                   \
   X(time_wait_entered, "connections that entered TIME-WAIT")                      \
   X(time_wait_reused, "TIME-WAIT records ended by a new SYN (RFC 6191)")          \
+  X(probes_in, "window and keepalive probes of peers, answered")                  \
   X(keepalive_probes, "keepalive probes sent")                                    \
   X(arp_requests_out, "ARP requests sent")                                        \
   X(arp_replies_out, "ARP replies sent")                                          \

@@ -92,6 +92,8 @@ TEST(Keepalive, ThePeersProbeIsAnswered) {
     s.at(t).receives({.seq = kBefore0}).sends({.seq = 0, .ack = 0, .len = 0, .flags = ACK});
   }
   s.at(40s).receives({.seq = kBefore0, .len = 1}).sends({.ack = 0});  // with a garbage octet
+  EXPECT_EQ(s.counters().probes_in.get(), 4U);
+  EXPECT_EQ(s.counters().drop_out_of_window.get(), 0U);
 }
 
 }  // namespace

@@ -52,6 +52,7 @@ Script::Script(const Established& e)
       rx_room_(e.rx_room),
       now_(kStart) {
   out_.counters = &counters_;
+  out_.logs = &logs_;
   const auto option_octets = static_cast<std::uint16_t>(e.ts ? 12 : 0);
   tcp::RxSegment syn;
   syn.seq = e.irs;
@@ -80,6 +81,7 @@ Script::Script(const SynSent& e)
       read_next_(e.irs + 1),
       now_(kStart) {
   out_.counters = &counters_;
+  out_.logs = &logs_;
   tcp::user_open(tcb_, {.iss = e.iss, .ts_offset = kTsOffset, .mtu = e.mtu, .ipv6 = e.ipv6}, now_);
   settle();
 }
@@ -89,6 +91,7 @@ Script::~Script() {
   tcp::release_buffers(tcb_, out_);
   bufs_.give_back(std::move(out_.release));
   EXPECT_EQ(bufs_.live(), 0) << "buffers not given back";
+  EXPECT_EQ(logs_.size(), 0U) << "log not given back";
 }
 
 // One timer. False when the core keeps asking for the same instant.

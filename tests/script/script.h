@@ -159,6 +159,7 @@ class Script {
   telemetry::Counters counters_;
   tcp::Outbox out_;
   Bufs bufs_;
+  tcp::SentLogs logs_{4};
   Seq tx_base_, rx_base_;  // relative 0, ours and theirs
   Seq app_next_;           // of the next octet the user sends
   Seq read_next_;          // of the next octet the user reads

@@ -64,6 +64,7 @@ void cc_init(Tcb& t) {
 }
 
 std::uint32_t flight(const Tcb& t) {
+  if (t.log != nullptr) return t.log->pipe();
   if (t.recovery != Recovery::kRto) return distance(t.snd_una, t.snd_nxt);
   // What was out when the timer fired counts as lost until it is resent.
   return distance(t.snd_una, later_of(t.rtx_nxt, t.snd_una)) + distance(t.recover, t.snd_nxt);
@@ -71,7 +72,7 @@ std::uint32_t flight(const Tcb& t) {
 
 std::uint32_t cwnd_room(const Tcb& t) {
   std::uint32_t allowed = t.cwnd;
-  if (t.recovery == Recovery::kNone) {  // limited transmit, RFC 3042
+  if (t.recovery == Recovery::kNone && t.log == nullptr) {  // limited transmit, RFC 3042
     allowed += std::min<std::uint32_t>(t.dup_acks, 2) * t.mss;
   }
   const std::uint32_t used = flight(t);
@@ -100,7 +101,11 @@ void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before) {
   if (t.recovery == Recovery::kRto && at_or_after(t.snd_una, t.recover)) {
     t.recovery = Recovery::kNone;
   }
-  // RFC 7661's lesson in short: a window that was not in use is not grown.
+  cc_grow(t, acked, flight_before);
+}
+
+// RFC 7661's lesson in short: a window that was not in use is not grown.
+void cc_grow(Tcb& t, std::uint32_t acked, std::uint32_t flight_before) {
   const bool limited =
       t.cwnd < t.ssthresh ? 2 * flight_before >= t.cwnd : flight_before + t.mss >= t.cwnd;
   if (limited || t.recovery == Recovery::kRto) grow(t, acked);
@@ -116,7 +121,7 @@ void cc_on_rto(Tcb& t) {
   t.recover = t.snd_nxt;
   t.recovery = Recovery::kRto;
   t.rtx_nxt = t.snd_una;
-  t.rtx_end = t.snd_nxt;
+  t.rtx_end = t.log == nullptr ? t.snd_nxt : t.snd_una;  // a log says what is lost
 }
 
 // RFC 5681 §4.1: nothing sent for one RTO, so the window's knowledge of the path is old.

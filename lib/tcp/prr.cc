@@ -1,0 +1,61 @@
+// The congestion window where the peer tells what it has (RFC 6675 §5, RFC 6937).
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+namespace {
+
+void enter_recovery(Tcb& t, Outbox& out) {
+  const std::uint32_t outstanding = distance(t.snd_una, t.snd_nxt);
+  t.ssthresh = std::max<std::uint32_t>(std::min(outstanding, t.cwnd) / 2, 2U * t.mss);
+  t.recover = t.snd_nxt;
+  t.recovery = Recovery::kFast;
+  t.log->prr = {.delivered = 0, .sent = 0, .flight = outstanding};
+  out.counters->fast_retransmits.add();
+}
+
+// RFC 6937 §3: sends in proportion to what arrives, so that the window shrinks without a pause.
+void reduce_in_proportion(Tcb& t, std::uint32_t delivered) {
+  SentLog& log = *t.log;
+  log.prr.delivered += delivered;
+  const std::uint32_t pipe = log.pipe();
+  std::uint32_t send = 0;
+  if (pipe > t.ssthresh) {
+    const std::uint64_t due =
+        (std::uint64_t{log.prr.delivered} * t.ssthresh + log.prr.flight - 1) / log.prr.flight;
+    send = due > log.prr.sent ? static_cast<std::uint32_t>(due - log.prr.sent) : 0;
+  } else {  // slow start reduction bound
+    const std::uint32_t owed =
+        log.prr.delivered > log.prr.sent ? log.prr.delivered - log.prr.sent : 0;
+    send = std::min(t.ssthresh - pipe, std::max(owed, delivered) + t.mss);
+  }
+  if (log.prr.sent == 0) send = std::max<std::uint32_t>(send, t.mss);  // the first goes at once
+  t.cwnd = std::max<std::uint32_t>(pipe + send, t.mss);
+}
+
+void leave_recovery(Tcb& t) {
+  if (t.recovery == Recovery::kFast) t.cwnd = std::max<std::uint32_t>(t.ssthresh, t.mss);
+  t.recovery = Recovery::kNone;
+  if (t.reo_persist > 0 && --t.reo_persist == 0) t.reo_mult = 1;  // RFC 8985 §6.2, step 4
+}
+
+}  // namespace
+
+void cc_on_sack(Tcb& t, const SackNews& news, Outbox& out) {
+  // Old marks stay close behind, lest the sequence space wraps round them.
+  t.recover = later_of(t.recover, t.snd_una - 1);
+  if (!t.log->stale) t.rtx_nxt = t.rtx_end = t.snd_una;
+  if (t.recovery != Recovery::kNone && at_or_after(t.snd_una, t.recover)) leave_recovery(t);
+  if (t.recovery == Recovery::kNone && t.log->lost() > 0) enter_recovery(t, out);
+  if (t.recovery == Recovery::kFast) return reduce_in_proportion(t, news.delivered);
+  if (news.delivered > 0) cc_grow(t, news.delivered, news.pipe_before);
+}
+
+// A probe mended the loss of the flight's tail (RFC 8985 §7.4.2): the window answers as to any.
+void cc_on_hidden_loss(Tcb& t) {
+  t.ssthresh = std::max<std::uint32_t>(t.cwnd / 2, 2U * t.mss);
+  t.cwnd = t.ssthresh;
+}
+
+}  // namespace weir::tcp

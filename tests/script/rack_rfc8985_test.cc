@@ -1,0 +1,262 @@
+// Loss found by time and by tail loss probes (RFC 8985), and what it does to the congestion window
+// (RFC 6937). Segments of 1,000 octets, ten of them at first; the round trip takes 100 ms.
+#include "script/script.h"
+
+namespace weir::test {
+namespace {
+
+constexpr std::uint32_t kWnd = 65'535;
+
+Peer sacks(std::uint32_t ack, std::vector<Block> blocks) {
+  return {.ack = ack, .wnd = kWnd, .sack = std::move(blocks)};
+}
+
+// Ten segments went out at 0.
+Script& ten_out(Script& s) {
+  s.app_send(10'000);
+  for (std::uint32_t i = 0; i < 10; ++i) s.sends({.seq = i * 1'000, .len = 1'000});
+  return s.quiet();
+}
+
+TEST(Rack, ThreeSegmentsSackedAboveAHoleTellOfItsLossAtOnce) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
+  s.sends({.seq = 0, .len = 1'000});
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 1U);
+  s.at(200ms).receives({.ack = 4'000}).skip();
+}
+
+// §6.2 step 4: a quarter of the round trip, in which it may still come.
+TEST(Rack, OneSackedSegmentWaitsForTheReorderingWindow) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}}));
+  s.quiet().next_timer(125ms);
+  s.at(125ms).sends({.seq = 0, .len = 1'000});
+}
+
+TEST(Rack, ASegmentThatComesLateIsNotSentAgain) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
+  s.at(110ms).receives({.ack = 2'000}).quiet();
+  s.at(130ms).receives({.ack = 10'000}).quiet();
+}
+
+// Once reordering was seen, three segments above a hole are no proof any more.
+TEST(Rack, ReorderingMakesItPatient) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
+  s.at(110ms).receives({.ack = 2'000}).skip();
+  EXPECT_TRUE(s.tcb().reordering_seen);
+  s.at(120ms).receives(sacks(2'000, {{3'000, 7'000}})).quiet();
+  s.at(144ms).quiet();
+  s.at(145ms).sends({.seq = 2'000, .len = 1'000}).skip();
+}
+
+TEST(Rack, ALostRetransmissionIsFoundByWhatWasSentAfterIt) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
+  s.sends({.seq = 0, .len = 1'000}).quiet();
+  s.app_send(5'000).quiet();
+  // Its window moves on: new text follows the resent segment.
+  s.at(101ms).receives(sacks(0, {{1'000, 9'000}}));
+  s.sends({.seq = 10'000, .len = 1'000});
+  s.skip();
+  // What was sent at 101 ms came, what was resent at 100 ms did not.
+  s.at(201ms).receives(sacks(0, {{1'000, 11'000}}));
+  s.sends({.seq = 0, .len = 1'000}).skip();
+  EXPECT_EQ(s.counters().rto_timeouts.get(), 0U);
+}
+
+TEST(Rack, AFinThatWasLostGoesAgain) {
+  Script s(Established{.sack = true});
+  s.app_send(300).sends({.seq = 0, .len = 300});
+  s.app_send(200).quiet();  // Nagle keeps it for the FIN
+  s.app_shutdown().sends({.seq = 300, .len = 200, .flags = ACK | PSH | FIN});
+  s.at(1s).sends({.seq = 300, .len = 200, .flags = ACK | PSH | FIN});  // the tail's probe
+  s.at(2s).sends({.seq = 0, .len = 300}).sends({.seq = 300, .flags = ACK | PSH | FIN});
+  s.receives({.ack = 501}).quiet().state(kFinWait2);
+}
+
+TEST(Sack, WhatThePeerHasIsNotSentAgainAfterATimeOut) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
+  s.runs_until(124ms);
+  s.at(125ms).sends({.seq = 0, .len = 1'000});
+  s.runs_until(1'300ms).skip();
+  EXPECT_GT(s.counters().rto_timeouts.get(), 0U);
+  s.receives({.ack = 2'000});
+  s.sends({.seq = 2'000, .len = 1'000}).skip();
+}
+
+// RFC 2018 §8: a peer may drop what it told of.
+TEST(Sack, APeerThatGoesBackOnItsWordIsSentAllAgain) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{0, 1'000}, {5'000, 6'000}})).skip();
+  s.runs_until(1'300ms);
+  EXPECT_EQ(s.counters().sack_reneged.get(), 1U);
+  EXPECT_EQ(s.tcb().log->sacked(), 0U);
+  s.receives({.ack = 1'000}).skip();
+}
+
+TEST(Sack, BlocksThatCannotBeAreIgnored) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms);
+  s.receives(sacks(0, {{2'000, 1'000}, {9'000, 11'000}, {1'000, 1'000}})).quiet();
+  s.receives(sacks(0, {{0x8000'0000U, 0x9000'0000U}})).quiet();
+  EXPECT_EQ(s.tcb().log->sacked(), 0U);
+  s.receives({.ack = 10'000});
+}
+
+TEST(Sack, ABlockCountsForWholeSegmentsOnly) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'500, 3'500}}));
+  s.quiet();
+  EXPECT_EQ(s.tcb().log->sacked(), 1'000U);
+  s.receives({.ack = 10'000});
+}
+
+TEST(Sack, TheSettingGoesBackToNewReno) {
+  Script s(Established{.sack = true, .tune = [](tcp::Config& c) { c.recovery = false; }});
+  ten_out(s).at(100ms);
+  s.receives(sacks(0, {{1'000, 2'000}})).skip();
+  s.receives(sacks(0, {{1'000, 3'000}})).skip();
+  EXPECT_EQ(s.tcb().log, nullptr);
+  s.receives(sacks(0, {{1'000, 4'000}})).sends({.seq = 0, .len = 1'000}).skip();
+}
+
+// The flight halves; what is SACKed or lost is not in the network. 10,000 out, of which 3,000 told
+// of and 1,000 lost: 6,000, above ssthresh, so one segment for two that arrive.
+TEST(Prr, TheWindowShrinksInProportion) {
+  Script s(Established{.sack = true});
+  ten_out(s).app_send(20'000).quiet();
+  s.at(100ms).receives(sacks(0, {{1'000, 4'000}}));
+  s.ssthresh(5'000).sends({.seq = 0, .len = 1'000}).quiet();
+  s.receives(sacks(0, {{1'000, 5'000}})).sends({.seq = 10'000, .len = 1'000}).quiet();
+  s.receives(sacks(0, {{1'000, 6'000}})).quiet();
+  // 5,000 in the network now: what arrives makes room for as much.
+  s.receives(sacks(0, {{1'000, 7'000}})).quiet();
+  s.receives(sacks(0, {{1'000, 8'000}})).sends({.seq = 11'000, .len = 1'000}).quiet();
+  s.at(200ms).receives({.ack = 10'000}).cwnd(5'000).skip();
+}
+
+TEST(Prr, TwoHolesAreResentAsTheWindowLets) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{3'000, 6'000}, {1'000, 2'000}}));
+  s.sends({.seq = 0, .len = 1'000}).quiet();
+  s.receives(sacks(0, {{3'000, 8'000}, {1'000, 2'000}}));
+  s.sends({.seq = 2'000, .len = 1'000}).quiet();
+  s.receives({.ack = 8'000}).skip();
+}
+
+TEST(Tlp, TheLastSegmentIsSentAgainWhenItsTailGoesUnanswered) {
+  Script s(Established{.sack = true});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(3'000).skip();
+  s.next_timer(302ms);  // 2 SRTT and a little
+  s.at(302ms).sends({.seq = 3'000, .len = 1'000}).quiet();
+  EXPECT_EQ(s.counters().tlp_probes.get(), 1U);
+  // The probe's SACK shows the loss of the two before it.
+  s.at(402ms).receives(sacks(1'000, {{3'000, 4'000}}));
+  s.skip();
+  s.runs_until(450ms);
+  EXPECT_EQ(s.counters().rto_timeouts.get(), 0U);
+  EXPECT_GE(s.counters().retrans_segs.get(), 2U);
+  s.receives({.ack = 4'000}).skip();
+}
+
+TEST(Tlp, NewTextIsTheProbeWhereThereIsSome) {
+  Script s(Established{.sack = true});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(20'000).skip();
+  const std::uint32_t sent = distance(s.tcb().snd_una, s.tcb().snd_nxt);
+  s.at(302ms).sends({.seq = 1'000 + sent, .len = 1'000}).quiet();
+  s.receives({.ack = 1'000 + sent + 1'000}).skip();
+}
+
+TEST(Tlp, OneProbeForAFlight) {
+  Script s(Established{.sack = true});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(3'000).skip().at(302ms).sends({.seq = 3'000, .len = 1'000});
+  s.next_timer(602ms);  // the retransmission timer, started anew by the probe: RTO is 300 ms
+  s.receives({.ack = 4'000});
+}
+
+// A flight of one waits for the longest delayed ACK as well, so the timer comes first (§7.2).
+TEST(Tlp, AFlightOfOneIsProbedWhereTheTimerWouldFire) {
+  Script s(Established{.sack = true});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(1'000).skip().next_timer(400ms);
+  s.at(400ms).sends({.seq = 1'000, .len = 1'000});
+  EXPECT_EQ(s.counters().tlp_probes.get(), 1U);
+  EXPECT_EQ(s.counters().rto_timeouts.get(), 0U);
+  s.receives({.ack = 2'000});
+}
+
+// §7.4.2: nothing but the probe mended it, so the window answers as to any loss.
+TEST(Tlp, AHiddenLossHalvesTheWindow) {
+  Script s(Established{.sack = true});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(1'000).skip().at(400ms).skip();
+  s.at(500ms).receives({.ack = 2'000}).skip();
+  const std::uint32_t before = s.tcb().cwnd;
+  s.app_send(1'000).skip().at(600ms).receives({.ack = 3'000}).skip();
+  EXPECT_EQ(s.tcb().ssthresh, before / 2);
+}
+
+TEST(Tlp, BothCopiesAnsweredIsNoLoss) {
+  Script s(Established{.sack = true});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(1'000).skip().at(400ms).skip();
+  s.at(450ms).receives({.ack = 2'000});
+  s.at(500ms).receives(sacks(2'000, {{1'000, 2'000}}));
+  const std::uint32_t before = s.tcb().cwnd;
+  s.app_send(1'000).skip().at(600ms).receives({.ack = 3'000}).skip();
+  EXPECT_GE(s.tcb().cwnd, before);
+  EXPECT_EQ(s.counters().dsacks_in.get(), 0U);  // no log was open: nobody counted
+}
+
+// RFC 8985 §6.2 step 4: a D-SACK doubles the patience, once a round trip.
+TEST(Rack, ADuplicateThatThePeerTellsOfWidensTheWindow) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
+  s.at(125ms).sends({.seq = 0, .len = 1'000});
+  s.at(130ms).receives({.ack = 2'000}).skip();
+  s.receives(sacks(2'000, {{0, 1'000}})).skip();
+  EXPECT_EQ(s.tcb().reo_mult, 2);
+  s.receives(sacks(2'000, {{0, 1'000}})).skip();
+  EXPECT_EQ(s.tcb().reo_mult, 2);
+  EXPECT_EQ(s.counters().dsacks_in.get(), 2U);
+  s.receives({.ack = 10'000}).skip();
+}
+
+TEST(SentLog, AWindowThatShrankGivesTheLogUp) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms);
+  s.receives({.ack = 0, .wnd = 500, .sack = {{1'000, 4'000}}});
+  EXPECT_EQ(s.tcb().log, nullptr);
+  s.skip().receives({.ack = 10'000, .wnd = kWnd}).skip();
+}
+
+TEST(SentLog, ASmallerPathGivesTheLogUpAndSendsAllAgain) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms);
+  tcp::on_packet_too_big(s.tcb(), 640);
+  s.receives({.ack = 0});
+  s.sends({.seq = 0, .len = 600}).sends({.seq = 600, .len = 600}).skip();
+  EXPECT_EQ(s.tcb().log, nullptr);
+  s.receives({.ack = 10'000}).skip();
+}
+
+// A probe's octet is out when the window opens: the flight that follows has its log all the same.
+TEST(SentLog, FollowsAZeroWindow) {
+  Script s(Established{.wnd = 0, .sack = true});
+  s.app_send(3'000).quiet();
+  s.at(1s).sends({.seq = 0, .len = 1});
+  s.at(1'100ms).receives({.ack = 0, .wnd = kWnd});
+  s.sends({.seq = 0, .len = 1}).sends({.seq = 1, .len = 1'000}).skip();
+  EXPECT_NE(s.tcb().log, nullptr);
+  s.at(1'200ms).receives({.ack = 3'000});
+}
+
+}  // namespace
+}  // namespace weir::test
