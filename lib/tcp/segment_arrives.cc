@@ -62,12 +62,17 @@ bool acceptable(const Tcb& t, const Arrival& a) {
 // answered at the pace of challenge ACKs, lest two endpoints answer each other for ever.
 void answer_unacceptable(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
   const bool probe = !a.has(RST) && !a.has(FIN) && a.seq + 1 == t.rcv_nxt && a.len <= 1;
-  (probe ? out.counters->probes_in : out.counters->drop_out_of_window).add();
+  const bool again = a.len > 0 && at_or_before(a.seq + a.len, t.rcv_nxt) &&
+                     distance(a.seq, t.rcv_nxt) <= t.config->rmem;
+  (probe   ? out.counters->probes_in
+   : again ? out.counters->drop_duplicate
+           : out.counters->drop_out_of_window)
+      .add();
   if (a.has(RST)) return;
   const bool last_fin = a.has(FIN) && a.seq + a.seg_len() == t.rcv_nxt;
   if (t.state == State::kTimeWait && last_fin) enter_time_wait(t, now);
   if (a.len > 0 || a.has(FIN)) {
-    if (a.len > 0 && at_or_before(a.seq + a.len, t.rcv_nxt)) note_twice(t, a.seq, a.seq + a.len);
+    if (again) note_twice(t, a.seq, a.seq + a.len);
     t.set(kAckNow);
   } else {
     challenge_ack(t, now, out);

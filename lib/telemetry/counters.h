@@ -77,6 +77,7 @@ namespace weir::telemetry {
   X(drop_tw_full, "TIME-WAIT record not kept, table full")                        \
   X(drop_paws, "old timestamp (RFC 7323 PAWS)")                                   \
   X(drop_no_timestamp, "segment without the negotiated timestamp")                \
+  X(drop_duplicate, "text that had come before")                                  \
   X(drop_out_of_window, "segment outside the receive window")                     \
   X(drop_old_ack, "ACK outside SND.UNA - MAX.SND.WND (RFC 5961 5.2)")             \
   X(drop_future_ack, "ACK of data never sent")                                    \

@@ -85,8 +85,8 @@ def download_file(world):
     saw = download(world, 1024 * MIB if world.full else 64 * MIB)
     counters = weir.expect_at_rest()["counters"]
     bad = {n: v for n, v in counters.items()
-           if n.startswith("drop_") and n not in ("drop_not_for_us", "drop_tx_full",
-                                                  "drop_other_protocol")}
+           if n.startswith("drop_") and n not in ("drop_not_for_us", "drop_tx_full", "drop_other_protocol",
+                                                  "drop_duplicate")}
     expect_equal("drops", bad, {})
     return saw
 
