@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <bit>
 #include <new>
-#include <set>
 
 #include "base/assert.h"
 #include "match/cache.h"
@@ -14,7 +13,7 @@ namespace weir::match {
 namespace {
 
 char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  return static_cast<char>(c + (static_cast<unsigned char>(c - 'A') < 26 ? 'a' - 'A' : 0));
 }
 
 std::string lower(std::string_view s) {
@@ -23,15 +22,14 @@ std::string lower(std::string_view s) {
   return out;
 }
 
-// <0, 0, >0; `known` is in lower case, `name` in any.
+// Shorter names first, so that most comparisons end there. `known` is in lower case, `name` in any.
 int compare(std::string_view known, std::string_view name) {
-  const std::size_t n = std::min(known.size(), name.size());
-  for (std::size_t i = 0; i < n; ++i) {
-    const int d = static_cast<unsigned char>(known[i]) - static_cast<unsigned char>(lower(name[i]));
+  if (known.size() != name.size()) return known.size() < name.size() ? -1 : 1;
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    const int d = known[i] - lower(name[i]);
     if (d != 0) return d;
   }
-  if (known.size() == name.size()) return 0;
-  return known.size() < name.size() ? -1 : 1;
+  return 0;
 }
 
 std::uint64_t length_bit(std::string_view name) {
@@ -73,14 +71,15 @@ Result<RuleSet, CompileError> RuleSet::compile(std::vector<Rule> rules,
 }
 
 void RuleSet::index_rules() {
-  std::set<std::string> names;
   for (Rule& r : rules_) {
     if (r.subject != Subject::kHeader) continue;
     r.header = lower(r.header);
-    names.insert(r.header);
+    headers_.push_back(r.header);
     header_lengths_ |= length_bit(r.header);
   }
-  headers_.assign(names.begin(), names.end());
+  std::sort(headers_.begin(), headers_.end(),
+            [](const std::string& a, const std::string& b) { return compare(a, b) < 0; });
+  headers_.erase(std::unique(headers_.begin(), headers_.end()), headers_.end());
   first_of_part_.assign(kFirstHeader + headers_.size(), kNoRule);
   for (std::uint32_t i = 0; i < rules_.size(); ++i) {
     const Rule& r = rules_[i];
@@ -188,11 +187,6 @@ void Scan::end() {
   part_ = RuleSet::kNoPart;
 }
 
-std::optional<std::uint32_t> Scan::verdict() const {
-  if (verdict_ == RuleSet::kNoRule) return std::nullopt;
-  return verdict_;
-}
-
 void Scan::tags(std::vector<std::uint32_t>& out) const {
   if (!tagged_) return;
   for (std::size_t word = 0; word < tags_.size(); ++word) {
@@ -203,32 +197,6 @@ void Scan::tags(std::vector<std::uint32_t>& out) const {
       out.push_back(id);
     }
   }
-}
-
-ScanPool::ScanPool(const RuleSet& rules, const Scratch& scratch, std::uint32_t max)
-    : rules_(rules), scratch_(scratch), max_(max) {
-  all_.reserve(max);
-  free_.reserve(max);
-}
-
-Scan* ScanPool::take() {
-  if (!free_.empty()) {
-    Scan* scan = free_.back();
-    free_.pop_back();
-    return scan;
-  }
-  if (all_.size() == max_) return nullptr;
-  try {
-    all_.push_back(std::make_unique<Scan>(rules_, scratch_));
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-  return all_.back().get();
-}
-
-void ScanPool::give(Scan* scan) {
-  scan->restart();
-  free_.push_back(scan);
 }
 
 }  // namespace weir::match

@@ -85,7 +85,7 @@ class RuleSet {
 
   std::vector<Rule> rules_;
   std::vector<Target> targets_;                 // by rule
-  std::vector<std::string> headers_;            // in lower case, sorted; kFirstHeader + index
+  std::vector<std::string> headers_;            // in lower case, by length; kFirstHeader + index
   std::vector<std::uint32_t> first_of_part_;    // its first rule, or kNoRule
   std::uint32_t first_body_decider_ = kNoRule;  // the first body rule that is no tag
   std::uint64_t header_lengths_ = 0;            // bit n: a name of n octets (63: or more)
@@ -116,7 +116,10 @@ class Scan {
   void end();
 
   // The first pool or deny rule in file order that matched so far: an index into rules().
-  [[nodiscard]] std::optional<std::uint32_t> verdict() const;
+  [[nodiscard]] std::optional<std::uint32_t> verdict() const {
+    if (verdict_ == RuleSet::kNoRule) return std::nullopt;
+    return verdict_;
+  }
   // The tag rules before it (all, where there is no verdict) that matched, in file order; appended.
   void tags(std::vector<std::uint32_t>& out) const;
   // Whether a pool or deny rule on the body that has not matched stands before the verdict: what is
@@ -138,24 +141,6 @@ class Scan {
   bool tagged_ = false;
   std::uint32_t verdict_ = RuleSet::kNoRule;
   std::vector<std::uint64_t> tags_;  // a bit a rule, up to the last tag rule
-};
-
-// The scans of one core: opened when first needed, at most `max`, and kept for the next request.
-class ScanPool {
- public:
-  ScanPool(const RuleSet& rules, const Scratch& scratch, std::uint32_t max);
-
-  // As new; null: `max` are out, or there is no memory.
-  [[nodiscard]] Scan* take();
-  void give(Scan* scan);
-  [[nodiscard]] std::size_t out() const { return all_.size() - free_.size(); }
-
- private:
-  const RuleSet& rules_;
-  const Scratch& scratch_;
-  std::uint32_t max_;
-  std::vector<std::unique_ptr<Scan>> all_;
-  std::vector<Scan*> free_;
 };
 
 }  // namespace weir::match

@@ -177,23 +177,5 @@ TEST(Rules, ABadPatternIsNamed) {
   }
 }
 
-TEST(Rules, APoolOfScansKeepsThemAndHasAnEnd) {
-  const auto compiled = RuleSet::compile({pool(S::kPath, "a", 0)}, "");
-  ASSERT_TRUE(compiled.ok());
-  const Scratch scratch(compiled.value().database());
-  ScanPool scans(compiled.value(), scratch, 2);
-  Scan* a = scans.take();
-  Scan* b = scans.take();
-  ASSERT_TRUE(a != nullptr && b != nullptr && a != b);
-  EXPECT_EQ(scans.take(), nullptr);
-  feed(*a, {S::kPath, "a"});
-  EXPECT_EQ(a->verdict(), 0U);
-  EXPECT_FALSE(b->verdict().has_value());
-  scans.give(a);
-  EXPECT_EQ(scans.out(), 1U);
-  EXPECT_EQ(scans.take(), a);
-  EXPECT_FALSE(a->verdict().has_value()) << "as new";
-}
-
 }  // namespace
 }  // namespace weir::match
