@@ -2,12 +2,13 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 
 PROGRAMS = ["bench_wire", "bench_isn", "bench_hash", "bench_table", "bench_rte_hash", "bench_wheel",
-            "bench_stack"]
+            "bench_stack", "bench_match"]
 REPETITIONS = 5
 MIN_TIME = 0.05  # seconds of each repetition
 LIMIT = 600      # seconds of one program, which only a hang reaches
@@ -57,13 +58,13 @@ def digest(program, entries):
 
 
 def name_of(run_name):
-    return run_name.replace("/manual_time", "")
+    return re.sub(r"/manual_time|/iterations:\d+", "", run_name)
 
 
 def line(row, width):
     extra = ""
     if row.get("octets"):
-        extra = "%.1f GB/s" % (row["octets"] / 1e9)
+        extra = "%.2f GB/s" % (row["octets"] / 1e9)
     if row.get("acks") is not None:
         extra = "%.2f ACKs a segment" % row["acks"]
     if row.get("beside"):
