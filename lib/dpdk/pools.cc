@@ -63,7 +63,9 @@ std::array<PoolStats, 4> Pools::stats() const {
   std::array<PoolStats, 4> out;
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (pools_[i] == nullptr) continue;
-    out[i] = {names_[i], pools_[i]->size, rte_mempool_in_use_count(pools_[i])};
+    const rte_mempool& p = *pools_[i];
+    out[i] = {names_[i], p.size, rte_mempool_in_use_count(&p),
+              p.header_size + p.elt_size + p.trailer_size};
   }
   return out;
 }

@@ -54,7 +54,8 @@ struct RssInfo {
 struct PoolStats {
   std::string_view name;  // "rx", "payload", "header", "indirect"
   std::uint32_t size = 0;
-  std::uint32_t in_use = 0;  // out of the pool: a port's own receive ring holds some of "rx"
+  std::uint32_t in_use = 0;         // out of the pool: a port's own receive ring holds some of "rx"
+  std::uint32_t buffer_octets = 0;  // that one of them takes, with its mbuf
 };
 
 struct PortStats {

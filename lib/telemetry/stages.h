@@ -3,8 +3,9 @@
 //
 // Reads no clock: the tick is given by whoever drives the stack. Whoever ends a stage marks it,
 // once an iteration: what passed since the mark before belongs to it, so the stages sum up to the
-// whole. An iteration that turns out idle goes to a sum of its own. One thread writes; others read
-// when that thread has ended.
+// whole. An iteration that turns out idle goes to a sum of its own, and so does one that took
+// longer than any iteration's work can: the core was taken from it meanwhile. One thread writes;
+// others read when that thread has ended.
 #pragma once
 
 #include <array>
@@ -35,29 +36,44 @@ class StageMeter {
     std::array<std::uint64_t, kStages> stages{};
     std::uint64_t busy = 0;  // of iterations that did something: all stages together
     std::uint64_t idle = 0;
-    std::uint64_t busy_iterations = 0, idle_iterations = 0;
+    std::uint64_t interrupted = 0;  // busy as well, but longer than the limit: no stage has them
+    std::uint64_t busy_iterations = 0, idle_iterations = 0, interrupted_iterations = 0;
+    std::uint64_t span = 0;  // from the first iteration that did something to the end of the last
   };
 
-  // With `split` false the stages stay 0 and marks cost a branch: only busy and idle are told
-  // apart.
-  explicit StageMeter(Tick tick, bool split = true) : tick_(tick), split_(split) {}
+  struct Options {
+    bool split;           // false: the stages stay 0, a mark costs a branch
+    std::uint64_t limit;  // ticks; a longer iteration was interrupted
+  };
+  static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+
+  explicit StageMeter(Tick tick, const Options& options = {true, kNoLimit})
+      : tick_(tick), options_(options) {}
 
   void begin() {
     under_way_ = {};
     began_ = last_ = tick_();
   }
   void mark(Stage ended) {
-    if (!split_) return;
+    if (!options_.split) return;
     const std::uint64_t now = tick_();
     under_way_[static_cast<std::size_t>(ended)] += now - last_;
     last_ = now;
   }
   // Directly after the last stage's mark.
   void end(bool busy) {
-    const std::uint64_t took = (split_ ? last_ : tick_()) - began_;
+    const std::uint64_t now = options_.split ? last_ : tick_();
+    const std::uint64_t took = now - began_;
     if (!busy) {
       sums_.idle += took;
       ++sums_.idle_iterations;
+      return;
+    }
+    if (sums_.span == 0) first_ = began_;
+    sums_.span = now - first_;
+    if (took > options_.limit) {
+      sums_.interrupted += took;
+      ++sums_.interrupted_iterations;
       return;
     }
     sums_.busy += took;
@@ -69,8 +85,8 @@ class StageMeter {
 
  private:
   Tick tick_;
-  bool split_;
-  std::uint64_t began_ = 0, last_ = 0;
+  Options options_;
+  std::uint64_t began_ = 0, last_ = 0, first_ = 0;
   std::array<std::uint64_t, kStages> under_way_{};
   Sums sums_;
 };

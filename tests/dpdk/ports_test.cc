@@ -51,6 +51,8 @@ TEST(PoolStatistics, NameSizeAndUse) {
   EXPECT_EQ(pools[0].size, 2'047U);
   EXPECT_EQ(pools[1].name, "payload");
   EXPECT_EQ(pools[1].in_use, 3U);
+  EXPECT_GE(pools[1].buffer_octets, 128U + 128U + 2'048U);  // mbuf, headroom, text
+  EXPECT_LE(pools[1].buffer_octets, 2'560U);
   EXPECT_EQ(pools[2].name, "header");
   EXPECT_EQ(pools[3].name, "indirect");
   port->queue(0).release(std::move(chain));

@@ -162,8 +162,26 @@ TEST_F(Stages, ATurnOfTheProgramIsItsOwnTimeAndItsWork) {
   paced.set_meter(nullptr);
 }
 
+TEST_F(Stages, AnIterationBeyondTheLimitWasInterrupted) {
+  StageMeter meter(&given_tick, {true, 1'002});
+  worker.set_meter(&meter);
+  port.frames = {peer.next(SYN)};
+  EXPECT_EQ(worker.run_once(), 1U);  // 3 ticks for the port, 1,000 for the SYN-ACK
+  EXPECT_EQ(meter.sums().interrupted, 1'003U);
+  EXPECT_EQ(meter.sums().interrupted_iterations, 1U);
+  EXPECT_EQ(meter.sums().busy + meter.sums().busy_iterations + together(meter), 0U);
+  EXPECT_EQ(worker.run_once(), 0U);
+  port.frames = {arp_frame(1, kPeer, mac_of(kPeer), kGateway, MacAddr::broadcast())};
+  EXPECT_EQ(worker.run_once(), 1U);
+  EXPECT_EQ(meter.sums().busy, 3U);
+  EXPECT_EQ(meter.sums().busy_iterations, 1U);
+  EXPECT_EQ(meter.sums().idle, 3U);
+  EXPECT_EQ(meter.sums().span, 1'003U + 3U + 3U);
+  worker.set_meter(nullptr);
+}
+
 TEST_F(Stages, WithoutASplitTheWholeIsCountedAllTheSame) {
-  StageMeter meter(&counted_tick, false);
+  StageMeter meter(&counted_tick, {false, StageMeter::kNoLimit});
   worker.set_meter(&meter);
   port.frames = {peer.next(SYN)};
   EXPECT_EQ(worker.run_once(), 1U);
