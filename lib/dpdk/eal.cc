@@ -211,6 +211,7 @@ Result<std::unique_ptr<Eal>, std::string> Eal::init(const EalConfig& config) {
     }
   }
   done = true;
+  eal_log::keep_start();
   return std::unique_ptr<Eal>(new Eal(config));
 }
 

@@ -16,6 +16,7 @@ constexpr std::size_t kKept =
 struct Sink {
   std::mutex mutex;  // the EAL's interrupt thread logs too
   std::string text;
+  std::string start;
   bool verbose = false;
 };
 
@@ -66,6 +67,18 @@ std::string said(const char* otherwise) {
   std::string out(lines.size() > 1 ? lines[lines.size() - 2] : std::string_view{});
   if (!out.empty()) out += "; ";
   return out.append(lines.back());
+}
+
+void keep_start() {
+  Sink& s = sink();
+  const std::scoped_lock lock(s.mutex);
+  s.start = s.text;
+}
+
+std::string said_at_start() {
+  Sink& s = sink();
+  const std::scoped_lock lock(s.mutex);
+  return s.start.substr(0, s.start.find('\n'));
 }
 
 }  // namespace weir::dpdk::eal_log

@@ -11,4 +11,8 @@ void forget();               // drops the lines kept
 // `otherwise` when there is none.
 [[nodiscard]] std::string said(const char* otherwise);
 
+void keep_start();  // what was said since `forget` is of the EAL's start
+// The first line of the start: the cause, where a device that was named was not taken. Empty: none.
+[[nodiscard]] std::string said_at_start();
+
 }  // namespace weir::dpdk::eal_log

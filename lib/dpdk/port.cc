@@ -118,6 +118,7 @@ struct Port::Impl {
 
   // The steps of opening, in order. Each returns nothing, or what is wrong.
   std::string attach();
+  [[nodiscard]] std::string not_taken() const;
   std::string plan_queues();
   std::string plan_buffers();
   std::string plan_offloads();
@@ -152,6 +153,14 @@ Port::Impl::~Impl() {
   if (device.kind == DeviceKind::kRing) close_ring_port(device.target);
 }
 
+std::string Port::Impl::not_taken() const {
+  const std::string said = eal_log::said_at_start();
+  return "no driver of DPDK took the device: " +
+         (said.empty() ? "is its driver's package installed (for virtio librte-net-virtio23)?"
+                       : said) +
+         "; --verbose shows DPDK's own words";
+}
+
 // DPDK takes the device: a virtual one is made now, a PCI one was found when the EAL came up.
 std::string Port::Impl::attach() {
   std::string name = device.target;
@@ -169,10 +178,7 @@ std::string Port::Impl::attach() {
   std::uint16_t found = 0;
   if (id < 0) {
     if (rte_eth_dev_get_port_by_name(name.c_str(), &found) != 0) {
-      return device.kind == DeviceKind::kPci
-                 ? "no driver of DPDK took the device: is its driver's package installed (for "
-                   "virtio librte-net-virtio23)? --verbose shows DPDK's own words"
-                 : "driver " + name + " made no port";
+      return device.kind == DeviceKind::kPci ? not_taken() : "driver " + name + " made no port";
     }
     id = found;
   }

@@ -1,7 +1,7 @@
 """The guest: a Debian kernel, an initramfs of busybox and this build, and QEMU to run it.
 
-The kernel is fetched once into build/vm-kernel; the initramfs is made anew for each run of the test,
-with what `ldd` says that weir needs and the few drivers of DPDK that a virtio NIC needs.
+The kernel is fetched once into build/vm-kernel; the initramfs is made anew each time, with what
+`ldd` says that weir needs and the few drivers of DPDK that a virtio NIC needs.
 """
 import glob
 import json
@@ -221,8 +221,8 @@ class Guest:
         return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]
 
     def expect_alive(self):
-        expect(self.process.poll() is None, lambda: "the guest ended by itself (QEMU's exit code %d)"
-               % self.process.returncode)
+        code = self.process.poll()
+        expect(code is None, lambda: "the guest ended by itself (QEMU's exit code %d)" % code)
 
     def wait_ready(self):
         def ready():
@@ -259,7 +259,8 @@ class Guest:
             self.process.wait(limit)
         except subprocess.TimeoutExpired:
             raise Wrong("the guest does not power off within %d s" % limit) from None
-        expect(self.process.returncode == 0, lambda: "QEMU's exit code %d" % self.process.returncode)
+        code = self.process.returncode
+        expect(code == 0, lambda: "QEMU's exit code %d" % code)
 
     def kill(self):
         if self.process.poll() is None:
