@@ -194,8 +194,8 @@ class Guest:
             "virtio-net-pci,netdev=net,addr=2,mac=52:54:00:99:00:02,romfile="]
         if cpu is not None:
             command = ["taskset", "--cpu-list", str(cpu), *command]
-        if shell:
-            subprocess.run(command, check=False)
+        if shell:  # on the terminal, or what stdin and stdout are
+            self.process = subprocess.Popen(command)
             return
         with open(self.console_path, "wb") as console:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=console,

@@ -119,6 +119,9 @@ def refusals(report, initramfs, _cpus):
 # -- Over a TAP ------------------------------------------------------------------------------------
 
 
+TAP = ["-netdev", "tap,id=net,ifname=%s,script=no,downscript=no" % IFACE]
+
+
 def bring_up_tap(vm):
     """The kernel's end. Without IPv6, so that nothing is sent that no check asked for."""
     def there():
@@ -267,8 +270,7 @@ def drain(vm, directory):
 
 def tap(report, initramfs, cpus):
     """weir serve in the guest, the host's kernel its client over a TAP"""
-    net = ["-netdev", "tap,id=net,ifname=%s,script=no,downscript=no" % IFACE]
-    with running(report, "tap", initramfs, "serve", net, cpus[-1]) as vm:
+    with running(report, "tap", initramfs, "serve", TAP, cpus[-1]) as vm:
         directory = os.path.dirname(vm.console_path)
         ready = {}
 
@@ -286,6 +288,15 @@ def tap(report, initramfs, cpus):
         report.check("tap: many connections", lambda: many_connections(vm))
         report.check("tap: the guest's statistics", lambda: plausible_lines(vm))
         report.check("tap: SIGTERM, power off", lambda: drain(vm, directory))
+
+
+def shell(initramfs):
+    """A guest for somebody at its console."""
+    print("In the guest: weir serve --config /etc/serve.toml; poweroff -f ends it. Beside it:\n"
+          "nsenter --net --target \"$(pidof qemu-system-x86_64)\" curl %s/bytes/10" % URL, flush=True)
+    vm = guest.Guest(OUT, initramfs, "shell", TAP, shell=True)
+    bring_up_tap(vm)
+    return vm.process.wait()
 
 
 RUNS = {"refusals": refusals, "tap": tap}
@@ -318,9 +329,7 @@ def main():
     initramfs = guest.make_initramfs(OUT)
     cpus = sorted(os.sched_getaffinity(0))
     if args.shell:
-        net = ["-netdev", "tap,id=net,ifname=%s,script=no,downscript=no" % IFACE]
-        guest.Guest(OUT, initramfs, "shell", net, shell=True)
-        return 0
+        return shell(initramfs)
     report = Report()
     for name in args.names or RUNS:
         RUNS[name](report, initramfs, cpus)
