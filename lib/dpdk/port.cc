@@ -193,7 +193,7 @@ std::string Port::Impl::plan_queues() {
   }
   if (info.max_tx_queues < config.workers) {
     return number(config.workers) + " workers, but the port has " + number(info.max_tx_queues) +
-           " transmit queues: set workers to 1 to " + number(info.max_tx_queues);
+           " transmit queues: give it as many, or name fewer cores";
   }
   // Workers without a receive queue of their own are fed by the others, through hand_over.
   rx_queues = std::min(config.workers, info.max_rx_queues);

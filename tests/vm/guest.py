@@ -176,9 +176,9 @@ def make_initramfs(work):
 
 
 class Guest:
-    """A running guest. `net` is QEMU's netdev, without its id."""
+    """A running guest. `net` is QEMU's netdev, `nic` what is to be added to the virtio device."""
 
-    def __init__(self, directory, initramfs, mode, net, cpu=None, shell=False):
+    def __init__(self, directory, initramfs, mode, net, nic="", cores=1, shell=False):
         self.console_path = os.path.join(directory, "console")
         self.lines_path = os.path.join(directory, "lines")
         open(self.lines_path, "wb").close()
@@ -187,19 +187,23 @@ class Guest:
             "-object", "memory-backend-memfd,id=memory,size=256M,share=on", "-m", "256M",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", kernel_image(), "-initrd", initramfs,
-            "-append", "console=ttyS0 panic=-1 %s mode=%s" % ("" if shell else "quiet", mode),
+            "-smp", str(cores), "-append",
+            "console=ttyS0 panic=-1 %s mode=%s cores=%d" % ("" if shell else "quiet", mode, cores),
             "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
             "-serial", "file:" + self.lines_path,
             *net, "-device",
-            "virtio-net-pci,netdev=net,addr=2,mac=52:54:00:99:00:02,romfile="]
-        if cpu is not None:
-            command = ["taskset", "--cpu-list", str(cpu), *command]
+            "virtio-net-pci,netdev=net,addr=2,mac=52:54:00:99:00:02,romfile=" + nic]
         if shell:  # on the terminal, or what stdin and stdout are
             self.process = subprocess.Popen(command)
             return
         with open(self.console_path, "wb") as console:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=console,
                                             stderr=subprocess.STDOUT, start_new_session=True)
+
+    def pin(self, cpu):
+        """All of it to one CPU of the host's: a vCPU that polls beside a process that polls."""
+        for task in os.listdir("/proc/%d/task" % self.process.pid):
+            os.sched_setaffinity(int(task), {cpu})
 
     def lines(self):
         """The whole lines that came over the second serial port."""
