@@ -23,7 +23,8 @@ CONNECTIONS = 1_000
 URL = "http://" + WEIR_ADDRESS
 # Drops that a slow machine may bring: the device's ring holds 256 frames, and what an answer is late
 # for is sent twice.
-OVERLOAD = ("tx_full", "no_buffer", "time_wait", "out_of_window", "old_ack")
+OVERLOAD = ("tx_full", "no_buffer", "time_wait", "duplicate", "out_of_window",
+            "old_ack")
 OUT = os.path.join(os.environ["WEIR_BUILD"], "vm")
 
 
