@@ -69,13 +69,13 @@ class Load:
         self.latency, self.flags = latency, flags
 
     def missing(self, bench, server):
-        if server.client_address is None:
+        if not server.loads:
             return "no port for weir load"
         return bench.weir_lacks("load")
 
     def run(self, bench, server, seconds, start_meter):
         command = [bench.weir, "load", "--device", "af_packet:" + server.near, "--address",
-                   server.client_address + "/24", "--cores", str(CLIENT_CORE), "--target",
+                   bench.lab.load_address(server.address) + "/24", "--cores", str(CLIENT_CORE), "--target",
                    "%s:%d" % (server.address, PORT), "--expect-size", str(BODY), "--timeout", "10",
                    "--json", "--set", "tcp.ip_local_port_range=[1024,65535]", "--set",
                    "run.drain_timeout=1", "--set", 'stats.interval="60s"', "--duration", str(seconds),
@@ -168,18 +168,19 @@ def measure(bench, server, workload, seconds):
 
 
 def probe(bench, echo, size, seconds):
-    """Frames a second, both ways together, that the port carries without a stack."""
+    """Frames a second that the port carries without a stack: both ways together with an echo, from the
+    server only with a flood."""
     meter = Meter((CLIENT_CORE, SERVER_CORE), echo.pids(), echo.packets)
     client = Process(bench.lab.dir, "probe", [
         os.path.join(bench.build, "bench/macro/udp_ping"), "%s:9" % echo.address, str(seconds),
-        "--size", str(size)], core=CLIENT_CORE)
+        "--size", str(size), "--window", "1" if echo.flood else "256"], core=CLIENT_CORE)
     code = client.wait(seconds + PATIENCE)
     spent = meter.stop()
     client.end()
     if code != 0:
         raise Failed("udp_ping: " + client.complaint())
     said = json.loads(client.text())
-    frames = 2 * said["answers_per_second"]
+    frames = spent["packets_per_second"] if echo.flood else 2 * said["answers_per_second"]
     return {"frames_per_second": frames, "lost": said["lost"], "busy": spent["busy"],
             "server_cycles": spent["busy_seconds"][1] * bench.cycles_per_second /
                              max(1.0, frames * spent["wall"])}

@@ -109,13 +109,13 @@ class Lab:
             self.sysctl(at, "net.core.somaxconn", "4096")
             self.sysctl(at, "net.ipv4.tcp_max_tw_buckets", "262144")
         self.sysctl((), "net.ipv4.tcp_tw_reuse", "1")  # the client's ports must last
-        self.links = {}
+        self.used = {}  # network -> the last octet given out
 
     @staticmethod
     def sysctl(at, name, value):
         run(*at, "sh", "-c", "echo %s >/proc/sys/%s" % (value, name.replace(".", "/")), check=False)
 
-    def veth(self, name, client_address, load_address, server_address=None):
+    def veth(self, name, client_address, server_address=None):
         """A pair NAMEc and NAMEs without offloads; what either end receives is worked off on the core
         of that side (RPS), so that a core's time is its side's time."""
         near, far = name + "c", name + "s"
@@ -130,32 +130,44 @@ class Lab:
             self.steer(at, iface, core)
             if address:
                 run(*at, "ip", "addr", "add", address + "/24", "dev", iface)
-        self.kernel_drops((), near, load_address)
+        self.kernel_drops((), near, self.others_than(client_address))
         return near, far
 
-    def near_tap(self, iface, address, load_address):
+    @staticmethod
+    def others_than(address):
+        """The addresses of its network for `weir load`, as a range: .1 is the kernel, .2 the server."""
+        net = address.rsplit(".", 1)[0]
+        return "%s.3-%s.254" % (net, net)
+
+    def load_address(self, server_address):
+        """One that was not used before: a restarted client has other secrets, so to a server that
+        holds its old connections in TIME-WAIT its sequence numbers may look old (RFC 6191)."""
+        net = server_address.rsplit(".", 1)[0]
+        self.used[net] = self.used.get(net, 2) % 254 + 1
+        return "%s.%d" % (net, max(3, self.used[net]))
+
+    def near_tap(self, iface, address):
         """The kernel's end of a TAP that was just made."""
         run("ip", "addr", "add", address + "/24", "dev", iface)
         run("ip", "link", "set", iface, "up")
         self.steer((), iface, CLIENT_CORE)
-        if load_address:
-            self.kernel_drops((), iface, load_address)
+        self.kernel_drops((), iface, self.others_than(address))
 
     @staticmethod
     def steer(at, iface, core):
         run(*at, "sh", "-c", "echo %x >/sys/class/net/%s/queues/rx-0/rps_cpus" % (1 << core, iface))
 
     @staticmethod
-    def kernel_drops(at, iface, address=None):
-        """The kernel drops what arrives there (for `address`), after packet sockets have their copy: it
+    def kernel_drops(at, iface, addresses=None):
+        """The kernel drops what arrives there (for `addresses`), after packet sockets have their copy: it
         is not the kernel's, and must not cost it work."""
         chain = "netdev bench_%s c" % iface
         rules = ["add table netdev bench_" + iface, "delete table netdev bench_" + iface,
                  "add table netdev bench_" + iface,
                  "add chain %s { type filter hook ingress device %s priority 0; policy %s; }" % (
-                     chain, iface, "accept" if address else "drop")]
-        if address:
-            rules.append("add rule %s ip daddr %s drop" % (chain, address))
+                     chain, iface, "accept" if addresses else "drop")]
+        if addresses:
+            rules.append("add rule %s ip daddr %s drop" % (chain, addresses))
         run(*at, "nft", "\n".join(rules))
 
     @staticmethod

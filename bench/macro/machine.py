@@ -53,12 +53,12 @@ def output(*command):
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-USER, NICE, SYSTEM, IRQ, SOFTIRQ, STOLEN = 1, 2, 3, 6, 7, 8  # columns of /proc/stat
-BUSY = (USER, NICE, SYSTEM, IRQ, SOFTIRQ)
+IDLE, IOWAIT, IRQ, SOFTIRQ, STOLEN = 4, 5, 6, 7, 8  # columns of /proc/stat
 
 
-def core_seconds(core, columns=BUSY):
-    """Seconds that a core spent so since it was started; "" means all cores together."""
+def core_seconds(core, columns):
+    """Seconds that a core spent so since it was started; "" means all cores together. Idle time is
+    exact; the rest is sampled by the tick, and what never meets a tick is not seen there."""
     for line in read("/proc/stat").splitlines():
         parts = line.split()
         if parts[0] == "cpu%s" % core:
@@ -96,7 +96,7 @@ class Meter:
     def _read(self):
         return {
             "wall": time.monotonic(),
-            "cores": [core_seconds(c) for c in self.cores],
+            "idle": [core_seconds(c, (IDLE, IOWAIT, STOLEN)) for c in self.cores],
             "softirq": core_seconds("", (SOFTIRQ,)), "stolen": core_seconds("", (STOLEN,)),
             "server_interrupts": core_seconds(self.cores[-1], (IRQ, SOFTIRQ)),
             "process": sum(process_seconds(p) for p in self.pids),
@@ -106,14 +106,14 @@ class Meter:
 
     def stop(self):
         """To be called when the client has ended, so that its time is known."""
-        d = {k: v for k, v in self._read().items() if k != "cores"}
-        own = self.own_busy()
-        cores = [y - x for x, y in zip(self.before["cores"], [core_seconds(c) for c in self.cores])]
-        d = {k: v - self.before[k] for k, v in d.items()}
+        own, now = self.own_busy(), self._read()
+        d = {k: v - self.before[k] for k, v in now.items() if k != "idle"}
         wall = d["wall"]
+        cores = [min(wall, max(0.0, wall - (after - before)))
+                 for before, after in zip(self.before["idle"], now["idle"])]
         return {
             "wall": wall,
-            "busy": [min(1.0, c / wall) for c in cores],
+            "busy": [c / wall for c in cores],
             "busy_seconds": cores,
             "process_seconds": d["process"],
             "server_interrupts": d["server_interrupts"],

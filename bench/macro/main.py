@@ -14,7 +14,6 @@ from clients import WORKLOADS, in_memory, measure, probe
 from lab import Failed, Lab
 from servers import Echo, Weir, make_servers
 
-PROBE_SIZES = (64, 1400)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MEMORY = "memory"
 QUIET = 0.5  # load average; above it the figures may be others' too
@@ -31,7 +30,7 @@ class Bench:
         self.weir = os.path.join(build, "apps/weir/weir")
         self.results = {}   # server, workload -> a result or None for each round
         self.memory = {}    # workload -> a result or None for each round
-        self.probes = {}    # server, size -> a result or None for each round
+        self.probes = {}    # server, flood -> a result or None for each round
         self.failures = {}  # what could not be measured -> why
 
     def wanted(self, kind, name):
@@ -110,18 +109,19 @@ class Bench:
         return r
 
     def one_probe(self, server):
-        echo = Echo(self, server)
-        try:
-            echo.start()
-            for size in PROBE_SIZES:
-                r = probe(self, echo, size, 1)
-                self.probes.setdefault((server.name, size), []).append(r)
+        for flood, size in ((False, 64), (True, 1400)):
+            echo = Echo(self, server, flood)
+            row = None
+            try:
+                echo.start()
+                row = probe(self, echo, size, 1)
                 say("  %-10s %-16s %10.0f frames/s of %d octets" % (
-                    server.name, "port alone", r["frames_per_second"], size))
-        except Failed as e:
-            self.fail(echo.name, e)
-        finally:
-            echo.stop()
+                    server.name, "port alone", row["frames_per_second"], size))
+            except Failed as e:
+                self.fail(echo.name, e)
+            finally:
+                echo.stop()
+            self.probes.setdefault((server.name, flood), []).append(row)
 
 
 def say(text):
@@ -141,8 +141,8 @@ def as_json(bench, facts, tables):
         "servers": {s.name: s.what for s in bench.servers},
         "results": [{"server": s, "workload": w, "rounds": rows}
                     for (s, w), rows in bench.results.items()],
-        "port_alone": [{"server": s, "size": z, "rounds": rows}
-                       for (s, z), rows in bench.probes.items()],
+        "port_alone": [{"server": s, "flood": f, "rounds": rows}
+                       for (s, f), rows in bench.probes.items()],
         "memory": bench.memory,
         "failures": bench.failures,
         "rows": tables,

@@ -2,7 +2,8 @@
 // buffer, its addresses and ports exchanged (which leaves its checksums as they are). Everything
 // else is dropped; there is no ARP, so the other end needs a permanent neighbour entry.
 //
-//   port_echo DEVICE CORE
+//   port_echo DEVICE CORE            each datagram once
+//   port_echo DEVICE CORE --flood    the first one over and over, as fast as the port takes it
 //
 // Prints `ready MAC` when the port is open; SIGTERM ends it and prints frames and turns. Exit code
 // 2: a bad command line, or the port does not open.
@@ -66,13 +67,60 @@ void echo(dpdk::Queue& queue, const std::atomic<bool>& stop, Totals& totals) {
   }
 }
 
+// Copies of `frame` until the end, 32 at a time; they come back to the pool once they are sent.
+void flood(dpdk::Queue& queue, const Buf& frame, const std::atomic<bool>& stop, Totals& totals) {
+  const BufSource source = queue.source();
+  telemetry::Counters counters;
+  std::array<Buf*, kBurst> copies{};
+  while (!stop.load(std::memory_order_relaxed)) {
+    const unsigned n = source.take(source.context, copies.data(), kBurst);
+    BufChain out;
+    for (Buf* b : std::span(copies).first(n)) {
+      std::copy_n(frame.data, frame.len, b->data);
+      b->len = frame.len;
+      b->room -= frame.len;
+      out.push_back(b);
+    }
+    queue.transmit({}, std::move(out), counters);
+    queue.release({});
+    totals.frames += n;
+    ++totals.bursts;
+  }
+}
+
+// Waits for the frame to flood with.
+void echo_once_and_flood(dpdk::Queue& queue, const std::atomic<bool>& stop, Totals& totals) {
+  std::array<Buf*, kBurst> frames{};
+  Buf* first = nullptr;
+  while (first == nullptr && !stop.load(std::memory_order_relaxed)) {
+    const unsigned n = queue.rx_burst(frames);
+    BufChain dropped;
+    for (Buf* b : std::span(frames).first(n)) {
+      if (first == nullptr && turn_round(*b)) {
+        first = b;
+      } else {
+        dropped.push_back(b);
+      }
+    }
+    queue.release(std::move(dropped));
+  }
+  if (first == nullptr) return;
+  flood(queue, *first, stop, totals);
+  BufChain last;
+  last.push_back(first);
+  queue.release(std::move(last));
+}
+
 int complain(const std::string& what) {
   std::fprintf(stderr, "port_echo: %s\n", what.c_str());
   return 2;
 }
 
 int main(int argc, char** argv) {
-  if (argc != 3) return complain("usage: port_echo DEVICE CORE, as in port_echo tap:echo0 1");
+  const bool floods = argc == 4 && std::string_view(argv[3]) == "--flood";
+  if (argc != 3 && !floods) {
+    return complain("usage: port_echo DEVICE CORE [--flood], as in port_echo tap:echo0 1");
+  }
   const std::string_view text = argv[2];
   unsigned core = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), core);
@@ -96,7 +144,10 @@ int main(int argc, char** argv) {
   if (!port) return complain(port.error());
   std::atomic<bool> stop{false};
   Totals totals;
-  (*eal)->launch(0, [&] { echo((*port)->queue(0), stop, totals); });
+  (*eal)->launch(0, [&] {
+    floods ? echo_once_and_flood((*port)->queue(0), stop, totals)
+           : echo((*port)->queue(0), stop, totals);
+  });
   std::printf("ready %s\n", to_string((*port)->mac()).c_str());
   std::fflush(stdout);
   int signal = 0;

@@ -62,8 +62,8 @@ def row(bench, server, workload, rounds, base):
         "errors": sum(x["errors"] for x in rounds if x),
         "port_use": None,
     }
-    size = 1400 if workload.name == "stream" else 64
-    alone = median(of(bench.probes.get((server.name, size), []), "frames_per_second"))
+    flood = workload.name == "stream"
+    alone = median(of(bench.probes.get((server.name, flood), []), "frames_per_second"))
     if alone and r["packets_per_second"]:
         r["port_use"] = r["packets_per_second"] / alone
     r["limit"] = limit_of(r)
@@ -132,15 +132,16 @@ def workload_table(workload, rows):
 
 def port_table(bench):
     lines = []
-    for (name, size), rounds in bench.probes.items():
+    for (name, flood), rounds in bench.probes.items():
+        rounds = [r for r in rounds if r]
         what = next(s.what for s in bench.servers if s.name == name)
-        lines.append([what, "%d" % size, number(median(of(rounds, "frames_per_second"))),
+        lines.append([what, "1400 octets, from the server only" if flood else "64 octets, both ways",
+                      number(median(of(rounds, "frames_per_second"))),
                       share(spread(of(rounds, "frames_per_second"))),
                       number(median(of(rounds, "server_cycles"))),
                       share(median([r["busy"][1] for r in rounds])),
                       share(median([r["busy"][0] for r in rounds]))])
-    return table(["port", "octets of UDP", "frames/s", "±", "cycles/frame", "server core",
-                  "client core"], lines)
+    return table(["port", "UDP", "frames/s", "±", "cycles/frame", "server core", "client core"], lines)
 
 
 def memory_table(bench, workload, rows):
@@ -198,8 +199,9 @@ def markdown(bench, facts, rows):
             out.append("**%s**: %s." % (workload.name.capitalize(), workload.what))
             out.append(workload_table(workload, mine))
     if bench.probes:
-        out.append("**The port alone**: UDP sent back by an echo without a stack, 256 on their way; "
-                   "frames both ways.")
+        out.append("**The port alone**, without a stack: an echo with 256 datagrams on their way, what "
+                   "connections and requests are held against; and one datagram sent over and over, what "
+                   "a stream is.")
         out.append(port_table(bench))
     memory = [t for t in (memory_table(bench, w, rows) for w in WORKLOADS) if t]
     if memory:

@@ -28,8 +28,8 @@ http {
 
 
 class Server:
-    def __init__(self, bench, name, what, link, address, near, client_address=None):
-        self.client_address = client_address  # of a `weir load` at the client's end, if it can be
+    def __init__(self, bench, name, what, link, address, near, loads=True):
+        self.loads = loads  # whether a `weir load` can be at the client's end
         self.lab, self.build, self.root = bench.lab, bench.build, bench.root
         self.name, self.what, self.link, self.address, self.near = name, what, link, address, near
         self.process = None
@@ -91,9 +91,8 @@ class Nginx(Server):
 class Weir(Server):
     """`weir serve` on a port of DPDK's; a TAP has its kernel end in the client's namespace."""
 
-    def __init__(self, bench, name, what, link, address, near, client_address, device, gateway,
-                 tap=False):
-        super().__init__(bench, name, what, link, address, near, client_address)
+    def __init__(self, bench, name, what, link, address, near, device, gateway, tap=False):
+        super().__init__(bench, name, what, link, address, near)
         self.device, self.gateway, self.tap = device, gateway, tap
 
     def start(self):
@@ -109,7 +108,7 @@ class Weir(Server):
                                at=() if self.tap else self.lab.there)
         self.process.wait_line('{"event":"ready"')
         if self.tap:
-            self.lab.near_tap(self.near, self.gateway, self.client_address)
+            self.lab.near_tap(self.near, self.gateway)
         run("ping", "-c", "1", "-W", "10", self.address)  # ARP, both ways
 
     def own_busy(self):
@@ -123,17 +122,19 @@ class Weir(Server):
 class Echo(Server):
     """The port alone: what arrives goes back. Its `address` is nobody's: a neighbour by decree."""
 
-    def __init__(self, bench, weir):
-        super().__init__(bench, weir.name + "-echo", "port alone", weir.link, weir.address, weir.near)
-        self.weir = weir
+    def __init__(self, bench, weir, flood):
+        super().__init__(bench, weir.name + ("-flood" if flood else "-echo"), "port alone", weir.link,
+                         weir.address, weir.near)
+        self.weir, self.flood = weir, flood
 
     def start(self):
         self.process = Process(self.lab.dir, self.name, [
-            os.path.join(self.build, "bench/macro/port_echo"), self.weir.device, str(SERVER_CORE)],
+            os.path.join(self.build, "bench/macro/port_echo"), self.weir.device, str(SERVER_CORE),
+            *(["--flood"] if self.flood else [])],
             at=() if self.weir.tap else self.lab.there)
         mac = self.process.wait_line("ready").split()[1]
         if self.weir.tap:
-            self.lab.near_tap(self.near, self.weir.gateway, None)
+            self.lab.near_tap(self.near, self.weir.gateway)
         run("ip", "neigh", "replace", self.address, "lladdr", mac, "nud", "permanent", "dev", self.near)
 
     def stop(self):
@@ -143,20 +144,21 @@ class Echo(Server):
 
 def make_servers(bench):
     """Every kind, in the order in which a round takes them. Pairs are made here: of each, .1 is the
-    kernel at the client's end, .2 the server, .3 a `weir load` beside .1."""
+    kernel at the client's end, .2 the server; the rest is for `weir load` beside .1."""
     wire = bench.lab
-    near, _ = wire.veth("kern", "10.78.1.1", "10.78.1.3", "10.78.1.2")
+    near, _ = wire.veth("kern", "10.78.1.1", "10.78.1.2")
     servers = [
-        Epoll(bench, "epoll", "Linux, epoll server", "veth", "10.78.1.2", near, "10.78.1.3"),
-        Nginx(bench, "nginx", "Linux, nginx", "veth", "10.78.1.2", near, "10.78.1.3"),
+        Epoll(bench, "epoll", "Linux, epoll server", "veth", "10.78.1.2", near),
+        Nginx(bench, "nginx", "Linux, nginx", "veth", "10.78.1.2", near),
     ]
     for net, name, link in ((2, "af_packet", "afp"), (3, "af_xdp", "xdp")):
         at = "10.78.%d." % net
-        near, far = wire.veth(link, at + "1", at + "3")
+        near, far = wire.veth(link, at + "1")
         wire.kernel_drops(wire.there, far)
-        servers.append(Weir(bench, name, "Weir, " + name, "veth", at + "2", near, at + "3",
+        servers.append(Weir(bench, name, "Weir, " + name, "veth", at + "2", near,
                             "%s:%s" % (name, far), at + "1"))
-    servers.append(Weir(bench, "tap", "Weir, TAP", "TAP", "10.78.4.2", "benchtap", "10.78.4.3",
-                        "tap:benchtap", "10.78.4.1", tap=True))
-    servers.append(Loopback(bench, "loopback", "Linux, epoll server", "loopback", "127.0.0.1", "lo"))
+    servers.append(Weir(bench, "tap", "Weir, TAP", "TAP", "10.78.4.2", "benchtap", "tap:benchtap",
+                        "10.78.4.1", tap=True))
+    servers.append(Loopback(bench, "loopback", "Linux, epoll server", "loopback", "127.0.0.1", "lo",
+                            loads=False))
     return servers
