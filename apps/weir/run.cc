@@ -16,8 +16,10 @@
 #include "flow/toeplitz.h"
 #include "lb/front.h"
 #include "lb_fields.h"
+#include "match/rules.h"
 #include "serve.h"
 #include "shard.h"
+#include "toml_reader.h"
 #include "version.h"
 
 namespace weir::app {
@@ -215,7 +217,17 @@ void say(const std::string& text) {
   clearerr(stdout);
 }
 
+// A cache that cannot be used costs seconds at each start: worth a line.
+void warn_of_cache(const lb::Config& lb) {
+  for (const lb::ListenerConfig& l : lb.listeners) {
+    if (l.rules == nullptr || l.rules->cache_note().empty()) continue;
+    const std::string note = printable(l.rules->cache_note(), 400);
+    std::fprintf(stderr, "weir: compiled rules: %s\n", note.c_str());
+  }
+}
+
 void Runner::announce() const {
+  warn_of_cache(config_.lb);
   const bool lb = config_.command == Command::kLb;
   std::string listening;
   const auto add = [&](const Endpoint& e) {
