@@ -121,7 +121,7 @@ void Framer::begin(std::span<char> block, llhttp_type_t type) {
   left_ = body_octets_ = 0;
   state_ = State::kHead;
   at_ = At::kStart;
-  fault_ = Fault::kNone;
+  fault_ = parser_fault_ = Fault::kNone;
   in_trailers_ = no_body_ = parser_head_ = parser_done_ = false;
   trailer_size_ = 0;
 }
@@ -232,13 +232,18 @@ Run Framer::feed_head(const char* text, std::uint32_t n) {
   if (state_ == State::kFault) return {used, Run::kHead};
   if (at_ == At::kEnd) on_head_end();
   if (state_ == State::kFault) return {used, Run::kHead};
-  if (!run_parser(text, used)) {
+  // What llhttp finds wrong is said at the end of the head, behind what we find: so that it does
+  // not matter in which pieces the head came.
+  if (parser_fault_ == Fault::kNone && !run_parser(text, used)) {
     const bool method = llhttp_get_errno(&parser_) == HPE_INVALID_METHOD;
-    fail(method ? Fault::kMethod : Fault::kMalformed);
-    return {used, Run::kHead};
+    parser_fault_ = method ? Fault::kMethod : Fault::kMalformed;
   }
   if (at_ != At::kEnd) {
-    if (parser_head_) fail(Fault::kMalformed);  // llhttp sees an end where there is none
+    if (parser_head_) parser_fault_ = Fault::kMalformed;  // it sees an end where there is none
+    return {used, Run::kHead};
+  }
+  if (parser_fault_ != Fault::kNone) {
+    fail(parser_fault_);
     return {used, Run::kHead};
   }
   const bool empty = facts_.framing == Framing::kNone;
@@ -338,25 +343,39 @@ bool Framer::step_chunk(unsigned char c) {
   }
 }
 
+// Framing octets up to the next data or the end. llhttp gets the size lines without their
+// extensions, of which it takes fewer than RFC 9112 §7.1.1 allows; step_size has judged them.
+bool Framer::feed_chunk_lines(const char* text, std::uint32_t n, Run& run) {
+  std::uint32_t fed = 0;
+  while (run.octets < n && at_ != At::kData) {
+    const bool extension = at_ == At::kExtension;
+    if (!step_chunk(static_cast<unsigned char>(text[run.octets]))) return fail(Fault::kMalformed);
+    if (!extension && at_ == At::kExtension) {
+      if (!run_parser(text + fed, run.octets - fed)) return fail(Fault::kMalformed);
+      fed = run.octets;
+    }
+    if (extension || at_ == At::kExtension) fed = run.octets + (at_ == At::kExtension ? 1 : 0);
+    ++run.octets;
+    if (in_trailers_ && at_ == At::kEnd) {
+      state_ = State::kDone;
+      break;
+    }
+  }
+  return run_parser(text + fed, run.octets - fed) || fail(Fault::kMalformed);
+}
+
 Run Framer::feed_chunked(const char* text, std::uint32_t n) {
   Run run{0, at_ == At::kData ? Run::kData : Run::kFraming};
-  if (run.kind == Run::kData) {
+  if (run.kind == Run::kFraming) {
+    if (!feed_chunk_lines(text, n, run)) return run;
+  } else {
     run.octets = static_cast<std::uint32_t>(std::min<std::uint64_t>(n, left_));
     left_ -= run.octets;
     body_octets_ += run.octets;
     if (left_ == 0) at_ = At::kDataCr;
-  } else {
-    bool end = false;
-    while (run.octets < n && at_ != At::kData && !end) {
-      if (!step_chunk(static_cast<unsigned char>(text[run.octets++]))) {
-        fail(Fault::kMalformed);
-        return run;
-      }
-      end = in_trailers_ && at_ == At::kEnd;
-    }
-    if (end) state_ = State::kDone;
+    if (!run_parser(text, run.octets)) fail(Fault::kMalformed);
   }
-  if (!run_parser(text, run.octets) || parser_done_ != done()) fail(Fault::kMalformed);
+  if (parser_done_ != done()) fail(Fault::kMalformed);
   return run;
 }
 

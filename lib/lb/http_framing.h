@@ -77,6 +77,7 @@ class Framer {
   void on_head_end();
   Run feed_plain(const char* text, std::uint32_t n);
   Run feed_chunked(const char* text, std::uint32_t n);
+  bool feed_chunk_lines(const char* text, std::uint32_t n, Run& run);
   // Each takes one octet; false: malformed.
   bool step_line(unsigned char c);
   bool step_field(unsigned char c);
@@ -101,6 +102,7 @@ class Framer {
   State state_ = State::kHead;
   At at_ = At::kStart;
   Fault fault_ = Fault::kNone;
+  Fault parser_fault_ = Fault::kNone;  // of llhttp, while the head is not whole
   bool response_ = false;
   bool in_trailers_ = false;
   bool no_body_ = false;

@@ -393,7 +393,12 @@ void write_forwarded_for(Writer& w, std::string_view head, const IpAddr& client)
 
 void write_tags(Writer& w, std::span<const std::string_view> tags) {
   for (const std::string_view tag : tags.first(std::min<std::size_t>(tags.size(), kMaxTags))) {
-    w.put("Weir-Tag: ").put(tag.substr(0, kMaxTagOctets)).put("\r\n");
+    w.put("Weir-Tag: ");
+    for (const char c : tag.substr(0, kMaxTagOctets)) {
+      const bool plain = c > ' ' && c < 0x7f;  // a name is a config's: it breaks no line here
+      w.put(plain ? std::string_view(&c, 1) : "_");
+    }
+    w.put("\r\n");
   }
 }
 
