@@ -54,8 +54,15 @@ void Backends::unlink(Backend& b, std::uint32_t index) {
 }
 
 std::uint32_t Backends::take_idle(std::uint32_t pool, std::uint32_t pick) {
-  const std::uint32_t index = lists_[first_[pool] + pick].head;
-  if (index == kNoIndex) return kNoIndex;
+  std::uint32_t index = kNoIndex;
+  for (;;) {
+    index = lists_[first_[pool] + pick].head;
+    if (index == kNoIndex) return kNoIndex;
+    // Its events of this burst may be still to come: what they will say is known already.
+    const Connection c = slab_[index].conn;
+    if (c.state() == tcp::State::kEstablished && c.readable() == 0) break;
+    abort(index);
+  }
   Backend& b = slab_[index];
   unlink(b, index);
   b.reused = true;

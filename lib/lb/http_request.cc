@@ -231,8 +231,8 @@ bool Sessions::connect(std::uint32_t index) {
     s.tried.set(pick);
     if (s.tries++ > 0) counters_.backend_retries.add();
     const std::uint32_t idle = s.fresh_only ? kNoIndex : backends_.take_idle(s.pool, pick);
+    counters_.idle_backends.set(backends_.idle());
     if (idle != kNoIndex) {
-      counters_.idle_backends.down();
       counters_.backend_reused.add();
       backends_[idle].conn.set_timer(now + config_.response_timeout);
       s.state = State::kExchange;

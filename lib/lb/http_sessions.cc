@@ -102,6 +102,7 @@ void Sessions::abort_all() {
     end(i, true);
   }
   backends_.abort_all();
+  counters_.idle_backends.set(0);
 }
 
 void Sessions::pause(bool paused) {
@@ -149,6 +150,8 @@ void Sessions::on_readable(Connection, std::uint64_t user) {
   const std::uint32_t index = index_of(user);
   if (!is_backend(user)) return pump(index);
   if (!backends_[index].parked) return pump(backends_[index].session);
+  // The event may be older than the parking, by what was read since.
+  if (backends_[index].conn.readable() == 0) return;
   counters_.unsolicited.add();
   counters_.idle_backends.down();
   backends_.abort(index);
@@ -371,8 +374,17 @@ bool Sessions::on_fault(std::uint32_t index, Fault fault) {
   return reject(index, status, true);
 }
 
+// A client that knows how long the response was to be sees by a FIN that it is not whole, and keeps
+// what came; another one has to be told by a reset.
 bool Sessions::cut(std::uint32_t index) {
   counters_.cut.add();
+  Session& s = sessions_[index];
+  const Framing framing = s.response.facts().framing;
+  const bool framed = framing == Framing::kLength || framing == Framing::kChunked;
+  if (s.responded && s.writing == Writing::kNothing && framed && !s.dechunk) {
+    drop_backend(s);
+    return linger(index);
+  }
   end(index, true);
   return false;
 }

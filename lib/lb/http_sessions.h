@@ -166,7 +166,7 @@ class Sessions {
 
   bool reject(std::uint32_t index, std::uint16_t status, bool close);
   bool on_fault(std::uint32_t index, Fault fault);
-  bool cut(std::uint32_t index);  // in the middle of a response: a reset is all that can be said
+  bool cut(std::uint32_t index);  // in the middle of a response: no answer can follow
   void count_answer(std::uint16_t status);
   void drop_backend(Session& s);
   void end_request(Session& s);  // gives back what is held for the request
