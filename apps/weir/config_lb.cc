@@ -189,8 +189,12 @@ void read_lb_tables(TableReader& root, Config& config, Problem& problem) {
   t.integer("idle_backends", config.lb.idle_backends, 0, 65'536);
   t.duration("idle_backend_timeout", config.lb.idle_backend_timeout, 1s, 100ms, 24h);
   std::optional<std::string> cache;
-  if (std::string dir; t.node("rules_cache") != nullptr && t.string("rules_cache", dir))
-    cache = dir;
+  if (std::string dir; t.string("rules_cache", dir)) {
+    cache = dir == "off" ? "" : dir;
+    if (!cache->empty() && !cache->starts_with('/')) {
+      t.report("rules_cache", "neither \"off\" nor a folder's path from the root; write it so");
+    }
+  }
   t.finish();
   config.lb.max_sessions = config.limits.max_sessions;
   if (problem.any()) return;

@@ -743,3 +743,6 @@ def nmap(world):
     expect(found, "nmap gives no index: " + text[-400:])
     expect(int(found.group(1)) >= 240, "index %s" % found.group(1))
     return "index %s" % found.group(1)
+
+
+import http_cases  # pylint: disable=wrong-import-position,unused-import,cyclic-import  # adds its own

@@ -71,13 +71,14 @@ def sha256_of(path):
 
 
 class Weir:
-    """One weir process. `sets` are laid over the config file of its command in config/."""
+    """One weir process. `sets` are laid over the file `config` in config/, else over its command's."""
 
-    def __init__(self, world, command="lb", sets=(), device="tap:" + IFACE, netns_of=None):
+    def __init__(self, world, command="lb", sets=(), device="tap:" + IFACE, netns_of=None,
+                 config=None):
         self.world = world
         self.out_path = os.path.join(world.dir, "weir.out")
         enter = ["nsenter", "--net", "--target", str(netns_of)] if netns_of else []
-        args = [WEIR, command, "--config", os.path.join(ROOT, "config", command + ".toml"), "--json",
+        args = [WEIR, command, "--config", os.path.join(ROOT, "config", (config or command) + ".toml"), "--json",
                 "--set", 'port.device="%s"' % device, "--set", 'stats.interval="100ms"']
         core = min(os.sched_getaffinity(0))
         for s in (("eal.cores=[%d]" % core,) if core != 0 else ()) + tuple(sets):
@@ -200,6 +201,8 @@ http {
 
 
 class Nginx:
+    CONF = NGINX_CONF
+
     def __init__(self, world, name, port):
         self.world, self.name, self.port = world, name, port
         self.dir = world.path("nginx-" + name)
@@ -210,7 +213,7 @@ class Nginx:
     def start(self):
         conf = os.path.join(self.dir, "nginx.conf")
         with open(conf, "w", encoding="utf-8") as f:
-            f.write("user root;" + NGINX_CONF % {"dir": self.dir, "port": self.port,
+            f.write("user root;" + self.CONF % {"dir": self.dir, "port": self.port,
                                                  "name": self.name, "files": self.world.files})
         with open(os.path.join(self.dir, "out"), "ab") as out:
             self.process = subprocess.Popen(
@@ -279,9 +282,9 @@ class World:
     def path(self, name):
         return os.path.join(self.dir, name)
 
-    def start_weir(self, command="lb", sets=(), warm=True):
+    def start_weir(self, command="lb", sets=(), warm=True, config=None):
         """A Weir on a TAP whose other end is the kernel's, 10.99.0.1."""
-        self.weir = Weir(self, command, sets)
+        self.weir = Weir(self, command, sets, config=config)
         run("ip", "addr", "add", KERNEL + "/24", "dev", IFACE)
         run("ip", "link", "set", IFACE, "up")
         self._warm(warm)
