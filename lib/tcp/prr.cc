@@ -45,10 +45,11 @@ void leave_recovery(Tcb& t) {
 void cc_on_sack(Tcb& t, const SackNews& news, Outbox& out) {
   // Old marks stay close behind, lest the sequence space wraps round them.
   t.recover = later_of(t.recover, t.snd_una - 1);
-  if (!t.log->stale) t.rtx_nxt = t.rtx_end = t.snd_una;
-  if (t.recovery != Recovery::kNone && at_or_after(t.snd_una, t.recover)) leave_recovery(t);
+  const Recovery before = t.recovery;
+  if (before != Recovery::kNone && at_or_after(t.snd_una, t.recover)) leave_recovery(t);
   if (t.recovery == Recovery::kNone && t.log->lost() > 0) enter_recovery(t, out);
   if (t.recovery == Recovery::kFast) return reduce_in_proportion(t, news.delivered);
+  if (before == Recovery::kFast) return;  // what ended it does not grow the window as well
   if (news.delivered > 0) cc_grow(t, news.delivered, news.pipe_before);
 }
 

@@ -200,7 +200,7 @@ SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   news.dsack = is_dsack(seg);
   const Ack a{seg, now, t.log->rack.any, t.log->rack.fack};
   news.delivered = take_acked(t, a);
-  for (unsigned i = news.dsack ? 1 : 0; i < seg.options.sack_count; ++i) {
+  for (unsigned i = 0; i < seg.options.sack_count; ++i) {
     const wire::SackBlock& b = seg.options.sack[i];
     if (plausible(t, b)) news.delivered += take_block(t, b, a);
   }

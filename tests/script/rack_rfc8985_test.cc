@@ -67,6 +67,39 @@ TEST(Rack, ALostRetransmissionIsFoundByWhatWasSentAfterIt) {
   EXPECT_EQ(s.counters().rto_timeouts.get(), 0U);
 }
 
+// Sent again at 100 ms, answered at 101: that was the first sending, late. What went out beside it
+// is not lost for that.
+TEST(Rack, AnAnswerTooSoonForARetransmissionSaysNothingOfItsTime) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
+  s.sends({.seq = 0, .len = 1'000});
+  s.at(101ms).receives({.ack = 4'000}).quiet();
+  EXPECT_EQ(s.tcb().log->lost(), 0U);
+  s.at(102ms).receives({.ack = 10'000}).quiet();
+}
+
+TEST(Rack, ATimestampTellsWhichSendingWasAnswered) {
+  Script s(Established{.ts = Ts{1, 0}, .sack = true});
+  s.at(10ms).app_send(10'000).skip();
+  s.at(110ms).receives({.ts = Ts{2, 10}, .sack = {{1'000, 4'000}}});
+  s.sends({.seq = 0, .len = 1'000});
+  s.at(260ms).receives({.ack = 4'000, .ts = Ts{3, 10}}).quiet();
+  s.at(270ms).receives({.ack = 10'000, .ts = Ts{4, 10}}).quiet();
+}
+
+// §6.3: the first goes, whatever is in the network; what was sent a moment ago is not lost yet.
+TEST(Rack, ATimeOutResendsTheFirstAndSparesTheRecent) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
+  s.sends({.seq = 0, .len = 1'000});
+  s.app_send(3'000).at(990ms).receives(sacks(0, {{1'000, 8'000}})).skip();
+  s.at(1s).sends({.seq = 0, .len = 1'000}).quiet();
+  EXPECT_EQ(s.counters().rto_timeouts.get(), 1U);
+  EXPECT_EQ(s.tcb().log->lost(), 2'000U);  // the end of the first flight; not the new text
+  EXPECT_FALSE(s.tcb().log->first_due);
+  s.at(1'050ms).receives({.ack = 8'000}).skip();
+}
+
 TEST(Rack, AFinThatWasLostGoesAgain) {
   Script s(Established{.sack = true});
   s.app_send(300).sends({.seq = 0, .len = 300});
@@ -84,8 +117,8 @@ TEST(Sack, WhatThePeerHasIsNotSentAgainAfterATimeOut) {
   s.at(125ms).sends({.seq = 0, .len = 1'000});
   s.runs_until(1'300ms).skip();
   EXPECT_GT(s.counters().rto_timeouts.get(), 0U);
-  s.receives({.ack = 2'000});
-  s.sends({.seq = 2'000, .len = 1'000}).skip();
+  s.receives({.ack = 2'000}).cwnd(2'000);  // slow start
+  s.sends({.seq = 2'000, .len = 1'000}).sends({.seq = 3'000, .len = 1'000}).quiet();
 }
 
 // RFC 2018 §8: a peer may drop what it told of.
@@ -139,6 +172,16 @@ TEST(Prr, TheWindowShrinksInProportion) {
   s.at(200ms).receives({.ack = 10'000}).cwnd(5'000).skip();
 }
 
+// Most of the flight is lost: what is in the network is below ssthresh, and may grow back to it by
+// one segment more than arrives.
+TEST(Prr, AfterAHeavyLossItGrowsBackSlowly) {
+  Script s(Established{.sack = true});
+  ten_out(s).at(100ms).receives(sacks(0, {{7'000, 10'000}}));
+  s.ssthresh(5'000).cwnd(4'000);
+  for (std::uint32_t i = 0; i < 4; ++i) s.sends({.seq = i * 1'000, .len = 1'000});
+  s.quiet().receives({.ack = 10'000}).cwnd(5'000);
+}
+
 TEST(Prr, TwoHolesAreResentAsTheWindowLets) {
   Script s(Established{.sack = true});
   ten_out(s).at(100ms).receives(sacks(0, {{3'000, 6'000}, {1'000, 2'000}}));
@@ -178,6 +221,7 @@ TEST(Tlp, OneProbeForAFlight) {
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
   s.app_send(3'000).skip().at(302ms).sends({.seq = 3'000, .len = 1'000});
   s.next_timer(602ms);  // the retransmission timer, started anew by the probe: RTO is 300 ms
+  s.app_send(1'000).skip().next_timer(602ms);
   s.receives({.ack = 4'000});
 }
 
@@ -229,6 +273,21 @@ TEST(Rack, ADuplicateThatThePeerTellsOfWidensTheWindow) {
   s.receives({.ack = 10'000}).skip();
 }
 
+// §6.2 step 4: sixteen recoveries without another D-SACK, and the patience is the first again.
+TEST(Rack, TheWiderWindowPersistsForSixteenRecoveries) {
+  Script s(Established{.sack = true});
+  s.app_send(1'000).skip().receives({.ack = 1'000});
+  std::uint32_t at = 1'000;
+  s.app_send(1'000).skip().receives(sacks(at, {{0, 1'000}})).receives({.ack = at + 1'000});
+  at += 1'000;
+  for (int i = 0; i < 16; ++i, at += 2'000) {
+    EXPECT_EQ(s.tcb().reo_mult, 2) << "recovery " << i;
+    s.app_send(2'000).skip().receives(sacks(at, {{at + 1'000, at + 2'000}}));
+    s.sends({.seq = at, .len = 1'000}).receives({.ack = at + 2'000}).skip();
+  }
+  EXPECT_EQ(s.tcb().reo_mult, 1);
+}
+
 TEST(SentLog, AWindowThatShrankGivesTheLogUp) {
   Script s(Established{.sack = true});
   ten_out(s).at(100ms);
@@ -255,6 +314,8 @@ TEST(SentLog, FollowsAZeroWindow) {
   s.at(1'100ms).receives({.ack = 0, .wnd = kWnd});
   s.sends({.seq = 0, .len = 1}).sends({.seq = 1, .len = 1'000}).skip();
   EXPECT_NE(s.tcb().log, nullptr);
+  s.at(1'101ms).receives({.ack = 1}).skip();
+  EXPECT_EQ(s.tcb().min_rtt_us, tcp::kNoRtt);  // which sending it answered is not known
   s.at(1'200ms).receives({.ack = 3'000});
 }
 
