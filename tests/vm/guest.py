@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 
 from harness import ROOT, WEIR, Wrong, expect, wait_for
 
@@ -26,7 +27,7 @@ def output(*command, cwd=None):
                           stderr=subprocess.PIPE, check=False, timeout=600)
     if done.returncode != 0:
         text = done.stderr.decode(errors="replace").strip().splitlines() or ["no word of why"]
-        raise Wrong("%s: %s" % (" ".join(command[:2]), text[-1]))
+        raise Wrong("%s: %s" % (command[0], text[-1]))
     return done.stdout.decode(errors="replace")
 
 
@@ -55,7 +56,7 @@ def fetch_kernel():
     work = os.path.join(CACHE, "unfinished.%d" % os.getpid())
     os.makedirs(work)
     try:
-        print("fetching %s (26 MB)" % PACKAGE, flush=True)
+        print("fetching %s (26 MB)" % PACKAGE, file=sys.stderr)
         try:
             name = download_kernel(work)
         except Wrong:  # lists too old, or none
