@@ -83,6 +83,12 @@ def process_seconds(pid):
     return total / 1e9
 
 
+def process_ticks(pid):
+    """(in user mode, in the kernel) of all threads of a process."""
+    fields = read("/proc/%d/stat" % pid).rpartition(")")[2].split()
+    return int(fields[11]), int(fields[12])
+
+
 class Meter:
     """What passed between two readings: the cores (client's, server's), one process, the frames of one interface, and what a
     server says of its own busy time in seconds, if it does."""
@@ -100,6 +106,8 @@ class Meter:
             "softirq": core_seconds("", (SOFTIRQ,)), "stolen": core_seconds("", (STOLEN,)),
             "server_interrupts": core_seconds(self.cores[-1], (IRQ, SOFTIRQ)),
             "process": sum(process_seconds(p) for p in self.pids),
+            "user": sum(process_ticks(p)[0] for p in self.pids),
+            "system": sum(process_ticks(p)[1] for p in self.pids),
             "children": children_seconds(),
             "packets": self.packets(),
         }
@@ -116,6 +124,7 @@ class Meter:
             "busy": [c / wall for c in cores],
             "busy_seconds": cores,
             "process_seconds": d["process"],
+            "in_kernel": d["system"] / max(1, d["user"] + d["system"]),
             "server_interrupts": d["server_interrupts"],
             "own_busy": None if own is None else min(1.0, (own - self.own_before) / wall),
             # At least: work in interrupts may be counted as a process's too.

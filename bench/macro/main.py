@@ -159,6 +159,7 @@ def parse_arguments():
     p.add_argument("--only", action="append", default=[])
     p.add_argument("--json")
     p.add_argument("--write")
+    p.add_argument("--compare")
     p.add_argument("--command", default="scripts/bench")
     args = p.parse_args()
     args.rounds = args.rounds or (2 if args.quick else 5)
@@ -172,6 +173,15 @@ def main():
         signal.signal(s, on_signal)
     facts = machine.facts(args.root)
     start = time.monotonic()
+    before = None
+    if args.compare:
+        try:
+            with open(args.compare, encoding="utf-8") as f:
+                before = json.load(f)["rows"]
+        except (OSError, ValueError, KeyError) as e:
+            print("bench: --compare %s: not what --json writes: %s" % (args.compare, e),
+                  file=sys.stderr)
+            return 2
     if os.getloadavg()[0] > QUIET:
         say("the machine is not quiet (load average %.2f): figures will be lower and less sure" %
             os.getloadavg()[0])
@@ -200,6 +210,8 @@ def main():
     if args.write:
         report.write_between_markers(args.write, text)
         say("written to " + os.path.relpath(args.write, args.root))
+    if before:
+        say("compared with %s: %s" % (args.compare, "\n".join(report.compare(before, rows))))
     return 0 if any(r["rate"] for r in rows) else 1
 
 

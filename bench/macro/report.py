@@ -7,6 +7,7 @@ BASE = "epoll"
 BEGIN = "<!-- scripts/bench: begin -->"
 END = "<!-- scripts/bench: end -->"
 NEAR = 0.9        # a core that is busier than this has no time left
+PORT_WORK = 0.5   # of Weir's time in the kernel, where it has nothing to do but the port's system calls
 PORT_USED = 0.8   # of the frames a second that the port alone carries
 
 
@@ -21,6 +22,10 @@ def spread(values):
     if len(values) < 2 or not statistics.median(values):
         return None
     return (max(values) - min(values)) / 2 / statistics.median(values)
+
+
+def reach(values):
+    return [min(values), max(values)] if values else None
 
 
 def of(rows, key):
@@ -48,16 +53,18 @@ def row(bench, server, workload, rounds, base):
         "workload": workload.name, "unit": workload.unit, "server": server.name,
         "what": server.what, "link": server.link,
         "rate": median(of(rounds, "rate")), "spread": spread(of(rounds, "rate")),
-        "ratio": median(ratios("rate")),
+        "ratio": median(ratios("rate")), "ratio_range": reach(ratios("rate")),
         "p50": median(of(rounds, "p50")), "p99": median(of(rounds, "p99")),
         "server_cycles": median(of(rounds, "server_cycles")),
         "process_cycles": median(of(rounds, "process_cycles")),
         "machine_cycles": median(of(rounds, "machine_cycles")),
         "cycles_ratio": median(ratios("server_cycles")),
+        "cycles_ratio_range": reach(ratios("server_cycles")),
         "packets": median(of(rounds, "packets")),
         "packets_per_second": median(of(rounds, "packets_per_second")),
         "client_busy": median([b[0] for b in busy]), "server_busy": median([b[1] for b in busy]),
         "own_busy": median(of(rounds, "own_busy")),
+        "in_kernel": median(of(rounds, "in_kernel")),
         "other_work": median(of(rounds, "other_work")),
         "errors": sum(x["errors"] for x in rounds if x),
         "port_use": None,
@@ -79,7 +86,8 @@ def limit_of(r):
         out.append("port")
     # A core that polls is never idle: what Weir says of itself tells.
     if (r["server_busy"] if r["own_busy"] is None else r["own_busy"]) >= NEAR:
-        out.append("server core")
+        by_port = r["own_busy"] is not None and r["in_kernel"] >= PORT_WORK
+        out.append("server core, by the port" if by_port else "server core")
     if r["client_busy"] >= NEAR:
         out.append("client core")
     return " and ".join(out) or "waiting"
@@ -99,8 +107,12 @@ def share(value):
     return "-" if value is None else "%.0f %%" % (value * 100)
 
 
-def ratio(value):
-    return "-" if value is None else "%.2f" % value
+def ratio(value, between=None):
+    if value is None:
+        return "-"
+    if not between or between[0] == between[1]:
+        return "%.2f" % value
+    return "%.2f (%.2f to %.2f)" % (value, *between)
 
 
 def core_share(r):
@@ -117,12 +129,13 @@ def workload_table(workload, rows):
     per = workload.per
     stream = per == "KiB"
     head = ["server", "over", workload.unit, "±", "ratio", "p50", "p99", "cycles/" + per,
-            "ratio", "frames/" + per, "port share", "server core", "client core", "limit"]
+            "ratio", "in kernel", "frames/" + per, "port share", "server core", "client core", "limit"]
     lines = []
     for r in rows:
-        lines.append([r["what"], r["link"], number(r["rate"]), share(r["spread"]), ratio(r["ratio"]),
+        lines.append([r["what"], r["link"], number(r["rate"]), share(r["spread"]), ratio(r["ratio"], r["ratio_range"]),
                       time(r["p50"]), time(r["p99"]), number(r["server_cycles"]),
-                      ratio(r["cycles_ratio"]), number(r["packets"], 2 if stream else 1),
+                      ratio(r["cycles_ratio"], r["cycles_ratio_range"]), share(r["in_kernel"]),
+                      number(r["packets"], 2 if stream else 1),
                       share(r["port_use"]), core_share(r), share(r["client_busy"]),
                       r["limit"] or "not measured"])
     if stream:  # how long 64 MiB take says no more than the rate
@@ -178,6 +191,37 @@ def stage_table(bench):
             lines.append(["a " + workload.per] + [
                 number(median([m["server"].get(k) for m in mine])) for k in stages])
     return table(["server's cycles for"] + stages, lines) if stages else None
+
+
+CLEAR = 0.1  # a ratio nearer to 1 than this is no difference
+
+
+def verdict(value):
+    if value is None:
+        return None
+    return "more" if value > 1 + CLEAR else "less" if value < 1 - CLEAR else "as much"
+
+
+def conclusions(rows):
+    """(workload, server, what) -> the ratio to the epoll server that it rests on."""
+    return {(r["workload"], r["server"], what): r[key]
+            for r in rows if r["server"] != BASE
+            for what, key in (("rate", "ratio"), ("cycles", "cycles_ratio")) if r[key] is not None}
+
+
+def compare(before, now):
+    """Lines: does a run come to the conclusions of another? Two ratios within a tenth of each other
+    are the same conclusion even where the line between two words falls between them."""
+    a, b = conclusions(before), conclusions(now)
+    both = [k for k in a if k in b]
+    lines, agree = [], 0
+    for key in both:
+        same = verdict(a[key]) == verdict(b[key]) or abs(a[key] / b[key] - 1) <= CLEAR
+        agree += same
+        if not same:
+            lines.append("  %s, %s, %s: %.2f (%s), before %.2f (%s)" % (
+                *key, b[key], verdict(b[key]), a[key], verdict(a[key])))
+    return ["the same conclusion in %d of %d ratios" % (agree, len(both))] + lines
 
 
 def header(bench, facts, rows):
