@@ -89,7 +89,7 @@ Host& World::add_host(App& app, const HostSpec& spec) {
 Instant World::next_event() {
   Instant next = loop_.next_event();
   for (const auto& h : hosts_) {
-    next = std::min(next, h->poked_ ? now() : h->stack().next_deadline());
+    next = std::min(next, h->poked_ ? now() : h->worker_.next_deadline());
   }
   return next;
 }

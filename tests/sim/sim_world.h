@@ -34,6 +34,8 @@ class App {
   virtual void on_peer_closed(Connection, std::uint64_t) {}
   virtual void on_timer(Connection, std::uint64_t) {}
   virtual void on_closed(Connection, std::uint64_t, CloseReason) {}
+  virtual unsigned on_turn(Instant) { return 0; }
+  [[nodiscard]] virtual Instant next_turn() const { return kNever; }
 };
 
 struct HostSpec {
@@ -68,7 +70,7 @@ class Host {
  private:
   friend class World;
   [[nodiscard]] bool has_work(Instant now) const {
-    return poked_ || driver_.has_frames() || stack_.next_deadline() <= now;
+    return poked_ || driver_.has_frames() || worker_.next_deadline() <= now;
   }
   void run(unsigned check_every);
 
