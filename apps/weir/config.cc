@@ -8,6 +8,13 @@
 
 namespace weir::app {
 
+std::string_view name_of(Command command) {
+  for (const CommandInfo& c : kCommands) {
+    if (c.command == command) return c.name;
+  }
+  return "";
+}
+
 Machine this_machine() {
   Machine m;
   cpu_set_t set;
@@ -35,6 +42,13 @@ void merge(toml::table& into, toml::table&& from) {
   }
 }
 
+// What was said in flags; an error in it names no line.
+void apply_flags(toml::table& root, const std::string& text, Problem& problem) {
+  toml::parse_result parsed = toml::parse(text, std::string("command line"));
+  if (!parsed) return problem.report(std::string(parsed.error().description()));
+  merge(root, std::move(parsed).table());
+}
+
 // "port.mtu=9000" laid over the file; a value that is no TOML is taken as a string.
 void apply_override(toml::table& root, const std::string& text, Problem& problem) {
   const std::string name = "--set " + text;
@@ -57,13 +71,14 @@ void apply_override(toml::table& root, const std::string& text, Problem& problem
 Result<Config, std::string> parse_config(const std::string& text, const std::string& path,
                                          const LoadOptions& options, const Machine& machine) {
   Problem problem(path);
-  if (!plausible_text(text, kMaxConfigBytes, problem)) return problem.line();
+  if (!path.empty() && !plausible_text(text, kMaxConfigBytes, problem)) return problem.line();
   toml::parse_result parsed = toml::parse(text, path);
   if (!parsed) {
     problem.report(parsed.error().source(), std::string(parsed.error().description()));
     return problem.line();
   }
   toml::table root = std::move(parsed).table();
+  if (!options.flags.empty()) apply_flags(root, options.flags, problem);
   for (const std::string& o : options.overrides) apply_override(root, o, problem);
   Config config;
   config.command = options.command;
@@ -76,7 +91,10 @@ Result<Config, std::string> parse_config(const std::string& text, const std::str
 Result<Config, std::string> load_config(const std::string& path, const LoadOptions& options,
                                         const Machine& machine) {
   Problem problem(path);
-  if (path.empty()) return std::string("--config: empty; name a TOML file");
+  if (path.empty() && options.flags.empty()) {
+    return std::string("--config: empty; name a TOML file");
+  }
+  if (path.empty()) return parse_config("", path, options, machine);
   const auto text = read_text_file(path, kMaxConfigBytes, problem);
   if (!text) return problem.line();
   return parse_config(*text, path, options, machine);

@@ -2,21 +2,34 @@
 // wrong with it. Starts nothing and opens nothing but that file; knows no DPDK.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/addr.h"
 #include "base/result.h"
 #include "lb/lb.h"
+#include "load_config.h"
 #include "stack/stack.h"
 
 namespace weir::app {
 
-enum class Command : std::uint8_t { kLb, kServe };
+enum class Command : std::uint8_t { kLb, kServe, kLoad };
+struct CommandInfo {
+  Command command;
+  const char* name;
+  const char* about;
+};
+inline constexpr std::array kCommands{
+    CommandInfo{Command::kLb, "lb", "balance TCP connections over backends"},
+    CommandInfo{Command::kServe, "serve", "answer HTTP, for trials and benchmarks"},
+    CommandInfo{Command::kLoad, "load", "open connections and ask over HTTP; check and measure"}};
+[[nodiscard]] std::string_view name_of(Command command);
 
 // What a worker does while there is nothing to do.
 enum class IdleMode : std::uint8_t { kPoll, kYield, kSleep };
@@ -80,7 +93,9 @@ struct Config {
   tcp::Config tcp;
   lb::Config lb;      // of `weir lb`
   ServeConfig serve;  // of `weir serve`
+  LoadConfig load;    // of `weir load`
   Duration drain_timeout = 30s;
+  std::optional<Duration> run_duration;  // drain then; none: until a signal
   StatsConfig stats;
 };
 
@@ -93,12 +108,13 @@ struct Machine {
 struct LoadOptions {
   Command command = Command::kLb;
   std::vector<std::string> overrides;  // "port.mtu=9000"
+  std::string flags = {};              // TOML, laid over the file, below the overrides
 };
 
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20U;
 
-// The error is one line, without "weir: " and without a newline: "FILE:LINE: key = value: what;
-// cure".
+// With an empty path there is no file, only flags. The error is one line, without "weir: " and
+// without a newline: "FILE:LINE: key = value: what; cure".
 [[nodiscard]] Result<Config, std::string> load_config(const std::string& path,
                                                       const LoadOptions& options,
                                                       const Machine& machine);

@@ -1,6 +1,7 @@
 #include "config_tables.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace weir::app {
@@ -303,25 +304,45 @@ void read_serve(TableReader t, const Config& config, ServeConfig& serve, Problem
   t.finish();
 }
 
+// The tables of the other commands are no slips of the pen: says whose they are.
+void refuse_foreign(TableReader& root, Command command) {
+  struct Owned {
+    const char* table;
+    Command owner;
+  };
+  static constexpr std::array kOwned{Owned{"listener", Command::kLb}, Owned{"pool", Command::kLb},
+                                     Owned{"lb", Command::kLb}, Owned{"serve", Command::kServe},
+                                     Owned{"load", Command::kLoad}};
+  for (const Owned& o : kOwned) {
+    if (o.owner == command) continue;
+    root.refuse(o.table, "belongs to `weir " + std::string(name_of(o.owner)) +
+                             "`; remove it from a config of `weir " +
+                             std::string(name_of(command)) + "`");
+  }
+}
+
 void read_tables(const toml::table& root_table, const Machine& machine, Config& config,
                  Problem& problem) {
   TableReader root(&root_table, "", problem);
   const auto sub = [&](std::string_view name) {
     return TableReader(root.table(name), std::string(name), problem);
   };
-  const bool lb = config.command == Command::kLb;
-  for (const char* name : {"listener", "pool", "lb"}) {
-    if (!lb) root.refuse(name, "belongs to `weir lb`; remove it from a config of `weir serve`");
-  }
-  if (lb) root.refuse("serve", "belongs to `weir serve`; remove it from a config of `weir lb`");
+  refuse_foreign(root, config.command);
   read_eal(sub("eal"), machine, config.eal, problem);
   read_port(sub("port"), config.port, problem);
   read_limits(sub("limits"), config, config.limits);
   read_tcp(sub("tcp"), config.tcp);
-  if (lb) {
-    read_lb_tables(root, config, problem);
-  } else {
-    read_serve(sub("serve"), config, config.serve, problem);
+  switch (config.command) {
+    case Command::kLb:
+      read_lb_tables(root, config, problem);
+      break;
+    case Command::kServe:
+      read_serve(sub("serve"), config, config.serve, problem);
+      break;
+    case Command::kLoad:
+      config.drain_timeout = 5s;
+      read_load(sub("load"), config, problem);
+      break;
   }
   TableReader run = sub("run");
   run.duration("drain_timeout", config.drain_timeout, 1s, 0s, 24h);

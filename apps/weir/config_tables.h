@@ -14,6 +14,7 @@ void read_port(TableReader t, PortConfig& port, Problem& problem);
 void read_limits(TableReader t, const Config& config, LimitsConfig& limits);
 void read_tcp(TableReader t, tcp::Config& tcp);
 void read_serve(TableReader t, const Config& config, ServeConfig& serve, Problem& problem);
+void read_load(TableReader t, Config& config, Problem& problem);
 void read_lb_tables(TableReader& root, Config& config, Problem& problem);
 
 // Gives listener `index` what a listener of its mode needs: with mode = "http" the compiled set of

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "config.h"
+#include "flags.h"
 #include "run.h"
 #include "toml_reader.h"
 #include "version.h"
@@ -24,9 +26,10 @@ struct Arguments {
   std::vector<std::string> sets;
   bool check = false, stats = false, json = false, verbose = false;
   double duration = 0;
+  FlagValues flags;
 };
 
-void add_options(CLI::App& command, Arguments& a) {
+void add_options(CLI::App& command, const CommandInfo& info, Arguments& a) {
   command.add_option("-c,--config", a.config, "the TOML file; see config/ for one that works")
       ->type_name("FILE");
   command.add_option("--set", a.sets, "lay one value over the file, as in port.mtu=9000")
@@ -39,9 +42,11 @@ void add_options(CLI::App& command, Arguments& a) {
   command.add_flag("--stats", a.stats, "a line of statistics every interval, to a pipe as well");
   command.add_flag("--json", a.json, "statistics and summary as JSON, one object a line");
   command.add_flag("--verbose", a.verbose, "DPDK's own log on stderr");
+  add_flags(command, info.command, a.flags);
   command.footer(
       "Signals: TERM and INT drain and end (a second one ends at once), USR1 prints a summary.\n"
-      "Exit code: 0; 1 ended at once; 2 a bad command line or config, or it could not start.");
+      "Exit code: 0; 1 ended at once, or (load) there were errors; 2 a bad command line or config, "
+      "or it could not start.");
 }
 
 int complain(const std::string& line) {
@@ -50,9 +55,9 @@ int complain(const std::string& line) {
 }
 
 int execute(Command command, const Arguments& a) {
-  const auto config = load_config(a.config, {command, a.sets}, this_machine());
+  const auto config = load_config(a.config, {command, a.sets, toml_of(a.flags)}, this_machine());
   if (!config) return complain(config.error());
-  const std::string name = printable(a.config, 256);
+  const std::string name = a.config.empty() ? "command line" : printable(a.config, 256);
   if (const auto error = check_device_form(config.value())) return complain(name + ": " + *error);
   if (a.check) {
     if (std::printf("%s: ok\n", name.c_str()) < 0 || std::fflush(stdout) != 0) {
@@ -65,6 +70,7 @@ int execute(Command command, const Arguments& a) {
   options.stats = a.stats;
   options.json = a.json || config.value().stats.json;
   options.verbose = a.verbose;
+  options.duration = config.value().run_duration;
   if (a.duration > 0) {
     options.duration = Duration(static_cast<std::int64_t>(a.duration * 1e6));
   }
@@ -73,7 +79,8 @@ int execute(Command command, const Arguments& a) {
 
 // A wrong command line in words of our own: CLI11 says it in several lines.
 std::string explain(const CLI::ParseError& e, int argc, char** argv) {
-  const std::vector<std::string> commands{"lb", "serve"};
+  std::vector<std::string> commands;
+  for (const CommandInfo& c : kCommands) commands.emplace_back(c.name);
   const std::string first = argc > 1 ? argv[1] : "";
   const bool known = std::find(commands.begin(), commands.end(), first) != commands.end();
   if (!known && !first.empty() && first[0] != '-') {
@@ -90,24 +97,28 @@ int main(int argc, char** argv) {
   app.fallthrough(false);
   app.require_subcommand(0, 1);
   Arguments a;
-  CLI::App* lb = app.add_subcommand("lb", "balance TCP connections over backends");
-  CLI::App* serve = app.add_subcommand("serve", "answer HTTP, for trials and benchmarks");
-  add_options(*lb, a);
-  add_options(*serve, a);
+  std::array<CLI::App*, kCommands.size()> commands{};
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    commands[i] = app.add_subcommand(kCommands[i].name, kCommands[i].about);
+    add_options(*commands[i], kCommands[i], a);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(e);
     return complain(explain(e, argc, argv));
   }
-  if (!lb->parsed() && !serve->parsed()) {
-    return complain("which command? weir lb or weir serve; --help says more");
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    if (!commands[i]->parsed()) continue;
+    const bool file = commands[i]->count("--config") > 0;
+    if (file && a.config.empty()) return complain("--config: empty; name a TOML file");
+    if (!file && a.flags.empty()) {
+      return complain(std::string(kCommands[i].name) +
+                      " needs --config FILE; see config/ for one that works");
+    }
+    return execute(kCommands[i].command, a);
   }
-  const CLI::App* command = lb->parsed() ? lb : serve;
-  if (command->count("--config") == 0) {
-    return complain(command->get_name() + " needs --config FILE; see config/ for one that works");
-  }
-  return execute(lb->parsed() ? Command::kLb : Command::kServe, a);
+  return complain("which command? weir lb, weir serve or weir load; --help says more");
 }
 
 }  // namespace

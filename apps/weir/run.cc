@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -14,11 +15,9 @@
 #include "dpdk/port.h"
 #include "entropy.h"
 #include "flow/toeplitz.h"
-#include "lb/front.h"
-#include "lb_fields.h"
+#include "json.h"
 #include "match/rules.h"
-#include "serve.h"
-#include "shard.h"
+#include "programs.h"
 #include "toml_reader.h"
 #include "version.h"
 
@@ -28,7 +27,7 @@ namespace {
 constexpr Duration kPoll = 50ms;      // how often a drain looks
 constexpr Duration kAbortGrace = 2s;  // for the resets of a drain's end to go out
 constexpr Duration kSameBreath = 300ms;
-constexpr int kExitSignal = 1, kExitStart = 2;
+constexpr int kExitSignal = 1, kExitErrors = 1, kExitStart = 2;
 
 int fail(const RunOptions& options, const std::string& what, int code = kExitStart) {
   std::fprintf(stderr, "weir: %s: %s\n", options.config_path.c_str(), what.c_str());
@@ -63,34 +62,14 @@ dpdk::PortConfig port_config(const Config& c) {
 }
 
 // The port's addresses, then each listener's that is not among them.
-std::vector<stack::IpPrefix> stack_addresses(const Config& c) {
+std::vector<stack::IpPrefix> stack_addresses(const Config& c, const Program& program) {
   std::vector<stack::IpPrefix> out = c.port.addresses;
-  const auto add = [&](const Endpoint& e) {
-    for (const stack::IpPrefix& p : out) {
-      if (p.addr == e.addr) return;
-    }
+  for (const Endpoint& e : program.listens_on()) {
+    const auto same = [&](const stack::IpPrefix& p) { return p.addr == e.addr; };
+    if (std::any_of(out.begin(), out.end(), same)) continue;
     out.push_back({e.addr, static_cast<std::uint8_t>(e.addr.is_v4() ? 32 : 128)});
-  };
-  if (c.command == Command::kLb) {
-    for (const auto& l : c.lb.listeners) add(l.address);
-  } else {
-    for (const auto& l : c.serve.listeners) add(l.address);
   }
   return out;
-}
-
-std::vector<Field> serve_fields(const ServeHandler& h) {
-  const ServeCounters& c = h.counters();
-  return {{"sessions", c.sessions.get(), true},
-          {"sessions_total", c.sessions_total.get()},
-          {"requests", c.requests.get()},
-          {"bad_requests", c.bad_requests.get()},
-          {"body_bytes_in", c.body_bytes_in.get()},
-          {"body_bytes_out", c.body_bytes_out.get()},
-          {"idle_timeouts", c.idle_timeouts.get()},
-          {"resets", c.resets.get()},
-          {"refused", c.refused.get()},
-          {"aborted", c.aborted.get()}};
 }
 
 std::int64_t steady_us() {
@@ -116,7 +95,8 @@ int wait_signal(Duration wait) {
 // Everything that runs. Torn down in the right order: workers, shards, port, EAL.
 class Runner {
  public:
-  Runner(const Config& config, const RunOptions& options) : config_(config), options_(options) {}
+  Runner(const Config& config, const RunOptions& options)
+      : config_(config), options_(options), program_(make_program(config)) {}
   ~Runner() { stop(); }
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
@@ -131,6 +111,7 @@ class Runner {
   [[nodiscard]] int drain(const char* why);
   void order(Order o);
   [[nodiscard]] bool at_rest() const;
+  [[nodiscard]] bool finished() const;
   [[nodiscard]] Sample sample() const;
   void print_stats();
   void print_summary() const;
@@ -138,6 +119,7 @@ class Runner {
 
   const Config& config_;
   const RunOptions& options_;
+  std::unique_ptr<Program> program_;
   std::unique_ptr<dpdk::Eal> eal_;
   std::unique_ptr<dpdk::Port> port_;
   std::unique_ptr<flow::RssMap> rss_;
@@ -145,6 +127,7 @@ class Runner {
   bool launched_ = false;
   std::int64_t started_us_ = 0;
   Sample last_;
+  Sample first_;  // of the end of a warm-up; else of nothing
 };
 
 int Runner::start() {
@@ -183,7 +166,7 @@ int Runner::make_shard(unsigned core, const stack::Secrets& secrets) {
   stack::Config sc;
   sc.mac = port_->mac();
   sc.mtu = port_->mtu();
-  sc.addrs = stack_addresses(config_);
+  sc.addrs = stack_addresses(config_, *program_);
   sc.gateway = config_.port.gateway;
   sc.max_connections = config_.limits.max_connections;
   sc.max_neighbours = config_.limits.max_neighbours;
@@ -194,15 +177,8 @@ int Runner::make_shard(unsigned core, const stack::Secrets& secrets) {
   sc.rss = rss_.get();
   const dpdk::IdleConfig idle{.mode = static_cast<dpdk::Idle>(config_.eal.idle),
                               .max_sleep = config_.eal.idle_sleep};
-  dpdk::Queue& queue = port_->queue(core);
   try {
-    if (config_.command == Command::kLb) {
-      shards_.push_back(std::make_unique<HandlerShard<lb::Front>>(queue, sc, secrets, idle,
-                                                                  &lb_fields, config_.lb));
-    } else {
-      shards_.push_back(std::make_unique<HandlerShard<ServeHandler>>(
-          queue, sc, secrets, idle, &serve_fields, config_.serve, config_.limits.max_connections));
-    }
+    shards_.push_back(program_->make_shard({port_->queue(core), sc, secrets, idle}));
   } catch (const std::bad_alloc&) {
     return fail(options_, "limits: not enough memory for the tables; lower max_connections");
   }
@@ -228,24 +204,17 @@ void warn_of_cache(const lb::Config& lb) {
 
 void Runner::announce() const {
   warn_of_cache(config_.lb);
-  const bool lb = config_.command == Command::kLb;
-  std::string listening;
-  const auto add = [&](const Endpoint& e) {
-    listening += (listening.empty() ? "" : ", ") + to_string(e);
-  };
-  for (const auto& l : config_.lb.listeners) add(l.address);
-  for (const auto& l : config_.serve.listeners) add(l.address);
+  const std::string name(name_of(config_.command));
   if (options_.json) {
-    say("{\"event\":\"ready\",\"version\":\"" WEIR_VERSION "\",\"command\":\"" +
-        std::string(lb ? "lb" : "serve") + "\",\"device\":" + json_string(config_.port.device) +
-        ",\"mac\":\"" + to_string(port_->mac()) + "\",\"listening\":" + json_string(listening) +
-        "}\n");
+    say("{\"event\":\"ready\",\"version\":\"" WEIR_VERSION "\",\"command\":\"" + name +
+        "\",\"device\":" + json_string(config_.port.device) + ",\"mac\":\"" +
+        to_string(port_->mac()) + "\"," + program_->announcement_json() + "}\n");
     return;
   }
-  say("weir " WEIR_VERSION ": " + std::string(lb ? "lb" : "serve") + " on " + config_.port.device +
-      " (" + std::string(port_->driver()) + ", " + to_string(port_->mac()) + ", " +
-      std::to_string(shards_.size()) + " core" + (shards_.size() == 1 ? "" : "s") +
-      "), listening on " + listening + "\n");
+  say("weir " WEIR_VERSION ": " + name + " on " + config_.port.device + " (" +
+      std::string(port_->driver()) + ", " + to_string(port_->mac()) + ", " +
+      std::to_string(shards_.size()) + " core" + (shards_.size() == 1 ? "" : "s") + "), " +
+      program_->announcement() + "\n");
 }
 
 void Runner::order(Order o) {
@@ -257,6 +226,10 @@ bool Runner::at_rest() const {
     if (!s->at_rest()) return false;
   }
   return true;
+}
+
+bool Runner::finished() const {
+  return std::all_of(shards_.begin(), shards_.end(), [](const auto& s) { return s->finished(); });
 }
 
 Sample Runner::sample() const {
@@ -275,32 +248,41 @@ Sample Runner::sample() const {
 
 void Runner::print_stats() {
   Sample now = sample();
-  say((options_.json ? stats_json(last_, now) : stats_line(last_, now)) + "\n");
+  say(program_->line(last_, now, options_.json) + "\n");
   last_ = std::move(now);
 }
 
 void Runner::print_summary() const {
-  const Sample s = sample();
-  say(options_.json ? summary_json(s) + "\n" : summary_text(s));
+  say(program_->summary(first_, sample(), options_.json));
 }
 
-// Until a signal or the end of the time given. Lines of statistics keep to the interval's grid.
+// Until a signal, the end of the time given, or nothing is left to do. Lines of statistics keep to
+// the interval's grid.
 int Runner::control() {
+  constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
   const bool lines = options_.stats || options_.json || isatty(STDOUT_FILENO) != 0;
   const std::int64_t interval = config_.stats.interval.count();
   std::int64_t next = started_us_ + interval;
-  const std::int64_t end = options_.duration ? started_us_ + options_.duration->count()
-                                             : std::numeric_limits<std::int64_t>::max();
+  const std::int64_t warmup = program_->warmup().count();
+  std::int64_t warm = warmup > 0 ? started_us_ + warmup : kNone;
+  const std::int64_t end =
+      options_.duration ? started_us_ + warmup + options_.duration->count() : kNone;
   last_ = sample();
   for (;;) {
     const std::int64_t now = steady_us();
+    if (now >= warm) {
+      first_ = sample();
+      warm = kNone;
+    }
     if (now >= end) return drain("--duration");
+    if (finished()) return drain("done");
     if (now >= next) {
       if (lines) print_stats();
       next += (1 + (now - next) / interval) * interval;
     }
-    const std::int64_t wait = std::max<std::int64_t>(0, std::min(next, end) - steady_us());
-    switch (wait_signal(Duration(wait))) {
+    const std::int64_t wait = std::max<std::int64_t>(0, std::min({next, end, warm}) - steady_us());
+    switch (
+        wait_signal(program_->may_finish() ? std::min(Duration(wait), kPoll) : Duration(wait))) {
       case SIGTERM:
         return drain("SIGTERM");
       case SIGINT:
@@ -343,7 +325,7 @@ int Runner::drain(const char* why) {
   }
   stop();
   print_summary();
-  return 0;
+  return program_->went_well(sample()) ? 0 : kExitErrors;
 }
 
 void Runner::stop() {

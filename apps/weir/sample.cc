@@ -1,9 +1,9 @@
 #include "sample.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/assert.h"
+#include "json.h"
 
 namespace weir::app {
 
@@ -31,6 +31,14 @@ void Sample::add(const stack::Gauges& g) {
   gauges.neighbours += g.neighbours;
 }
 
+void Sample::add(std::string_view name, const telemetry::Histogram& h) {
+  for (NamedHistogram& n : latency) {
+    if (n.name == name) return n.values.add(h);
+  }
+  latency.push_back({std::string(name), {}});
+  latency.back().values.add(h);
+}
+
 void Sample::add_app(const std::vector<Field>& fields) {
   if (app.empty()) {
     app = fields;
@@ -38,6 +46,43 @@ void Sample::add_app(const std::vector<Field>& fields) {
   }
   WEIR_ASSERT(app.size() == fields.size());
   for (std::size_t i = 0; i < app.size(); ++i) app[i].value += fields[i].value;
+}
+
+std::uint64_t value_of(const std::vector<Field>& fields, std::string_view name) {
+  for (const Field& f : fields) {
+    if (f.name == name) return f.value;
+  }
+  return 0;
+}
+
+std::vector<Field> new_drops(const Sample& a, const Sample& b) {
+  std::vector<Field> out;
+  for (std::size_t i = 0; i < kCounterInfo.size(); ++i) {
+    if (!is_drop(kCounterInfo[i]) || a.counters[i] == b.counters[i]) continue;
+    out.push_back({std::string(kCounterInfo[i].name.substr(5)), b.counters[i] - a.counters[i]});
+  }
+  for (const Field& f : b.port) {
+    const std::uint64_t before = value_of(a.port, f.name);
+    if (f.name.starts_with("port_drop_") && f.value > before) {
+      out.push_back({"port_" + f.name.substr(10), f.value - before});
+    }
+  }
+  return out;
+}
+
+std::string fields_json(const std::vector<Field>& fields) {
+  JsonObject o;
+  for (const Field& f : fields) o.number(f.name, f.value);
+  return o.str();
+}
+
+double seconds(Duration d) {
+  return static_cast<double>(d.count()) / 1e6;
+}
+
+double busy_share(const Sample& before, const Sample& now) {
+  const double time = seconds(now.uptime - before.uptime) * now.cores;
+  return time <= 0 ? 0 : std::clamp(seconds(now.busy - before.busy) / time, 0.0, 1.0);
 }
 
 namespace {
@@ -59,51 +104,7 @@ Rates rates(const Sample& a, const Sample& b) {
           per_second("tx_bytes") * 8 / 1e6};
 }
 
-std::uint64_t value_of(const std::vector<Field>& fields, std::string_view name) {
-  for (const Field& f : fields) {
-    if (f.name == name) return f.value;
-  }
-  return 0;
-}
-
-// The drops that moved, the stacks' and the port's.
-std::vector<Field> new_drops(const Sample& a, const Sample& b) {
-  std::vector<Field> out;
-  for (std::size_t i = 0; i < kCounterInfo.size(); ++i) {
-    if (!is_drop(kCounterInfo[i]) || a.counters[i] == b.counters[i]) continue;
-    out.push_back({std::string(kCounterInfo[i].name.substr(5)), b.counters[i] - a.counters[i]});
-  }
-  for (const Field& f : b.port) {
-    const std::uint64_t before = value_of(a.port, f.name);
-    if (f.name.starts_with("port_drop_") && f.value > before) {
-      out.push_back({"port_" + f.name.substr(10), f.value - before});
-    }
-  }
-  return out;
-}
-
-template <class... Args>
-std::string format(const char* pattern, Args... args) {
-  char text[512];
-  const int n = std::snprintf(text, sizeof text, pattern, args...);
-  return {text, static_cast<std::size_t>(std::clamp<int>(n, 0, sizeof text - 1))};
-}
-
 using ull = unsigned long long;
-
-class JsonObject {
- public:
-  void number(std::string_view name, std::uint64_t v) { raw(name, std::to_string(v)); }
-  void real(std::string_view name, double v) { raw(name, format("%.3f", v)); }
-  void text(std::string_view name, std::string_view v) { raw(name, json_string(v)); }
-  void raw(std::string_view name, const std::string& json) {
-    body_ += (body_.empty() ? "" : ",") + json_string(name) + ":" + json;
-  }
-  [[nodiscard]] std::string str() const { return "{" + body_ + "}"; }
-
- private:
-  std::string body_;
-};
 
 std::string gauges_json(const stack::Gauges& g) {
   JsonObject o;
@@ -112,12 +113,6 @@ std::string gauges_json(const stack::Gauges& g) {
   o.number("half_open", g.half_open);
   o.number("time_wait", g.time_wait);
   o.number("neighbours", g.neighbours);
-  return o.str();
-}
-
-std::string fields_json(const std::vector<Field>& fields) {
-  JsonObject o;
-  for (const Field& f : fields) o.number(f.name, f.value);
   return o.str();
 }
 
@@ -132,26 +127,7 @@ std::string pools_json(const std::vector<PoolUse>& pools) {
   return o.str();
 }
 
-double seconds(Duration d) {
-  return static_cast<double>(d.count()) / 1e6;
-}
-
 }  // namespace
-
-std::string json_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += format("\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
 
 std::string stats_line(const Sample& before, const Sample& now) {
   const Rates r = rates(before, now);
@@ -159,11 +135,11 @@ std::string stats_line(const Sample& before, const Sample& now) {
   for (const PoolUse& p : now.pools) in_use += p.in_use;
   std::string line = format(
       "%6.1fs  conn/s %.0f  open %u  half-open %u  tw %u  rx %.0f pps %.1f Mbit/s  tx %.0f pps "
-      "%.1f Mbit/s  retrans %llu  mbufs %llu",
+      "%.1f Mbit/s  retrans %llu  mbufs %llu  busy %.0f%%",
       seconds(now.uptime), r.conns, now.gauges.established, now.gauges.half_open,
       now.gauges.time_wait, r.rx_pps, r.rx_mbit, r.tx_pps, r.tx_mbit,
       static_cast<ull>(now.counter("retrans_segs") - before.counter("retrans_segs")),
-      static_cast<ull>(in_use));
+      static_cast<ull>(in_use), busy_share(before, now) * 100);
   const auto drops = new_drops(before, now);
   if (!drops.empty()) line += "  drops";
   for (const Field& d : drops) line += " " + d.name + " " + std::to_string(d.value);
@@ -182,6 +158,7 @@ std::string stats_json(const Sample& before, const Sample& now) {
   o.real("tx_pps", r.tx_pps);
   o.real("tx_mbit", r.tx_mbit);
   o.number("retrans", now.counter("retrans_segs") - before.counter("retrans_segs"));
+  o.real("busy", busy_share(before, now));
   o.raw("gauges", gauges_json(now.gauges));
   o.raw("app", fields_json(now.app));
   o.raw("pools", pools_json(now.pools));

@@ -4,11 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
 #include "stack/stack.h"
 #include "telemetry/counters.h"
+#include "telemetry/histogram.h"
 
 namespace weir::app {
 
@@ -23,6 +25,11 @@ struct PoolUse {
   std::uint32_t in_use = 0, size = 0;
 };
 
+struct NamedHistogram {
+  std::string name;
+  telemetry::HistogramSnapshot values;
+};
+
 struct Sample {
   Duration uptime{};
   std::array<std::uint64_t, telemetry::kCounterInfo.size()> counters{};
@@ -30,10 +37,14 @@ struct Sample {
   std::vector<Field> app;   // of the application, and per backend
   std::vector<Field> port;  // as the port counts
   std::vector<PoolUse> pools;
+  std::vector<NamedHistogram> latency;
+  Duration busy{};  // iterations that found work, of all cores
+  unsigned cores = 0;
 
   [[nodiscard]] std::uint64_t counter(std::string_view name) const;
   void add(const telemetry::Counters& c);
   void add(const stack::Gauges& g);
+  void add(std::string_view name, const telemetry::Histogram& h);
   void add_app(const std::vector<Field>& fields);  // of the same names in the same order
 };
 
@@ -43,6 +54,13 @@ struct Sample {
 // Everything that is not zero; several lines.
 [[nodiscard]] std::string summary_text(const Sample& s);
 [[nodiscard]] std::string summary_json(const Sample& s);  // one line
-[[nodiscard]] std::string json_string(std::string_view text);
+
+[[nodiscard]] std::uint64_t value_of(const std::vector<Field>& fields, std::string_view name);
+// The drops that moved, the stacks' and the port's.
+[[nodiscard]] std::vector<Field> new_drops(const Sample& before, const Sample& now);
+[[nodiscard]] std::string fields_json(const std::vector<Field>& fields);
+[[nodiscard]] double seconds(Duration d);
+// The part of the cores' time, 0..1, in iterations that found work.
+[[nodiscard]] double busy_share(const Sample& before, const Sample& now);
 
 }  // namespace weir::app

@@ -17,17 +17,6 @@ namespace {
 constexpr Duration kLinger = 2s;
 constexpr Duration kRetry = 10ms;
 
-struct PatternBlock {
-  std::array<std::byte, kPatternSize> octets;
-  PatternBlock() {
-    for (std::uint32_t i = 0; i < kPatternSize; ++i) octets[i] = std::byte{pattern(i)};
-  }
-};
-const PatternBlock& pattern_block() {
-  static const auto block = std::make_unique<PatternBlock>();
-  return *block;
-}
-
 // N of "/bytes/N".
 std::optional<std::uint64_t> bytes_of(std::string_view digits) {
   std::uint64_t n = 0;
@@ -109,7 +98,7 @@ struct ServeHandler::Callbacks {
 
 ServeHandler::ServeHandler(stack::Stack& s, const ServeConfig& config, std::uint32_t max_sessions)
     : stack_(s), config_(config), clients_(max_sessions) {
-  pattern_block();  // made before the first request
+  (void)pattern_octets();  // made before the first request
 }
 
 Result<std::uint32_t, lb::Handler::ListenError> ServeHandler::start() {
@@ -208,8 +197,8 @@ bool ServeHandler::flush(Client& c) {
   while (c.out_sent == c.out_size && c.body_left > 0) {
     const std::uint64_t here = std::min<std::uint64_t>(c.body_left, kPatternSize - c.body_at);
     const std::size_t room = c.conn.send_room();
-    const std::size_t sent = c.conn.send_borrowed(std::span<const std::byte>(
-        pattern_block().octets.data() + c.body_at, std::min<std::uint64_t>(here, room)));
+    const std::size_t sent = c.conn.send_borrowed(
+        pattern_octets().subspan(c.body_at, std::min<std::uint64_t>(here, room)));
     if (sent == 0) break;
     counters_.body_bytes_out.add(sent);
     c.body_left -= sent;

@@ -1,8 +1,8 @@
 // A small HTTP/1.1 server (RFC 9112) for trials and benchmarks: a socket Handler.
 //
 // Every path answers body_size octets, /bytes/N answers N; PUT and POST are read, counted and
-// thrown away, to /sha256 their digest is told. Octet i of a body is pattern(i mod kPatternSize),
-// sent from one block of memory without a copy. One request at a time: what a client pipelines
+// thrown away, to /sha256 their digest is told. A body is the octets of pattern.h, sent from
+// one block of memory without a copy. One request at a time: what a client pipelines
 // waits in its receive queue while an answer has no room, so a connection holds one receive and one
 // send buffer at most.
 #pragma once
@@ -19,14 +19,10 @@
 #include "base/slab.h"
 #include "config.h"
 #include "lb/counters.h"
+#include "pattern.h"
 #include "socket/socket.h"
 
 namespace weir::app {
-
-inline constexpr std::uint32_t kPatternSize = 1'048'573;  // a prime, so that no offset is round
-[[nodiscard]] constexpr std::uint8_t pattern(std::uint32_t i) {
-  return static_cast<std::uint8_t>(i * 31U + (i >> 8U) * 17U + (i >> 16U) * 7U);
-}
 
 struct ServeCounters {
   lb::Gauge sessions;

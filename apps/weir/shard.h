@@ -34,6 +34,11 @@ class Shard {
     return done_.load(std::memory_order_acquire) == order_.load(std::memory_order_relaxed) &&
            gauges().connections == 0 && gauges().half_open == 0;
   }
+  // The handler has done all that it was asked to.
+  [[nodiscard]] bool finished() const { return finished_.load(std::memory_order_acquire); }
+  [[nodiscard]] Duration busy() const {
+    return Duration(static_cast<std::int64_t>(busy_us_.get()));
+  }
   [[nodiscard]] stack::Gauges gauges() const {
     return {connections_.load(std::memory_order_relaxed),
             established_.load(std::memory_order_relaxed),
@@ -50,16 +55,21 @@ class Shard {
     neighbours_.store(g.neighbours, std::memory_order_relaxed);
     done_.store(carried_out, std::memory_order_release);
   }
+  void add_busy(Duration d) { busy_us_.add(static_cast<std::uint64_t>(d.count())); }
+  void set_finished() { finished_.store(true, std::memory_order_release); }
   [[nodiscard]] Order ordered() const { return order_.load(std::memory_order_acquire); }
 
  private:
   std::atomic<Order> order_{Order::kRun};
   std::atomic<Order> done_{Order::kRun};
+  std::atomic<bool> finished_{false};
+  telemetry::Counter busy_us_;
   std::atomic<std::uint32_t> connections_{0}, established_{0}, half_open_{0}, time_wait_{0},
       neighbours_{0};
 };
 
-// H: a Handler with start, stop_accepting and abort_all. Fields: std::vector<Field> of an H.
+// H: a Handler with stop_accepting and abort_all; it may have start, finished and latency. Fields:
+// std::vector<Field> of an H.
 template <class H>
 class HandlerShard final : public Shard {
  public:
@@ -75,19 +85,28 @@ class HandlerShard final : public Shard {
         fields_(fields) {}
 
   std::optional<std::string> start() override {
-    const auto opened = handler_.start();
-    if (opened.ok()) return std::nullopt;
-    return "listener " + std::to_string(opened.error().listener + 1) + ": " +
-           std::string(stack::to_string(opened.error().error));
+    if constexpr (requires { handler_.start(); }) {
+      const auto opened = handler_.start();
+      if (!opened.ok()) {
+        return "listener " + std::to_string(opened.error().listener + 1) + ": " +
+               std::string(stack::to_string(opened.error().error));
+      }
+    }
+    return std::nullopt;
   }
 
   void run() override {
     dpdk::IdleWaiter idle(idle_);
     Order done = Order::kRun;
-    Instant published{};
-    for (unsigned turn = 0;; ++turn) {
+    Instant published{}, before = dpdk::Queue::now();
+    bool busy = false;  // the iteration before found work
+    for (;;) {
       const unsigned work = worker_.run_once();
       const Instant now = stack_.now();
+      // From one iteration's stamp to the next: no clock is read for it.
+      if (busy) add_busy(now - before);
+      before = now;
+      busy = work != 0;
       if (const Order o = ordered(); o != done) {
         carry_out(o, done);
         done = o;
@@ -96,8 +115,11 @@ class HandlerShard final : public Shard {
       } else if (now - published >= kPublishEvery) {
         published = now;
         publish(stack_.gauges(), done);
+        if constexpr (requires { handler_.finished(); }) {
+          if (handler_.finished()) set_finished();
+        }
       }
-      idle.after(work, now, stack_.next_deadline());
+      idle.after(work, now, worker_.next_deadline());
     }
     stack_.release_spare();  // so that the pools tell what is really held
     worker_.run_once();
@@ -108,6 +130,13 @@ class HandlerShard final : public Shard {
     into.add(stack_.counters());
     into.add(gauges());
     into.add_app(fields_(handler_));
+    into.busy += busy();
+    ++into.cores;
+    if constexpr (requires { handler_.latency(); }) {
+      into.add("connect", handler_.latency().connect);
+      into.add("first_byte", handler_.latency().first_byte);
+      into.add("request", handler_.latency().request);
+    }
   }
 
  private:

@@ -12,6 +12,7 @@ void Problem::report(const toml::source_region& where, const std::string& what) 
   if (any()) return;
   const bool elsewhere = where.path != nullptr && *where.path != file_;
   line_ = printable(elsewhere ? *where.path : file_, 256);
+  if (line_.empty()) line_ = "command line";  // there is no file
   if (where.begin.line > 0 && !elsewhere) line_ += ":" + std::to_string(where.begin.line);
   line_ += ": " + printable(what, 400);
 }

@@ -1,0 +1,164 @@
+// [load].
+#include <algorithm>
+
+#include "config_tables.h"
+
+namespace weir::app {
+namespace {
+
+constexpr std::int64_t kMaxRate = 100'000'000;
+constexpr std::size_t kMaxTargets = 64, kMaxSources = 64;
+
+// A target must be a host on a network of the port itself, not behind a gateway: the load goes no
+// further than the wire that the operator named.
+void read_target(const toml::node& n, const std::string& name, const PortConfig& port,
+                 LoadConfig& load, Problem& problem) {
+  Endpoint e;
+  if (!endpoint_of(n, name, problem, e)) return;
+  const std::string what = name + ": " + value_text(n);
+  if (!check_host_address(e.addr, n.as_string()->get(), n, what, problem)) return;
+  const stack::IpPrefix* network = nullptr;
+  for (const stack::IpPrefix& p : port.addresses) {
+    if (p.addr == e.addr) {
+      return problem.report(n.source(), what + ": is an address of weir itself; name another host");
+    }
+    if (is_network_or_broadcast(p, e.addr)) {
+      return problem.report(n.source(), what + ": is a network's own or its broadcast address");
+    }
+    if (on_network(p, e.addr)) network = &p;
+  }
+  if (network == nullptr) {
+    return problem.report(n.source(), what +
+                                          ": on no network of port.addresses; load is sent to "
+                                          "the port's own networks only, through no gateway");
+  }
+  if (std::find(load.targets.begin(), load.targets.end(), e) != load.targets.end()) {
+    return problem.report(n.source(), what + ": twice; remove one");
+  }
+  load.targets.push_back(e);
+}
+
+void read_targets(TableReader& t, const PortConfig& port, LoadConfig& load, Problem& problem) {
+  const toml::array* list = t.array("targets", "\"10.99.0.1:8081\"");
+  if (list == nullptr || list->empty()) {
+    if (!problem.any()) {
+      t.missing("targets", "targets = [\"10.99.0.1:8081\"], or --target 10.99.0.1:8081");
+    }
+    return;
+  }
+  if (list->size() > kMaxTargets) {
+    return t.report("targets", "more than " + std::to_string(kMaxTargets));
+  }
+  for (const toml::node& n : *list) read_target(n, t.full("targets"), port, load, problem);
+}
+
+// "10.99.0.2-10.99.0.9": more addresses of the port, on the network of its first.
+void read_sources(TableReader& t, PortConfig& port) {
+  std::string text;
+  if (!t.string("sources", text) || port.addresses.empty()) return;
+  const std::size_t dash = text.find('-');
+  const auto low = parse_ip(std::string_view(text).substr(0, dash));
+  const auto high =
+      dash == std::string::npos ? low : parse_ip(std::string_view(text).substr(dash + 1));
+  if (!low || !high || !low->is_v4() || !high->is_v4() || *high < *low) {
+    return t.report("sources", "not FIRST-LAST; write it like \"10.99.0.2-10.99.0.9\"");
+  }
+  const stack::IpPrefix first = port.addresses.front();
+  if (high->v4_value() - low->v4_value() >= kMaxSources) {
+    return t.report("sources", "more than " + std::to_string(kMaxSources) + " addresses");
+  }
+  for (std::uint32_t i = low->v4_value(); i <= high->v4_value(); ++i) {
+    const IpAddr a = IpAddr::v4(i);
+    if (!a.is_unicast() || !on_network(first, a) || is_network_or_broadcast(first, a)) {
+      return t.report("sources", to_string(a) + " is no host on the network of the port's first " +
+                                     "address; choose from that");
+    }
+    if (port.gateway == a)
+      return t.report("sources", to_string(a) + " is the gateway; leave it out");
+    const auto same = [&](const stack::IpPrefix& p) { return p.addr == a; };
+    if (std::none_of(port.addresses.begin(), port.addresses.end(), same)) {
+      port.addresses.push_back({a, first.prefix_len});
+    }
+  }
+}
+
+void read_mode(TableReader& t, const LimitsConfig& limits, std::size_t cores, LoadConfig& load) {
+  const std::int64_t most =
+      static_cast<std::int64_t>(limits.max_connections) * static_cast<std::int64_t>(cores);
+  const std::string cure = "or raise limits.max_connections, which is of one core";
+  std::uint32_t hold = 0, connections = 0;
+  const bool holds = t.integer("hold", hold, 1, most, cure);
+  const bool keeps = t.integer("connections", connections, 1, most, cure);
+  if (holds && keeps) return t.report("hold", "not together with load.connections; remove one");
+  bool paced = t.integer("rate", load.rate_to, 1, kMaxRate);
+  load.rate_from = load.rate_to;
+  if (t.node("rate_from") != nullptr || t.node("rate_to") != nullptr || t.node("ramp") != nullptr) {
+    if (paced) return t.report("rate", "not together with rate_from, rate_to or ramp; remove one");
+    load.rate_from = 0;
+    t.integer("rate_from", load.rate_from, 0, kMaxRate);
+    if (!t.integer("rate_to", load.rate_to, 1, kMaxRate)) t.missing("rate_to", "rate_to = 10000");
+    if (!t.duration("ramp", load.ramp, 1s, 1ms, 24h)) t.missing("ramp", "ramp = \"30s\"");
+    paced = true;
+  }
+  if (holds || keeps) {
+    load.mode = holds ? LoadMode::kHold : LoadMode::kRequests;
+    load.concurrency = holds ? hold : connections;
+    load.requests = 0;
+    t.refuse("concurrency", "load.hold and load.connections say it already; remove it");
+  } else {
+    if (paced) load.concurrency = static_cast<std::uint32_t>(std::min<std::int64_t>(most, 1 << 30));
+    t.integer("concurrency", load.concurrency, 1, most, cure);
+  }
+  t.integer("requests", load.requests, 0, std::int64_t{1} << 40);
+  t.integer("connections_total", load.connections_total, 0, 0xffff'0000);
+  if (t.duration("interval", load.interval, 1s, 1ms, 24h) && !holds) {
+    t.report("interval", "is of held connections; set load.hold, or remove it");
+  }
+}
+
+// What goes into a request's head as it is.
+void read_request(TableReader& t, LoadConfig& load) {
+  const auto plain = [](const std::string& s) {
+    return std::all_of(s.begin(), s.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  };
+  if (t.string("path", load.path) &&
+      (!load.path.starts_with('/') || !plain(load.path) || load.path.size() > 1'024)) {
+    t.report("path", "begins with '/' and has printable ASCII without space, 1,024 octets at most");
+  }
+  if (t.string("host", load.host) && (!plain(load.host) || load.host.size() > 255)) {
+    t.report("host", "has printable ASCII without space, 255 octets at most");
+  }
+}
+
+}  // namespace
+
+void read_load(TableReader t, Config& config, Problem& problem) {
+  LoadConfig& load = config.load;
+  read_sources(t, config.port);
+  read_targets(t, config.port, load, problem);
+  read_mode(t, config.limits, config.eal.cores.size(), load);
+  read_request(t, load);
+  t.integer("expect_status", load.expect_status, 200, 599);
+  std::uint64_t size = 0;
+  if (t.integer("expect_size", size, 0, std::int64_t{1} << 50)) load.expect_size = size;
+  t.boolean("expect_pattern", load.expect_pattern);
+  unsigned close = 0;
+  if (t.word("close", close, {"server", "fin", "rst"})) load.close = static_cast<LoadClose>(close);
+  t.duration("connect_timeout", load.connect_timeout, 1s, 1ms, 127s);
+  t.duration("timeout", load.timeout, 1s, 1ms, 1h);
+  t.duration("warmup", load.warmup, 1s, 0s, 1h);
+  Duration duration{};
+  if (t.duration("duration", duration, 1s, 100ms, 10'000h)) {
+    config.run_duration = duration;
+  }
+  t.finish();
+  // Every address of the port on a target's network may be the source of a connection to it.
+  for (const stack::IpPrefix& p : config.port.addresses) {
+    const auto reaches = [&](const Endpoint& e) { return on_network(p, e.addr); };
+    if (std::all_of(load.targets.begin(), load.targets.end(), reaches)) {
+      load.sources.push_back(p.addr);
+    }
+  }
+}
+
+}  // namespace weir::app

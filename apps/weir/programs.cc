@@ -1,0 +1,137 @@
+#include "programs.h"
+
+#include "json.h"
+#include "lb/front.h"
+#include "lb_fields.h"
+#include "load.h"
+#include "load_report.h"
+#include "serve.h"
+
+namespace weir::app {
+namespace {
+
+std::string joined(const std::vector<Endpoint>& list) {
+  std::string out;
+  for (const Endpoint& e : list) out += (out.empty() ? "" : ", ") + to_string(e);
+  return out;
+}
+
+// Programs that listen.
+class Listening : public Program {
+ public:
+  [[nodiscard]] std::string announcement() const override {
+    return "listening on " + joined(listens_on());
+  }
+  [[nodiscard]] std::string announcement_json() const override {
+    return "\"listening\":" + json_string(joined(listens_on()));
+  }
+};
+
+// -- lb -----------------------------------------------------------------------------------------
+
+class LbProgram final : public Listening {
+ public:
+  explicit LbProgram(const Config& c) : config_(c) {}
+  [[nodiscard]] std::unique_ptr<Shard> make_shard(const ShardSetup& s) const override {
+    return std::make_unique<HandlerShard<lb::Front>>(s.queue, s.stack, s.secrets, s.idle,
+                                                     &lb_fields, config_.lb);
+  }
+  [[nodiscard]] std::vector<Endpoint> listens_on() const override {
+    std::vector<Endpoint> out;
+    for (const auto& l : config_.lb.listeners) out.push_back(l.address);
+    return out;
+  }
+
+ private:
+  const Config& config_;
+};
+
+// -- serve --------------------------------------------------------------------------------------
+
+std::vector<Field> serve_fields(const ServeHandler& h) {
+  const ServeCounters& c = h.counters();
+  return {{"sessions", c.sessions.get(), true},
+          {"sessions_total", c.sessions_total.get()},
+          {"requests", c.requests.get()},
+          {"bad_requests", c.bad_requests.get()},
+          {"body_bytes_in", c.body_bytes_in.get()},
+          {"body_bytes_out", c.body_bytes_out.get()},
+          {"idle_timeouts", c.idle_timeouts.get()},
+          {"resets", c.resets.get()},
+          {"refused", c.refused.get()},
+          {"aborted", c.aborted.get()}};
+}
+
+class ServeProgram final : public Listening {
+ public:
+  explicit ServeProgram(const Config& c) : config_(c) {}
+  [[nodiscard]] std::unique_ptr<Shard> make_shard(const ShardSetup& s) const override {
+    return std::make_unique<HandlerShard<ServeHandler>>(s.queue, s.stack, s.secrets, s.idle,
+                                                        &serve_fields, config_.serve,
+                                                        config_.limits.max_connections);
+  }
+  [[nodiscard]] std::vector<Endpoint> listens_on() const override {
+    std::vector<Endpoint> out;
+    for (const auto& l : config_.serve.listeners) out.push_back(l.address);
+    return out;
+  }
+
+ private:
+  const Config& config_;
+};
+
+// -- load ---------------------------------------------------------------------------------------
+
+class LoadProgram final : public Program {
+ public:
+  explicit LoadProgram(const Config& c) : config_(c) {}
+  [[nodiscard]] std::unique_ptr<Shard> make_shard(const ShardSetup& s) const override {
+    return std::make_unique<HandlerShard<LoadHandler>>(
+        s.queue, s.stack, s.secrets, s.idle, &load_fields, config_.load,
+        LoadHandler::Share{s.stack.shard, s.stack.shards});
+  }
+  [[nodiscard]] std::string announcement() const override {
+    return "load for " + joined(config_.load.targets);
+  }
+  [[nodiscard]] std::string announcement_json() const override {
+    return "\"targets\":" + json_string(joined(config_.load.targets));
+  }
+  [[nodiscard]] std::string line(const Sample& before, const Sample& now,
+                                 bool json) const override {
+    return json ? load_stats_json(before, now) : load_line(before, now);
+  }
+  [[nodiscard]] std::string summary(const Sample& first, const Sample& now,
+                                    bool json) const override {
+    return json ? load_summary_json(first, now) + "\n" : load_summary(first, now);
+  }
+  [[nodiscard]] Duration warmup() const override { return config_.load.warmup; }
+  [[nodiscard]] bool may_finish() const override { return config_.load.connections_total > 0; }
+  [[nodiscard]] bool went_well(const Sample& s) const override { return load_errors(s) == 0; }
+
+ private:
+  const Config& config_;
+};
+
+}  // namespace
+
+std::string Program::line(const Sample& before, const Sample& now, bool json) const {
+  return json ? stats_json(before, now) : stats_line(before, now);
+}
+
+std::string Program::summary(const Sample&, const Sample& now, bool json) const {
+  return json ? summary_json(now) + "\n" : summary_text(now);
+}
+
+std::unique_ptr<Program> make_program(const Config& config) {
+  switch (config.command) {
+    case Command::kLb:
+      return std::make_unique<LbProgram>(config);
+    case Command::kServe:
+      return std::make_unique<ServeProgram>(config);
+    case Command::kLoad:
+      return std::make_unique<LoadProgram>(config);
+  }
+  return nullptr;
+}
+
+}  // namespace weir::app

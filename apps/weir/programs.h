@@ -1,0 +1,50 @@
+// What sets one command apart from another once its config is read: its handler, what it says when
+// it is ready, its lines and its exit code. Everything else is run.cc, the same for all.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config.h"
+#include "sample.h"
+#include "shard.h"
+
+namespace weir::app {
+
+struct ShardSetup {
+  dpdk::Queue& queue;
+  const stack::Config& stack;
+  const stack::Secrets& secrets;
+  dpdk::IdleConfig idle;
+};
+
+class Program {
+ public:
+  Program() = default;
+  virtual ~Program() = default;
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  // Throws std::bad_alloc.
+  [[nodiscard]] virtual std::unique_ptr<Shard> make_shard(const ShardSetup& setup) const = 0;
+  [[nodiscard]] virtual std::vector<Endpoint> listens_on() const { return {}; }
+  // "listening on 10.99.0.10:80", and the same as members of a JSON object.
+  [[nodiscard]] virtual std::string announcement() const = 0;
+  [[nodiscard]] virtual std::string announcement_json() const = 0;
+  // One line for what happened between two samples.
+  [[nodiscard]] virtual std::string line(const Sample& before, const Sample& now, bool json) const;
+  // `first` is of when measuring began. One line if JSON; ends with a newline.
+  [[nodiscard]] virtual std::string summary(const Sample& first, const Sample& now,
+                                            bool json) const;
+  [[nodiscard]] virtual Duration warmup() const { return Duration::zero(); }
+  // It may come to an end by itself, before a signal or the end of its time.
+  [[nodiscard]] virtual bool may_finish() const { return false; }
+  // False: the exit code says that there were errors.
+  [[nodiscard]] virtual bool went_well(const Sample&) const { return true; }
+};
+
+// `config` outlives it.
+[[nodiscard]] std::unique_ptr<Program> make_program(const Config& config);
+
+}  // namespace weir::app
