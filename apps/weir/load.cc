@@ -46,6 +46,10 @@ std::uint64_t LoadCounters::answer_errors() const {
          cut_short.get() + resets.get() + request_timeouts.get() + lost.get() + unfinished.get();
 }
 
+std::uint32_t LoadHandler::record_octets() {
+  return sizeof(Client);
+}
+
 // What llhttp calls. 0 goes on; HPE_PAUSED stops behind the answer.
 struct LoadHandler::Callbacks {
   static Client& client(llhttp_t* p) { return *static_cast<Client*>(p->data); }

@@ -93,6 +93,8 @@ class LoadHandler {
   void on_timer(Connection c, std::uint64_t user);
   void on_closed(Connection c, std::uint64_t user, CloseReason reason);
 
+  [[nodiscard]] static std::uint32_t record_octets();  // of one connection
+
  private:
   enum class Phase : std::uint8_t {
     kConnecting,

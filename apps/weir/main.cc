@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bench_flags.h"
 #include "config.h"
 #include "flags.h"
 #include "run.h"
@@ -81,6 +82,7 @@ int execute(Command command, const Arguments& a) {
 std::string explain(const CLI::ParseError& e, int argc, char** argv) {
   std::vector<std::string> commands;
   for (const CommandInfo& c : kCommands) commands.emplace_back(c.name);
+  commands.emplace_back("bench");
   const std::string first = argc > 1 ? argv[1] : "";
   const bool known = std::find(commands.begin(), commands.end(), first) != commands.end();
   if (!known && !first.empty() && first[0] != '-') {
@@ -102,12 +104,14 @@ int main(int argc, char** argv) {
     commands[i] = app.add_subcommand(kCommands[i].name, kCommands[i].about);
     add_options(*commands[i], kCommands[i], a);
   }
+  BenchFlags bench(app);  // has no config file
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(e);
     return complain(explain(e, argc, argv));
   }
+  if (bench.parsed()) return bench.execute();
   for (std::size_t i = 0; i < commands.size(); ++i) {
     if (!commands[i]->parsed()) continue;
     const bool file = commands[i]->count("--config") > 0;
@@ -118,7 +122,7 @@ int main(int argc, char** argv) {
     }
     return execute(kCommands[i].command, a);
   }
-  return complain("which command? weir lb, weir serve or weir load; --help says more");
+  return complain("which command? weir lb, weir serve, weir load or weir bench; --help says more");
 }
 
 }  // namespace

@@ -27,6 +27,10 @@ std::optional<std::uint64_t> bytes_of(std::string_view digits) {
 
 }  // namespace
 
+std::uint32_t ServeHandler::record_octets() {
+  return sizeof(Client);
+}
+
 // What llhttp calls. 0 goes on; HPE_PAUSED stops behind the request.
 struct ServeHandler::Callbacks {
   static Client& client(llhttp_t* p) { return *static_cast<Client*>(p->data); }

@@ -55,6 +55,8 @@ class ServeHandler {
   void on_timer(Connection c, std::uint64_t user);
   void on_closed(Connection c, std::uint64_t user, CloseReason reason);
 
+  [[nodiscard]] static std::uint32_t record_octets();  // of one connection
+
  private:
   static constexpr std::uint32_t kMaxHead = 16'384;
   static constexpr std::uint32_t kReadAtOnce = 65'536;

@@ -10,6 +10,7 @@ import tempfile
 import time
 import traceback
 
+import bench_cases  # pylint: disable=unused-import
 import cases
 import harness
 import perf_cases  # pylint: disable=unused-import  # its cases are among CASES

@@ -1,0 +1,120 @@
+#include "bench_flags.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "toml_reader.h"
+
+namespace weir::app {
+namespace {
+
+// CLI11 says the flag's name and the value; this the range.
+CLI::Validator range(std::uint64_t low, std::uint64_t high) {
+  const auto check = [low, high](const std::string& text) {
+    std::uint64_t n = 0;
+    const bool number = CLI::detail::integral_conversion(text, n) && text[0] != '-';
+    return number && n >= low && n <= high
+               ? std::string{}
+               : text + ": out of range " + std::to_string(low) + ".." + std::to_string(high);
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator one_of(const std::vector<std::string>& words) {
+  std::string list;
+  for (const std::string& w : words) list += (list.empty() ? "" : " or ") + w;
+  const auto check = [words, list](const std::string& text) {
+    const bool known = std::find(words.begin(), words.end(), text) != words.end();
+    return known ? std::string{} : text + ": not known; " + list;
+  };
+  return CLI::Validator(check, "");
+}
+
+constexpr std::uint64_t kMostOpen = 1'000'000;
+constexpr std::uint64_t kMostInAll = 3'500'000;  // half of the source ports that there are
+constexpr std::uint64_t kMostBody = std::uint64_t{1} << 40U;
+constexpr std::uint64_t kStreamBody = std::uint64_t{16} << 20U;
+
+}  // namespace
+
+BenchFlags::BenchFlags(CLI::App& app)
+    : command_(app.add_subcommand("bench",
+                                  "what a connection, a request, a stream costs, stage by stage")) {
+  command_->require_subcommand(0, 1);
+  command_->allow_extras();
+  add_mode(BenchMode::kCps, "cps", "connections, one request each");
+  add_mode(BenchMode::kRps, "rps", "requests over connections that stay open");
+  add_mode(BenchMode::kStream, "stream", "large bodies, one way");
+  command_->footer(
+      "Exit code: 0; 1 a connection or an answer failed, or a signal ended it; 2 a bad command "
+      "line, or it could not start.");
+}
+
+void BenchFlags::add_mode(BenchMode mode, const char* name, const char* about) {
+  CLI::App* const m = command_->add_subcommand(name, about);
+  m->allow_extras(false);
+  m->callback([this, mode] { config_.mode = mode; });
+  BenchConfig& c = config_;
+  if (mode == BenchMode::kCps) {
+    m->add_option("--connections", c.connections, "in all; else as many as the time allows")
+        ->check(range(1, kMostInAll));
+    m->add_option("--concurrency", c.concurrency, "open at once (64)")->check(range(1, kMostOpen));
+  } else {
+    m->add_option("--connections", c.connections,
+                  mode == BenchMode::kRps ? "open at once (64)" : "open at once (4)")
+        ->check(range(1, kMostOpen));
+    m->add_option("--requests", c.requests, "of each connection; else as many as the time allows")
+        ->check(range(1, 1'000'000'000));
+  }
+  if (mode == BenchMode::kStream) {
+    m->add_option("--size", c.body, "octets of a body (16777216)")->check(range(0, kMostBody));
+  } else {
+    m->add_option("--body", c.body, "octets of an answer's body (64)")->check(range(0, kMostBody));
+  }
+  m->add_option("--duration", seconds_, "of a round, where no number ends it (2)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 3'600.0).description(""));
+  m->add_option("--repeat", c.repeat, "rounds; the median is printed (3)")->check(range(1, 99));
+  m->add_option("--port", c.port,
+                "ring (in one process), memif or vhost (in two); with --role where both meet: "
+                "memif:PATH, vhost:PATH, or any device");
+  m->add_option("--role", role_, "this process is one side only: client or server")
+      ->check(one_of({"client", "server"}));
+  m->add_option("--cores", c.cores, "CPUs of the client and of the server, as in 0,1")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(range(0, 1'023));
+  m->add_option("--close", close_, "who closes, and has the TIME-WAIT: client or server (server)")
+      ->check(one_of({"client", "server"}));
+  m->add_flag_function(
+      "--no-stages", [&c](std::int64_t) { c.stages = false; },
+      "do not tell the stages apart: shows what the marks cost");
+  m->add_flag("--hugepages", c.hugepages, "buffers in hugepages");
+  m->add_flag("--json", c.json, "one JSON object");
+  m->add_flag("--verbose", c.verbose, "DPDK's own log on stderr");
+  m->add_flag("--controlled", c.controlled)->group("");
+}
+
+int BenchFlags::execute() {
+  const auto complain = [](const std::string& what) {
+    std::fprintf(stderr, "weir: bench: %s\n", printable(what, 1'000).c_str());
+    return 2;
+  };
+  const std::vector<std::string> rest = command_->remaining();
+  if (!rest.empty()) return complain(rest[0] + ": unknown mode; cps, rps or stream");
+  if (command_->get_subcommands().empty()) {
+    return complain("which mode? cps, rps or stream; --help says more");
+  }
+  if (role_ == "client") config_.role = BenchRole::kClient;
+  if (role_ == "server") config_.role = BenchRole::kServer;
+  config_.client_closes = close_ == "client";
+  config_.duration = Duration(static_cast<std::int64_t>(seconds_ * 1e6));
+  const CLI::App& mode = *command_->get_subcommands()[0];
+  if (config_.mode == BenchMode::kStream && mode.count("--size") == 0) config_.body = kStreamBody;
+  if (const auto wrong = complete_bench(config_)) return complain(*wrong);
+  return run_bench(config_);
+}
+
+}  // namespace weir::app

@@ -1,0 +1,138 @@
+#include "bench_setup.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace weir::app {
+namespace {
+
+// RFC 2544's network for benchmarks. So many pairs of a source and a port of the server that a
+// source port is hardly ever used again while its TIME-WAIT lasts.
+constexpr unsigned kSources = 16;
+constexpr std::uint16_t kTargets = 64;
+constexpr std::uint16_t kFirstPort = 8'000;
+constexpr std::uint8_t kPrefix = 16;
+constexpr std::uint64_t kRateAtMost = 400'000;  // connections a second: what is reserved for
+constexpr std::uint64_t kMostTimeWait = 8'000'000;
+
+IpAddr source(unsigned i) {
+  return IpAddr::v4(198, 18, 1, static_cast<std::uint8_t>(1 + i));
+}
+IpAddr server() {
+  return IpAddr::v4(198, 18, 0, 1);
+}
+
+// At once: a server keeps a connection a little longer than the client that is done with it.
+std::uint32_t at_once(const BenchConfig& c) {
+  return c.mode == BenchMode::kCps ? c.concurrency : static_cast<std::uint32_t>(c.connections);
+}
+std::uint32_t records(const BenchConfig& c) {
+  return 2 * at_once(c) + 4'096;
+}
+
+std::uint32_t time_wait_records(const BenchConfig& c) {
+  std::uint64_t n = records(c);
+  if (c.mode == BenchMode::kCps) {
+    const auto seconds = static_cast<std::uint64_t>(c.duration / 1s) + 1;
+    n += c.connections > 0 ? c.connections : seconds * kRateAtMost;
+  }
+  return static_cast<std::uint32_t>(std::min(n, kMostTimeWait));
+}
+
+}  // namespace
+
+std::string bench_device(const BenchConfig& c, BenchSide side, const std::string& socket) {
+  const bool is_server = side == BenchSide::kServer;
+  if (c.port == "ring") return is_server ? "ring:bench/b" : "ring:bench/a";
+  std::string path = socket;
+  const std::string_view port = c.port;
+  const bool memif = port == "memif" || port.starts_with("memif:/");
+  const bool vhost = port == "vhost" || port.starts_with("vhost:/");
+  if (!memif && !vhost) return c.port;
+  if (path.empty()) path = port.substr(port.find(':') + 1);
+  if (memif) return "memif:socket=" + path + ",id=0,role=" + (is_server ? "server" : "client");
+  return is_server ? "vhost:" + path : "virtio-user:path=" + path;
+}
+
+dpdk::PortConfig bench_port(const BenchConfig& c, const std::string& device) {
+  dpdk::PortConfig p;
+  const std::uint32_t open = std::min<std::uint32_t>(at_once(c), 65'536);
+  p.device = device;
+  p.rx_descriptors = p.tx_descriptors = 1'024;
+  p.rx_buffers = 8'192 + open;
+  p.payload_buffers = 4'096 + 2 * open;
+  p.header_buffers = 8'192 + 2 * open;
+  return p;
+}
+
+stack::Config bench_stack(const BenchConfig& c, BenchSide side, const dpdk::Port& port) {
+  stack::Config s;
+  s.mac = port.mac();
+  s.mtu = port.mtu();
+  if (side == BenchSide::kServer) {
+    s.addrs.push_back({server(), kPrefix});
+  } else {
+    for (unsigned i = 0; i < kSources; ++i) s.addrs.push_back({source(i), kPrefix});
+  }
+  s.max_connections = records(c);
+  s.tso_max = port.offloads().tso_max;
+  s.tcp.max_tw_buckets = time_wait_records(c);
+  s.tcp.somaxconn = s.tcp.max_syn_backlog = std::max(s.tcp.somaxconn, records(c));
+  return s;
+}
+
+ServeConfig bench_serve(const BenchConfig& c) {
+  ServeConfig s;
+  for (std::uint16_t i = 0; i < kTargets; ++i) {
+    const Endpoint e{server(), static_cast<std::uint16_t>(kFirstPort + i)};
+    s.listeners.push_back({to_string(e), e, records(c)});
+  }
+  s.body_size = c.body;
+  return s;
+}
+
+LoadConfig bench_load(const BenchConfig& c) {
+  LoadConfig l;
+  for (std::uint16_t i = 0; i < kTargets; ++i) {
+    l.targets.push_back({server(), static_cast<std::uint16_t>(kFirstPort + i)});
+  }
+  for (unsigned i = 0; i < kSources; ++i) l.sources.push_back(source(i));
+  const bool cps = c.mode == BenchMode::kCps;
+  l.mode = cps ? LoadMode::kOpen : LoadMode::kRequests;
+  l.concurrency = at_once(c);
+  l.connections_total = c.connections;
+  l.requests = cps ? 1 : c.requests;
+  l.expect_size = c.body;
+  l.close = c.client_closes ? LoadClose::kFin : LoadClose::kServer;
+  return l;
+}
+
+std::uint32_t bench_sessions(const BenchConfig& c) {
+  return records(c);
+}
+
+std::vector<std::string> peer_arguments(const BenchConfig& c, const std::string& socket) {
+  constexpr std::array kModes = {"cps", "rps", "stream"};
+  std::vector<std::string> a{"bench", kModes[static_cast<std::size_t>(c.mode)], "--role", "server",
+                             "--controlled"};
+  const auto add = [&](const char* name, const std::string& value) {
+    a.emplace_back(name);
+    a.push_back(value);
+  };
+  add("--port", c.port + ":" + socket);
+  add("--cores", std::to_string(c.cores.back()));
+  add(c.mode == BenchMode::kStream ? "--size" : "--body", std::to_string(c.body));
+  if (c.connections > 0) add("--connections", std::to_string(c.connections));
+  if (c.mode == BenchMode::kCps) {
+    add("--concurrency", std::to_string(c.concurrency));
+  }
+  add("--duration", std::to_string(static_cast<double>(c.duration.count()) / 1e6));
+  if (c.client_closes) add("--close", "client");
+  if (!c.stages) a.emplace_back("--no-stages");
+  if (c.hugepages) a.emplace_back("--hugepages");
+  if (c.verbose) a.emplace_back("--verbose");
+  return a;
+}
+
+}  // namespace weir::app
