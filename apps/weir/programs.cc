@@ -105,6 +105,7 @@ class LoadProgram final : public Program {
     return json ? load_summary_json(first, now) + "\n" : load_summary(first, now);
   }
   [[nodiscard]] Duration warmup() const override { return config_.load.warmup; }
+  [[nodiscard]] bool needs_link() const override { return true; }
   [[nodiscard]] bool may_finish() const override { return config_.load.connections_total > 0; }
   [[nodiscard]] bool went_well(const Sample& s) const override { return load_errors(s) == 0; }
 

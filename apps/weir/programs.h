@@ -38,6 +38,8 @@ class Program {
   [[nodiscard]] virtual std::string summary(const Sample& first, const Sample& now,
                                             bool json) const;
   [[nodiscard]] virtual Duration warmup() const { return Duration::zero(); }
+  // It begins things by itself, and is not to begin before the port has a link.
+  [[nodiscard]] virtual bool needs_link() const { return false; }
   // It may come to an end by itself, before a signal or the end of its time.
   [[nodiscard]] virtual bool may_finish() const { return false; }
   // False: the exit code says that there were errors.

@@ -24,7 +24,8 @@
 namespace weir::app {
 namespace {
 
-constexpr Duration kPoll = 50ms;      // how often a drain looks
+constexpr Duration kPoll = 50ms;  // how often a drain looks, and who waits for a link
+constexpr Duration kLinkPatience = 60s;
 constexpr Duration kAbortGrace = 2s;  // for the resets of a drain's end to go out
 constexpr Duration kSameBreath = 300ms;
 constexpr int kExitSignal = 1, kExitErrors = 1, kExitStart = 2;
@@ -106,6 +107,7 @@ class Runner {
 
  private:
   [[nodiscard]] int make_shard(unsigned core, const stack::Secrets& secrets);
+  [[nodiscard]] int wait_link() const;
   void map_rss();
   void announce() const;
   [[nodiscard]] int drain(const char* why);
@@ -139,6 +141,7 @@ int Runner::start() {
   auto port = dpdk::Port::open(*eal_, pc);
   if (!port) return fail(options_, "port.device = " + port.error());
   port_ = std::move(*port);
+  if (const int code = wait_link(); code != 0) return code;
   map_rss();
   // Flows are hashed alike on every shard, so all share one set of secrets.
   stack::Secrets secrets;
@@ -153,6 +156,32 @@ int Runner::start() {
     eal_->launch(core, [shard = shards_[core].get()] { shard->run(); });
   }
   announce();
+  return 0;
+}
+
+void say(const std::string& text) {
+  // A closed or full stdout ends nothing.
+  (void)std::fputs(text.c_str(), stdout);
+  (void)std::fflush(stdout);
+  clearerr(stdout);
+}
+
+// A NIC's link takes seconds to come up; a vhost or memif port has none until the other side is
+// there.
+int Runner::wait_link() const {
+  if (!program_->needs_link()) return 0;
+  const std::int64_t limit = steady_us() + kLinkPatience.count();
+  bool told = options_.json;
+  while (!port_->stats().link_up) {
+    if (!std::exchange(told, true)) say("weir: " + config_.port.device + ": waiting for a link\n");
+    if (steady_us() >= limit) {
+      return fail(options_, "port.device = " + config_.port.device + ": no link within " +
+                                std::to_string(kLinkPatience / 1s) +
+                                " s: start the other side, or look at its cable");
+    }
+    const int s = wait_signal(kPoll);
+    if (s == SIGTERM || s == SIGINT) return kExitSignal;
+  }
   return 0;
 }
 
@@ -184,13 +213,6 @@ int Runner::make_shard(unsigned core, const stack::Secrets& secrets) {
   }
   if (const auto error = shards_.back()->start()) return fail(options_, *error);
   return 0;
-}
-
-void say(const std::string& text) {
-  // A closed or full stdout ends nothing.
-  (void)std::fputs(text.c_str(), stdout);
-  (void)std::fflush(stdout);
-  clearerr(stdout);
 }
 
 // A cache that cannot be used costs seconds at each start: worth a line.
