@@ -2,27 +2,28 @@
 import argparse
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 
 sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 # pylint: disable=wrong-import-position
 import guest
 import raw
-from harness import (IFACE, KERNEL, WEIR_ADDRESS, Wrong, connect, curl, expect, expect_equal,
-                     read_all, run, sha256_of, wait_for)
+from harness import (IFACE, KERNEL, WEIR, WEIR_ADDRESS, Wrong, connect, curl, expect,
+                     expect_equal, read_all, run, sha256_of, wait_for)
 
 SIZE = 10 * (1 << 20)
 CONNECTIONS = 1_000
 URL = "http://" + WEIR_ADDRESS
-# Drops that a slow machine may bring: the device's ring holds 256 frames, and what an answer is late
-# for is sent twice.
+# Drops that a slow machine may bring: the device's ring holds 256 frames, and what is answered late is
+# sent twice.
 OVERLOAD = ("tx_full", "no_buffer", "time_wait", "duplicate", "out_of_window",
             "old_ack")
 OUT = os.path.join(os.environ["WEIR_BUILD"], "vm")
@@ -327,16 +328,100 @@ def two_cores(report, initramfs):
         report.check("two-cores: SIGTERM, power off", lambda: drain(vm, directory))
 
 
+class Load:
+    """`weir load` on the host, on a vhost-user port: what the guest's NIC is joined to."""
+
+    def __init__(self, directory, name, *flags):
+        self.socket = os.path.join(directory, "vhost")
+        self.out_path = os.path.join(directory, name)
+        self.cpu = min(os.sched_getaffinity(0))
+        with open(self.out_path, "wb") as out:
+            self.process = subprocess.Popen(
+                [WEIR, "load", "--device", "vhost:" + self.socket, "--address", KERNEL + "/24",
+                 "--target", WEIR_ADDRESS + ":80", "--cores", str(self.cpu), "--json",
+                 "--expect-pattern", *flags],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+
+    def wait_end(self, connections, octets):
+        """Exit code 0: each answer was 200 and the pattern, octet for octet."""
+        try:
+            code = self.process.wait(120)
+        except subprocess.TimeoutExpired:
+            raise Wrong("weir load still runs after 120 s") from None
+        finally:
+            self.kill()
+        with open(self.out_path, encoding="utf-8") as f:
+            last = (f.read().strip().splitlines() or ["nothing"])[-1]
+        expect(code == 0, "weir load's exit code is %d: %s" % (code, last[:400]))
+        summary = json.loads(last)
+        expect_equal("completed, errors", (summary["completed"], summary["errors"]),
+                     (connections, {}))
+        expect(summary["bytes_in"] >= octets, "%d octets came" % summary["bytes_in"])
+        return "%d octets" % summary["bytes_in"]
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def vhost_user(report, initramfs):
+    """weir serve in the guest, weir load on the host its client over vhost-user"""
+    directory = tempfile.mkdtemp(prefix="weir-vm-")  # a socket's path is 107 characters at most
+    size = ("--path", "/bytes/%d" % SIZE, "--expect-size", str(SIZE), "--connections-total", "1")
+    load = Load(directory, "first", *size)
+    net = ["-chardev", "socket,id=vhost,path=%s,reconnect=1" % load.socket,
+           "-netdev", "vhost-user,id=net,chardev=vhost"]
+    try:
+        wait_for("weir load makes its socket",
+                 lambda: os.path.exists(load.socket) or load.process.poll() is not None)
+        # Without MSI-X: QEMU 7.2 without KVM does not survive it beside vhost.
+        with running(report, "vhost-user", initramfs, "serve", net, nic=",vectors=0") as vm:
+            vm.pin(max(os.sched_getaffinity(0)))  # the two that poll apart
+
+            def boots():
+                vm.wait_ready()
+            if not report.check("vhost-user: weir is ready in the guest", boots):
+                return
+            if not report.check("vhost-user: 10 MB, octet for octet",
+                                lambda: load.wait_end(1, SIZE)):
+                return
+            # Another process takes the device over, while the guest runs on.
+            load = Load(directory, "second", "--connections-total", str(CONNECTIONS),
+                        "--expect-size", "1024", "--concurrency", "100")
+            report.check("vhost-user: many connections, from a second process",
+                         lambda: load.wait_end(CONNECTIONS, CONNECTIONS * 1024))
+
+            def counted():
+                line = vm.wait_stats("no session is left", lambda s: s["app"]["sessions"] == 0)
+                expect_equal("sessions in the guest's line", line["app"]["sessions_total"],
+                             1 + CONNECTIONS)
+
+            def off():
+                vm.command("term")
+                vm.wait_off()
+                expect_equal("weir's exit code", vm.words("exit"), ["0"])
+            report.check("vhost-user: the guest's statistics", counted)
+            report.check("vhost-user: SIGTERM, power off", off)
+    except Wrong as e:
+        report.check("vhost-user", lambda why=e: expect(False, str(why)))
+    finally:
+        load.kill()
+        shutil.rmtree(directory)
+
+
 def shell(initramfs):
     """A guest for somebody at its console."""
-    print("In the guest: weir serve --config /etc/serve.toml; poweroff -f ends it. Beside it:\n"
-          "nsenter --net --target \"$(pidof qemu-system-x86_64)\" curl %s/bytes/10" % URL, flush=True)
+    print("In the guest: docs/operations/vm.md, \"By hand\", then\n"
+          "weir serve --config /etc/serve.toml; poweroff -f ends it. Beside it, on the host:\n"
+          "nsenter --net --target \"$(pidof qemu-system-x86_64)\" curl %s/bytes/10\n" % URL,
+          flush=True)
     vm = guest.Guest(OUT, initramfs, "shell", TAP, shell=True)
     bring_up_tap(vm)
     return vm.process.wait()
 
 
-RUNS = {"refusals": refusals, "tap": tap, "two-cores": two_cores}
+RUNS = {"refusals": refusals, "tap": tap, "two-cores": two_cores, "vhost-user": vhost_user}
 
 
 def main():
