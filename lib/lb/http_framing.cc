@@ -162,14 +162,16 @@ bool Framer::run_parser(const char* text, std::uint32_t n) {
 bool Framer::step_line(unsigned char c) {
   switch (at_) {
     case At::kStart:
-      if (c == '\r' && head_size_ == 0) {
+      if (c == '\r') {
         at_ = At::kStartLf;  // RFC 9112 §2.2: one empty line before a message
         return !response_;
       }
+      [[fallthrough]];
+    case At::kFirst:
       at_ = At::kLine;
       return is_text(c) && c != ' ';
     case At::kStartLf:
-      at_ = At::kStart;
+      at_ = At::kFirst;
       return c == '\n';
     case At::kLine:
       if (c == '\r') {
@@ -217,7 +219,6 @@ Run Framer::feed_head(const char* text, std::uint32_t n) {
       break;
     }
     const auto c = static_cast<unsigned char>(text[used]);
-    // A second empty line is not a head: kStart is passed with octets behind it only once.
     const bool line = at_ <= At::kLineLf;
     block_[head_size_ + used] = text[used];
     ++used;

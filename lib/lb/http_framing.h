@@ -54,6 +54,7 @@ class Framer {
   enum class At : std::uint8_t {
     kStart,
     kStartLf,
+    kFirst,
     kLine,
     kLineLf,
     kFieldStart,

@@ -409,7 +409,9 @@ std::size_t write_request(std::span<char> out, std::string_view head, const Fact
   Writer w(out);
   w.put(f.method).put(" ").put(f.target).put(" HTTP/1.1\r\nHost: ");
   if (f.host.empty()) {
-    w.address(extras.backend.addr).put(":").number(extras.backend.port);
+    const bool v4 = extras.backend.addr.is_v4();
+    w.put(v4 ? "" : "[").address(extras.backend.addr).put(v4 ? ":" : "]:");
+    w.number(extras.backend.port);
   } else {
     w.put(f.host);
   }
