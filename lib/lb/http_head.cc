@@ -336,20 +336,20 @@ class Writer {
   std::size_t size_ = 0;
 };
 
-// Of one connection only (RFC 9110 §7.6.1), or written anew from what was read.
-bool is_hop_by_hop(std::string_view name) {
-  for (const std::string_view n : {"connection", "keep-alive", "proxy-connection", "te", "upgrade",
-                                   "transfer-encoding", "content-length"}) {
-    if (same_name(name, n)) return true;
-  }
-  return false;
-}
-
 // A backend may read `_` as `-`: what is ours to say is taken out in both spellings.
 bool is_ours(std::string_view name, std::string_view ours) {
   return name.size() == ours.size() &&
          std::equal(name.begin(), name.end(), ours.begin(),
                     [](char x, char y) { return lower(x) == y || (x == '_' && y == '-'); });
+}
+
+// Of one connection only (RFC 9110 §7.6.1), or written anew from what was read.
+bool is_hop_by_hop(std::string_view name) {
+  for (const std::string_view n : {"connection", "keep-alive", "proxy-connection", "te", "upgrade",
+                                   "transfer-encoding", "content-length"}) {
+    if (is_ours(name, n)) return true;
+  }
+  return false;
 }
 
 constexpr std::string_view kForwardedFor = "x-forwarded-for";

@@ -40,6 +40,12 @@ ScanBank::ScanBank(std::shared_ptr<const match::RuleSet> rules, std::uint32_t sc
     if (i < scans) free_.push_back(scans_.back().get());
   }
   tags_.reserve(rules_->rules().size());
+  const auto& all = rules_->rules();
+  const auto tags_body = [](const match::Rule& r) {
+    return r.subject == Subject::kBody && r.action == match::Action::kTag;
+  };
+  const auto first = std::find_if(all.begin(), all.end(), tags_body);
+  if (first != all.end()) first_body_tag_ = static_cast<std::uint32_t>(first - all.begin());
 }
 
 match::Scan* ScanBank::take() {
@@ -201,9 +207,10 @@ bool Routing::on_head(std::string_view head, const Facts& facts) {
 
 void Routing::read(const match::Scan& scan, Verdict& out) const {
   out = {};
-  out.body_may_decide = scan.body_may_decide();
   const auto& rules = bank_->rules().rules();
-  if (const auto v = scan.verdict()) {
+  const auto v = scan.verdict();
+  out.body_may_decide = scan.body_may_decide() || bank_->first_body_tag() < v.value_or(UINT32_MAX);
+  if (v) {
     const match::Rule& rule = rules[*v];
     out.kind = rule.action == match::Action::kDeny ? Verdict::kDeny : Verdict::kPool;
     out.pool = rule.pool;

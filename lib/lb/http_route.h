@@ -27,6 +27,8 @@ class ScanBank {
   // For use within one call.
   [[nodiscard]] match::Scan& spare();
   [[nodiscard]] std::vector<std::uint32_t>& scratch_tags() { return tags_; }
+  // The first rule that tags by the body: what stands behind it waits for the body too.
+  [[nodiscard]] std::uint32_t first_body_tag() const { return first_body_tag_; }
 
  private:
   std::shared_ptr<const match::RuleSet> rules_;
@@ -34,6 +36,7 @@ class ScanBank {
   std::vector<std::unique_ptr<match::Scan>> scans_;  // the last one is the spare
   std::vector<match::Scan*> free_;
   std::vector<std::uint32_t> tags_;
+  std::uint32_t first_body_tag_ = UINT32_MAX;
 };
 
 // What the rules say of a request so far.
@@ -42,7 +45,7 @@ struct Verdict {
   Kind kind = kNone;
   std::uint32_t pool = 0;
   std::uint16_t status = 0;
-  bool body_may_decide = false;
+  bool body_may_decide = false;  // or tag: the body is worth waiting for
   std::uint32_t tag_count = 0;   // of all that matched, even where there is room for fewer
   std::uint32_t tags[kMaxTags];  // indices of rules
 };

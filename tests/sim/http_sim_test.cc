@@ -156,6 +156,18 @@ TEST(HttpLb, TagsAreToldToTheBackendAndOnlyByUs) {
   lab.expect_at_rest();
 }
 
+TEST(HttpLb, ATagByTheBodyIsToldInTheHead) {
+  HttpLab lab;
+  lab.rule(Subject::kBody, "mark", 0);
+  lab.rules.back().action = match::Action::kTag;
+  lab.start();
+  EXPECT_EQ(statuses_in(lab.answer_to(post("/echo", "a mark") + post("/echo", "none", kClose))),
+            "200 200");
+  EXPECT_NE(lab.origin[0]->heads.at(0).find("Weir-Tag: rule-0"), std::string::npos);
+  EXPECT_EQ(lab.origin[0]->heads.at(1).find("Weir-Tag"), std::string::npos);
+  lab.expect_at_rest();
+}
+
 TEST(HttpLb, RulesOnTheBodyHoldTheRequest) {
   HttpLab lab(2);
   lab.deny(Subject::kBody, "evil", 403);

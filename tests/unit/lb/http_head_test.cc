@@ -48,7 +48,8 @@ TEST(HttpHead, WhatIsOfOneConnectionStaysOnIt) {
   const std::string out = rewritten(
       "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Mine\r\nConnection: Other\r\n"
       "Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: trailers\r\nX-Mine: 1\r\n"
-      "Upgrade: h2c\r\nother: 2\r\nKept: 3\r\n\r\n");
+      "Upgrade: h2c\r\nContent_Length: 9\r\nTransfer_Encoding: chunked\r\nother: 2\r\nKept: "
+      "3\r\n\r\n");
   EXPECT_EQ(out, "GET / HTTP/1.1\r\nHost: a\r\nKept: 3\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
   // A client cannot take out by Connection what the balancer says itself.
   EXPECT_EQ(rewritten("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
