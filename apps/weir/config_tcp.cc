@@ -23,6 +23,7 @@ void read_tables_sizes(TableReader& t, tcp::Config& c) {
   t.integer("max_tw_buckets", c.max_tw_buckets, 0, 100'000'000);
   t.integer("rmem", c.rmem, 4'096, 1'073'725'440);  // 65535 << 14, RFC 7323 §2.3
   t.integer("wmem", c.wmem, 4'096, 1'073'725'440);
+  t.integer("syncookies", c.syncookies, 0, 2, "0 never, 1 when the SYN queue is full, 2 always");
   t.boolean("abort_on_overflow", c.abort_on_overflow);
 }
 
@@ -75,8 +76,8 @@ void read_port_range(TableReader& t, tcp::Config& c) {
 
 void read_tcp(TableReader t, tcp::Config& c) {
   // Names that later versions know.
-  for (const char* name : {"syncookies", "tw_reuse", "ecn", "congestion_control", "reordering",
-                           "delack_min", "challenge_ack_limit", "mtu_probing"}) {
+  for (const char* name : {"tw_reuse", "ecn", "congestion_control", "reordering", "delack_min",
+                           "challenge_ack_limit", "mtu_probing"}) {
     t.refuse(name, "not in this version; remove the line");
   }
   read_retries(t, c);

@@ -87,6 +87,11 @@ struct Stack::Impl {
   void on_syn(Arrival& a, ListenerId listener, const tcp::TwRecord* reopened);
   void on_syn_entry(std::uint32_t index, Arrival& a);
   void promote(std::uint32_t index, Arrival& a);
+  [[nodiscard]] bool cookie_due() const;
+  void send_cookie(Arrival& a);
+  [[nodiscard]] bool on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg);
+  [[nodiscard]] telemetry::Counter* no_room_to_accept(const Listener& l);
+  void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id, const Arrival& a);
   void send_syn_ack(const tcp::SynEntry& e);
   void syn_link(std::uint32_t index);
   void syn_unlink(std::uint32_t index);
@@ -174,6 +179,7 @@ struct Stack::Impl {
   std::vector<std::uint32_t> generations;  // odd while alive
   std::vector<Listener> listeners;
   std::array<SynQueue, kSynLevels> syn_queues{};
+  Instant cookies_until = Instant::min();  // while those sent may come back
   std::uint32_t tw_head = tcp::kTwNone, tw_tail = tcp::kTwNone;
   std::uint32_t tw_live = 0;  // records that are not dead
 

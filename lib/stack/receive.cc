@@ -277,6 +277,7 @@ void Stack::Impl::on_no_connection(Arrival& a) {
     case tcp::ListenAnswer::kDrop:
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::ListenAnswer::kReset:
+      if (on_cookie(id, a, seg)) return;
       send_reset(a);
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::ListenAnswer::kSyn:

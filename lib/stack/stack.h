@@ -53,7 +53,7 @@ struct Config {
 
 // Drawn from the system's entropy by whoever makes the stack; all different.
 struct Secrets {
-  SipKey isn{}, table{}, ports{}, timestamps{};
+  SipKey isn{}, table{}, ports{}, timestamps{}, cookies{};
   std::uint64_t seed = 0;  // jitter
 };
 

@@ -6,6 +6,7 @@
 #include "stack/impl.h"
 #include "tcp/isn.h"
 #include "tcp/reset.h"
+#include "tcp/syn_cookies.h"
 
 namespace weir::stack {
 namespace {
@@ -18,6 +19,7 @@ constexpr std::uint8_t kMaxRetries = 15;  // an entry counts them in 4 bits
 void Stack::Impl::on_syn(Arrival& a, ListenerId listener, const tcp::TwRecord* reopened) {
   const Listener& l = listeners[listener];
   if (l.waiting >= l.backlog) return drop(a.buf, counters.drop_accept_queue_full);
+  if (reopened == nullptr && cookie_due()) return send_cookie(a);
   if (syns.size() >= config.tcp.max_syn_backlog) evict_oldest_syn();
   const std::uint32_t index = syns.take();
   if (index == kNoIndex) return drop(a.buf, counters.drop_syn_queue_full);
@@ -82,17 +84,32 @@ void Stack::Impl::promote(std::uint32_t index, Arrival& a) {
     syn_free(index, true);
     return drop(a.buf, counters.drop_no_listener);
   }
-  Listener& l = listeners[id];
-  if (l.waiting >= l.backlog || conns.full()) {
-    telemetry::Counter& why =
-        conns.full() ? counters.drop_conn_table_full : counters.drop_accept_queue_full;
+  if (telemetry::Counter* why = no_room_to_accept(listeners[id])) {
     if (config.tcp.abort_on_overflow) {
       send_reset(a);
       syn_free(index, true);
     }
-    return drop(a.buf, why);
+    return drop(a.buf, *why);
   }
   const std::uint32_t conn = conns.take();
+  make_passive(conn, syns[index], id, a);
+  const bool replaced =
+      table.replace(a.hash, handle_of(Kind::kSyn, index), handle_of(Kind::kConn, conn));
+  WEIR_ASSERT(replaced);
+  syn_free(index, false);
+  on_conn(conn, a);
+}
+
+// Null when there is room.
+telemetry::Counter* Stack::Impl::no_room_to_accept(const Listener& l) {
+  if (conns.full()) return &counters.drop_conn_table_full;
+  return l.waiting >= l.backlog ? &counters.drop_accept_queue_full : nullptr;
+}
+
+// Makes `conn` the control block of a handshake that is complete, in its listener's accept queue.
+void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id,
+                               const Arrival& a) {
+  Listener& l = listeners[id];
   Conn& c = *::new (conns.slot(conn)) Conn(config.tcp);
   ++generations[conn];
   c.flow = a.flow;
@@ -101,16 +118,50 @@ void Stack::Impl::promote(std::uint32_t index, Arrival& a) {
   c.waits_accept = true;
   const auto route = routes.lookup(a.flow.remote);
   c.next_hop = route ? route->next_hop : a.flow.remote;
-  tcp::open_passive(c.tcb, syns[index], open_args(a.flow, syns[index].iss), now);
-  const bool replaced =
-      table.replace(a.hash, handle_of(Kind::kSyn, index), handle_of(Kind::kConn, conn));
-  WEIR_ASSERT(replaced);
-  syn_free(index, false);
+  tcp::open_passive(c.tcb, e, open_args(a.flow, e.iss), now);
   counters.passive_opens.add();
   ++l.waiting;
   ++accept_waiting;
   l.accept_queue.push(conns, conn);
-  on_conn(conn, a);
+}
+
+bool Stack::Impl::cookie_due() const {
+  if (config.tcp.syncookies == 1) return syns.size() >= config.tcp.max_syn_backlog;
+  return config.tcp.syncookies == 2;
+}
+
+// RFC 4987 §3.6: nothing is kept, so nothing is resent: the peer sends its SYN again.
+void Stack::Impl::send_cookie(Arrival& a) {
+  tcp::SynEntry e;
+  tcp::open_syn_entry(e, header_of(a), a.flow, Seq{}, config.tcp);
+  const std::uint32_t stamp = tcp::make_cookie(secrets.cookies, e, ts_clock(a.flow), now);
+  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, stamp), a.flow);
+  cookies_until = now + tcp::kCookieLife;
+  counters.syncookies_sent.add();
+  counters.out_segs.add();
+  consume(a.buf);
+}
+
+// An ACK that no connection knows. True when it was a cookie's answer, and is dealt with.
+bool Stack::Impl::on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg) {
+  if (now >= cookies_until) return false;
+  tcp::SynEntry e;
+  if (!tcp::open_cookie(secrets.cookies, e, a.flow, seg, config.tcp, now)) {
+    counters.drop_syncookie_bad.add();
+    return false;
+  }
+  if (telemetry::Counter* why = no_room_to_accept(listeners[id])) {
+    if (config.tcp.abort_on_overflow) send_reset(a);
+    return drop(a.buf, *why), true;
+  }
+  const std::uint32_t conn = conns.take();
+  if (!table.insert(a.hash, handle_of(Kind::kConn, conn))) {
+    conns.give(conn);
+    return drop(a.buf, counters.drop_conn_table_full), true;
+  }
+  make_passive(conn, e, id, a);
+  counters.syncookies_recv.add();
+  return on_conn(conn, a), true;
 }
 
 void Stack::Impl::syn_link(std::uint32_t index) {

@@ -17,6 +17,7 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   Duration fin_timeout = 60s;            // FIN-WAIT-2 after close
   std::uint32_t somaxconn = 4096;        // ceiling of every backlog
   std::uint32_t max_syn_backlog = 4096;  // half-open connections of one stack
+  std::uint8_t syncookies = 1;           // when the SYN queue is full; 0 never, 2 always
   bool abort_on_overflow = false;        // accept queue full: RST instead of silence
   Duration msl = 30s;                    // TIME-WAIT lasts twice this; Linux's 60 s in all
   std::uint32_t max_tw_buckets = 262'144;

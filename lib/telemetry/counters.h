@@ -30,6 +30,8 @@ namespace weir::telemetry {
   X(rto_timeouts, "retransmission timer expiries")                                \
   X(persist_probes, "zero-window probes sent")                                    \
   X(delayed_acks, "ACKs sent by the delayed-ACK timer")                           \
+  X(syncookies_sent, "SYNs answered by a cookie (RFC 4987)")                      \
+  X(syncookies_recv, "cookies that came back: connections")                       \
   X(challenge_acks, "challenge ACKs sent (RFC 5961)")                             \
   X(tlp_probes, "tail loss probes sent (RFC 8985)")                               \
   X(dsacks_in, "ACKs that told of a duplicate (RFC 2883)")                        \
@@ -69,6 +71,7 @@ namespace weir::telemetry {
   X(drop_rst_rate, "RST withheld by the rate limit")                              \
   X(drop_closed_rst, "RST that belongs to no connection")                         \
   X(drop_listen_bad, "segment a listener does not take")                          \
+  X(drop_syncookie_bad, "ACK to a listener that answers no cookie of ours")       \
   X(drop_syn_queue_full, "SYN, as the SYN queue was full")                        \
   X(drop_syn_evicted, "oldest half-open connection, for a newer SYN")             \
   X(drop_accept_queue_full, "last ACK, as the accept queue was full")             \

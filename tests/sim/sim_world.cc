@@ -25,7 +25,9 @@ stack::Config config_of(const HostSpec& spec, unsigned number) {
 stack::Secrets secrets_of(std::uint64_t seed) {
   Rng rng(seed);
   stack::Secrets s;
-  for (SipKey* key : {&s.isn, &s.table, &s.ports, &s.timestamps}) *key = {rng.next(), rng.next()};
+  for (SipKey* key : {&s.isn, &s.table, &s.ports, &s.timestamps, &s.cookies}) {
+    *key = {rng.next(), rng.next()};
+  }
   s.seed = rng.next();
   return s;
 }

@@ -95,6 +95,7 @@ TEST(SynQueue, ASynThatComesAgainGetsTheSameSynAck) {
 TEST(SynQueue, AFullQueueGivesUpItsOldestEntry) {
   Config c = small_config();
   c.tcp.max_syn_backlog = 4;
+  c.tcp.syncookies = 0;
   World w(c);
   w.listen();
   std::vector<Peer> peers;
@@ -117,6 +118,7 @@ TEST(SynQueue, AFullQueueGivesUpItsOldestEntry) {
 TEST(SynQueue, AnEntryThatWasResentGivesWayToOneThatWasNot) {
   Config c = small_config();
   c.tcp.max_syn_backlog = 2;
+  c.tcp.syncookies = 0;
   World w(c);
   w.listen();
   Peer slow(w, {.port = 1});
@@ -136,6 +138,7 @@ TEST(SynQueue, AnEntryThatWasResentGivesWayToOneThatWasNot) {
 TEST(SynQueue, AFloodTakesNoMemoryAndAPromptClientConnectsAmidIt) {
   Config c = small_config();
   c.tcp.max_syn_backlog = 1'024;
+  c.tcp.syncookies = 0;
   World w(c);
   w.listen();
   w.run_for(1ms);

@@ -1,0 +1,26 @@
+// SYN cookies (RFC 4987 §3.6): a half-open connection that is kept in the peer's answer instead of
+// here. Used when the SYN queue is full, or always; the setting is Linux's `syncookies`.
+//
+// The cookie is the initial sequence number of the SYN-ACK: the age, the MSS and a keyed hash over
+// these, the flow, the peer's initial number and the options, hidden under another keyed hash. The
+// window scale and SACK-permitted travel in the low bits of the SYN-ACK's timestamp; without
+// timestamps the connection does without both.
+#pragma once
+
+#include "base/siphash.h"
+#include "tcp/listen.h"
+
+namespace weir::tcp {
+
+inline constexpr Duration kCookieLife{std::int64_t{2} << 26U};  // at most; at least half of it
+
+// Makes `e`, filled by open_syn_entry, what a cookie can say of it: its iss is the cookie. Returns
+// the timestamp for the SYN-ACK: `ts_now` or a little older.
+std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint32_t ts_now, Instant now);
+
+// Fills `e` from the segment that answers a cookie. False when it answers none of ours, or too
+// late.
+[[nodiscard]] bool open_cookie(const SipKey& key, SynEntry& e, const FlowKey& flow,
+                               const RxSegment& seg, const Config& config, Instant now);
+
+}  // namespace weir::tcp

@@ -1,0 +1,267 @@
+// SYN cookies (RFC 4987 §3.6): connections without a half-open one.
+#include "tcp/syn_cookies.h"
+
+#include "base/rng.h"
+#include "harness.h"
+
+namespace weir::stack::test {
+namespace {
+
+using C = telemetry::Counters;
+
+Config always() {
+  Config c = small_config();
+  c.tcp.syncookies = 2;
+  return c;
+}
+
+TEST(SynCookies, AConnectionComesOfACookieAlone) {
+  World w(always());
+  w.listen();
+  Peer p(w);
+  p.syn();
+  EXPECT_EQ(w.stack->gauges().half_open, 0U);
+  p.send(ACK);
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->events, kAccepted);
+  EXPECT_EQ(w.stack->flow_of(r->conn), p.flow());
+  EXPECT_EQ(w.count(&C::syncookies_sent), 1U);
+  EXPECT_EQ(w.count(&C::syncookies_recv), 1U);
+  EXPECT_EQ(w.count(&C::passive_opens), 1U);
+  w.end_later(r->conn);
+}
+
+TEST(SynCookies, TextOnTheThirdSegmentIsDelivered) {
+  World w(always());
+  w.listen();
+  Peer p(w);
+  p.syn();
+  p.send(ACK, "hello");
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  EXPECT_EQ(w.read(r->conn), "hello");
+  w.end_later(r->conn);
+}
+
+// With timestamps everything that was negotiated comes back.
+TEST(SynCookies, KeepMssWindowScaleAndSack) {
+  World w(always());
+  w.listen();
+  Peer p(w);
+  p.syn_options.mss = 600;
+  p.syn_options.window_scale = 7;
+  p.syn_options.sack_permitted = true;
+  p.stamped = true;
+  p.send(SYN);
+  const Sent syn_ack = p.expect(SYN | ACK);
+  EXPECT_EQ(syn_ack.tcp().options.mss, 1'460);
+  EXPECT_EQ(syn_ack.tcp().options.window_scale, 3);
+  EXPECT_TRUE(syn_ack.tcp().options.sack_permitted);
+  p.ts_ecr = syn_ack.tcp().options.ts_val;
+  p.wnd = 10;  // 1,280 octets, scaled
+  p.send(ACK);
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  w.send(r->conn, std::string(2'000, 'x'));
+  std::size_t got = 0;
+  while (auto s = p.take()) {
+    EXPECT_LE(s->text.size(), 536U - 12);  // the largest that a cookie knows below 600
+    got += s->text.size();
+  }
+  EXPECT_GE(got, 1'000U);  // a window of 10 would have stopped it long before
+  w.feed(p.make(ACK, p.snd_nxt + 100, p.rcv_nxt, "early"));
+  unsigned blocks = 0;
+  while (auto reply = p.take()) blocks += reply->tcp().options.sack_count;
+  EXPECT_EQ(blocks, 1U);
+  w.stack->abort(r->conn);
+  w.iterate();
+  w.tcp.clear();
+}
+
+TEST(SynCookies, WithoutTimestampsThereIsTheMssAlone) {
+  World w(always());
+  w.listen();
+  Peer p(w);
+  p.syn_options.mss = 1'400;
+  p.syn_options.window_scale = 7;
+  p.syn_options.sack_permitted = true;
+  p.send(SYN);
+  const Sent s = p.expect(SYN | ACK);
+  EXPECT_EQ(s.tcp().options.window_scale, wire::kNoWindowScale);
+  EXPECT_FALSE(s.tcp().options.sack_permitted);
+  EXPECT_EQ(s.tcp().options.mss, 1'460);
+  p.send(ACK);
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  w.end_later(r->conn);
+}
+
+TEST(SynCookies, NothingElseOpensAConnection) {
+  World w(always());
+  w.listen();
+  Peer p(w);
+  p.syn();
+  Rng rng(1);
+  for (int i = 0; i < 1'000; ++i) {  // a wrong number, a wrong sequence number, a wrong port
+    Peer forger(w, {.port = static_cast<std::uint16_t>(p.at.port + (i % 3 == 2 ? 1 : 0))});
+    forger.snd_nxt = p.snd_nxt + (i % 3 == 1 ? 1U : 0U);
+    forger.rcv_nxt = i % 3 == 0 ? Seq{static_cast<std::uint32_t>(rng.next())} : p.rcv_nxt;
+    forger.send(ACK);
+  }
+  w.expect_no_event();
+  EXPECT_EQ(w.count(&C::syncookies_recv), 0U);
+  EXPECT_EQ(w.count(&C::drop_syncookie_bad), 1'000U);
+  EXPECT_GT(w.count(&C::out_rsts), 0U);
+  w.tcp.clear();
+}
+
+TEST(SynCookies, AStampThatWasNotOursIsNoAnswer) {
+  World w(always());
+  w.listen();
+  Peer p(w);
+  p.stamped = true;
+  p.send(SYN);
+  p.ts_ecr = p.expect(SYN | ACK).tcp().options.ts_val ^ 1U;  // another window scale
+  p.send(ACK);
+  w.expect_no_event();
+  p.expect(RST);
+}
+
+TEST(SynCookies, LastAMinuteAtLeastAndTwoAndAHalfAtMost) {
+  for (const auto& [after, good] : {std::pair{60s, true}, std::pair{150s, false}}) {
+    World w(always());
+    w.listen();
+    Peer p(w), other(w, {.port = 7});
+    p.syn();
+    w.run_for(after);
+    other.syn();  // so that cookies are looked for at all
+    p.send(ACK);
+    const auto r = w.next_event();
+    EXPECT_EQ(r.has_value(), good) << after.count();
+    if (r) w.end_later(r->conn);
+    w.tcp.clear();
+  }
+}
+
+TEST(SynCookies, AreNotLookedForWhereNoneWasSent) {
+  Config c = small_config();
+  c.tcp.syncookies = 1;
+  World w(c);
+  w.listen();
+  Peer p(w);
+  p.rcv_nxt = Seq{77};
+  p.send(ACK);
+  EXPECT_EQ(w.count(&C::drop_syncookie_bad), 0U);
+  p.expect(RST);
+}
+
+TEST(SynCookies, AFullAcceptQueueDropsTheAnswerAndTheClientComesAgain) {
+  World w(always());
+  const ListenerId l = w.listen(80, 1);
+  w.stack->pause_accept(l, true);
+  Peer first(w, {.port = 1}), second(w, {.port = 2});
+  first.syn();
+  second.syn();
+  first.send(ACK);
+  second.send(ACK);
+  EXPECT_EQ(w.count(&C::drop_accept_queue_full), 1U);
+  w.stack->pause_accept(l, false);
+  w.iterate();
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  second.send(ACK);
+  const auto again = w.next_event();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(w.stack->flow_of(again->conn), second.flow());
+  w.end_later(r->conn);
+  w.end_later(again->conn);
+}
+
+TEST(SynCookies, ByDefaultTheyBeginWhereTheQueueEnds) {
+  Config c = small_config();
+  c.tcp.max_syn_backlog = 4;
+  World w(c);
+  w.listen();
+  std::vector<Peer> peers;
+  for (std::uint16_t i = 0; i < 6; ++i) {
+    peers.emplace_back(w, Peer::Where{.port = static_cast<std::uint16_t>(40'000 + i)});
+    peers.back().syn();
+  }
+  EXPECT_EQ(w.stack->gauges().half_open, 4U);
+  EXPECT_EQ(w.count(&C::syncookies_sent), 2U);
+  EXPECT_EQ(w.count(&C::drop_syn_evicted), 0U);
+  for (Peer& p : peers) {
+    p.send(ACK);
+    const auto r = w.next_event();
+    ASSERT_TRUE(r);
+    w.end_later(r->conn);
+  }
+}
+
+// 100,000 SYNs between a client's SYN and its ACK: nobody is forgotten, nothing is kept.
+TEST(SynCookies, AFloodKeepsNobodyOut) {
+  Config c = small_config();
+  c.tcp.max_syn_backlog = 16;
+  World w(c);
+  w.listen();
+  w.run_for(1ms);
+  Rng rng(7);
+  const auto flood = [&](unsigned bursts) {
+    for (unsigned b = 0; b < bursts; ++b) {
+      std::vector<Octets> frames;
+      for (unsigned i = 0; i < 50; ++i) {
+        const IpAddr from = IpAddr::v4(std::uint32_t{0x1400'0000} + rng.below(0x4000'0000));
+        Peer liar(w, {.addr = from, .port = static_cast<std::uint16_t>(1 + rng.below(65'000))});
+        liar.snd_nxt = Seq{static_cast<std::uint32_t>(rng.next())};
+        frames.push_back(liar.make(SYN));
+      }
+      w.now += 100us;
+      w.iterate(frames);
+    }
+    w.tcp.clear();
+  };
+  flood(10);
+  Peer client(w);
+  client.syn();
+  flood(2'000);
+  EXPECT_EQ(w.stack->gauges().half_open, 16U);
+  client.send(ACK);
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  EXPECT_EQ(w.stack->flow_of(r->conn), client.flow());
+  EXPECT_GE(w.count(&C::syncookies_sent), 100'000U);
+  w.end_later(r->conn);
+}
+
+// The numbers are as hard to guess as any: every bit of them takes both values about as often.
+TEST(SynCookies, NumbersLookRandom) {
+  const SipKey key = {1, 2};
+  std::array<unsigned, 32> ones{};
+  constexpr unsigned kRounds = 4'096;
+  for (unsigned i = 0; i < kRounds; ++i) {
+    tcp::SynEntry e;
+    e.flow = {kHost, kPeer, 80, static_cast<std::uint16_t>(i)};
+    e.irs = Seq{5'000};
+    e.mss = 1'460;
+    tcp::make_cookie(key, e, 0, Instant{1h});
+    for (unsigned b = 0; b < 32; ++b) ones[b] += e.iss.raw() >> b & 1U;
+  }
+  for (const unsigned n : ones) EXPECT_NEAR(n, kRounds / 2, kRounds / 16);
+}
+
+TEST(SynCookies, TheStampIsNeverAheadOfTheClock) {
+  const SipKey key = {1, 2};
+  for (std::uint32_t now = 1'000; now < 1'200; ++now) {
+    tcp::SynEntry e;
+    e.flow = {kHost, kPeer, 80, 1};
+    e.bits = tcp::SynEntry::kTimestampsOffered | tcp::SynEntry::kSackOffered;
+    e.scale_and_retries = 14;
+    const std::uint32_t stamp = tcp::make_cookie(key, e, now, Instant{1h});
+    EXPECT_LE(stamp, now);
+    EXPECT_GT(stamp + 64, now);
+  }
+}
+
+}  // namespace
+}  // namespace weir::stack::test
