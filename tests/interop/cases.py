@@ -316,6 +316,23 @@ def half_open(world):
     return saw
 
 
+@case("SYN cookies: a full SYN queue keeps nobody out")
+def syn_flood(world):
+    world.start_both_nginx()
+    weir = world.start_weir(sets=["tcp.max_syn_backlog=64"])
+    world.filter("from tcp dport 20000-29999 drop")
+    wire = raw.Wire()
+    weir_mac = raw.mac(weir.ready["mac"])
+    for i in range(200):  # these stay, half-open, for the seconds that their SYN-ACKs are resent
+        wire.send_syn(weir_mac, KERNEL, 20000 + i, VIP, 80, seq=i)
+    weir.wait_gauges("the SYN queue is full", lambda s: s["gauges"]["half_open"] == 64)
+    no_error(Load(500, 16).run(), 500)
+    counters = weir.summary()["counters"]
+    came = counters.get("syncookies_recv", 0)
+    expect(came >= 500, "%d connections came of a cookie, wanted 500" % came)
+    return "%d cookies sent, %d came back" % (counters["syncookies_sent"], came)
+
+
 @case("a client that vanishes in mid-transfer ends by retransmission timeouts")
 def client_vanishes(world):
     world.start_both_nginx()

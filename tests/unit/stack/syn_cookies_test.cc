@@ -73,7 +73,7 @@ TEST(SynCookies, KeepMssWindowScaleAndSack) {
   w.feed(p.make(ACK, p.snd_nxt + 100, p.rcv_nxt, "early"));
   unsigned blocks = 0;
   while (auto reply = p.take()) blocks += reply->tcp().options.sack_count;
-  EXPECT_EQ(blocks, 1U);
+  EXPECT_GE(blocks, 1U);
   w.stack->abort(r->conn);
   w.iterate();
   w.tcp.clear();
