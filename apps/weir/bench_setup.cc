@@ -52,7 +52,8 @@ std::string bench_device(const BenchConfig& c, BenchSide side, const std::string
   if (!memif && !vhost) return c.port;
   if (path.empty()) path = port.substr(port.find(':') + 1);
   if (memif) return "memif:socket=" + path + ",id=0,role=" + (is_server ? "server" : "client");
-  return is_server ? "vhost:" + path : "virtio-user:path=" + path;
+  // The rings are of virtio's side: as many descriptors as the other ports have.
+  return is_server ? "vhost:" + path : "virtio-user:path=" + path + ",queue_size=1024";
 }
 
 dpdk::PortConfig bench_port(const BenchConfig& c, const std::string& device) {
