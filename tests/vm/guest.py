@@ -177,9 +177,10 @@ def make_initramfs(work):
 
 
 class Guest:
-    """A running guest. `net` is QEMU's netdev, `nic` what is to be added to the virtio device."""
+    """A running guest. `net` is QEMU's netdev, `nic` what is to be added to the virtio device,
+    `words` what to the kernel's command line."""
 
-    def __init__(self, directory, initramfs, mode, net, nic="", cores=1, shell=False):
+    def __init__(self, directory, initramfs, mode, net, nic="", cores=1, words="", shell=False):
         self.console_path = os.path.join(directory, "console")
         self.lines_path = os.path.join(directory, "lines")
         open(self.lines_path, "wb").close()
@@ -189,7 +190,8 @@ class Guest:
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", kernel_image(), "-initrd", initramfs,
             "-smp", str(cores), "-append",
-            "console=ttyS0 panic=-1 %s mode=%s cores=%d" % ("" if shell else "quiet", mode, cores),
+            "console=ttyS0 panic=-1 %s mode=%s cores=%d %s" % ("" if shell else "quiet", mode, cores,
+                                                               words),
             "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
             "-serial", "file:" + self.lines_path,
             *net, "-device",
