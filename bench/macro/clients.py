@@ -154,7 +154,8 @@ def per_unit(workload, result, spent, hz):
     result["core_cycles"] = core * hz / done
     result["server_cycles"] = min(core, own + spent["server_interrupts"]) * hz / done
     result["process_cycles"] = spent["process_seconds"] * hz / done
-    result["machine_cycles"] = sum(spent["busy_seconds"]) * hz / done
+    known = spent["process_seconds"] + spent["client_seconds"] + spent["interrupts"]
+    result["machine_cycles"] = min(sum(spent["busy_seconds"]), known) * hz / done
     result["packets"] = spent["packets_per_second"] / per_second
     return result
 

@@ -251,7 +251,8 @@ def markdown(bench, facts, rows):
     if memory:
         out.append("**In memory**: no port. The kernel over its loopback, where it keeps segments of "
                    "64 KiB whole; Weir's generator and endpoint on a ring, frame by frame. Cycles: for "
-                   "the kernel all that both cores were busy; for Weir what both loops were busy.")
+                   "the kernel those of server, client and interrupts; for Weir those of the turns of "
+                   "both loops that found work.")
         out += memory
         stages = stage_table(bench)
         if stages:
