@@ -112,21 +112,22 @@ class Workload:
         self.memory = memory  # what `weir bench` calls it, and with which flags
 
 
-ONE = ("--concurrency", "64")
-KEPT = ("--connections", "64", "--requests", "0")
+OPEN = 256  # at once: enough that neither side waits for the other's sleep
+ONE = ("--concurrency", str(OPEN))
+KEPT = ("--connections", str(OPEN), "--requests", "0")
 WORKLOADS = [
     Workload("connections",
-             "connect, one request, 1 KiB answer, the server closes; 64 at a time, by `weir load`; "
-             "p50 and p99 of connecting",
+             "connect, one request, 1 KiB answer, the server closes; %d at a time, by `weir load`; "
+             "p50 and p99 of connecting" % OPEN,
              "connections/s", "connection", Load("connect", ONE)),
     Workload("connections-wrk", "the same by `wrk`; p50 and p99 of the answer",
-             "connections/s", "connection", Wrk("/", 64, ("Connection: close",)),
-             memory=("cps", "--concurrency", "64", "--body", str(BODY))),
+             "connections/s", "connection", Wrk("/", OPEN, ("Connection: close",)),
+             memory=("cps", "--concurrency", str(OPEN), "--body", str(BODY))),
     Workload("requests",
-             "one request after the other, 1 KiB answers, 64 connections, by `weir load`; p50 and p99 "
-             "of the answer", "requests/s", "request", Load("request", KEPT)),
-    Workload("requests-wrk", "the same by `wrk`", "requests/s", "request", Wrk("/", 64),
-             memory=("rps", "--connections", "64", "--body", str(BODY))),
+             "one request after the other, 1 KiB answers, %d connections, by `weir load`; p50 and p99 "
+             "of the answer" % OPEN, "requests/s", "request", Load("request", KEPT)),
+    Workload("requests-wrk", "the same by `wrk`", "requests/s", "request", Wrk("/", OPEN),
+             memory=("rps", "--connections", str(OPEN), "--body", str(BODY))),
     Workload("stream", "64 MiB answers, 4 connections, by `wrk`", "MB/s", "KiB",
              Wrk("/bytes/%d" % STREAM, 4),
              memory=("stream", "--connections", "4", "--size", str(STREAM))),
