@@ -207,8 +207,8 @@ std::string load_stats_json(const Sample& before, const Sample& now) {
   return o.str();
 }
 
-std::string load_summary(const Sample& first, const Sample& now) {
-  const Rates r = rates(first, now);
+std::string load_summary(const Sample& first, const Sample& last, const Sample& now) {
+  const Rates r = rates(first, last);
   std::string out = format("summary of %.1f s\n", r.seconds);
   const auto line = [&](const char* name, const char* field, double rate) {
     out += format("  %-22s %12llu  %10.1f/s\n", name, static_cast<ull>(grown(first, now, field)),
@@ -220,8 +220,8 @@ std::string load_summary(const Sample& first, const Sample& now) {
   line("answers", "answers", r.answers);
   line("octets in", "bytes_in", r.in);
   line("octets out", "bytes_out", r.out);
-  out += format("  %-22s %11.0f%%  of %u core%s\n", "busy", busy_share(first, now) * 100, now.cores,
-                now.cores == 1 ? "" : "s");
+  out += format("  %-22s %11.0f%%  of %u core%s\n", "busy", busy_share(first, last) * 100,
+                last.cores, last.cores == 1 ? "" : "s");
   out += format("  %-22s %12llu\n", "retransmitted", static_cast<ull>(retransmitted(first, now)));
   out += format("  %-12s %9s %9s %9s %9s %9s %10s  microseconds\n", "latency", "50%", "90%", "99%",
                 "99.9%", "max", "count");
@@ -243,11 +243,11 @@ std::string load_summary(const Sample& first, const Sample& now) {
   return out;
 }
 
-std::string load_summary_json(const Sample& first, const Sample& now) {
+std::string load_summary_json(const Sample& first, const Sample& last, const Sample& now) {
   JsonObject o;
   o.text("event", "summary");
   o.real("uptime", seconds(now.uptime));
-  rates_json(o, first, now);
+  rates_json(o, first, last);
   for (const char* name : {"opened", "connected", "completed", "server_closed", "requests",
                            "answers", "bytes_in", "bytes_out"}) {
     o.number(name, grown(first, now, name));

@@ -15,8 +15,10 @@ namespace weir::app {
 
 [[nodiscard]] std::string load_line(const Sample& before, const Sample& now);
 [[nodiscard]] std::string load_stats_json(const Sample& before, const Sample& now);
-// Rates and percentiles of what came after `first`; errors of the whole run.
-[[nodiscard]] std::string load_summary(const Sample& first, const Sample& now);
-[[nodiscard]] std::string load_summary_json(const Sample& first, const Sample& now);  // one line
+// Rates from `first` to `last`; counts and percentiles from there to `end`, which is after the
+// drain; errors of the whole run.
+[[nodiscard]] std::string load_summary(const Sample& first, const Sample& last, const Sample& end);
+[[nodiscard]] std::string load_summary_json(const Sample& first, const Sample& last,
+                                            const Sample& end);  // one line
 
 }  // namespace weir::app

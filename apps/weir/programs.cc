@@ -100,9 +100,9 @@ class LoadProgram final : public Program {
                                  bool json) const override {
     return json ? load_stats_json(before, now) : load_line(before, now);
   }
-  [[nodiscard]] std::string summary(const Sample& first, const Sample& now,
-                                    bool json) const override {
-    return json ? load_summary_json(first, now) + "\n" : load_summary(first, now);
+  [[nodiscard]] std::string summary(const Measured& s, bool json) const override {
+    return json ? load_summary_json(s.first, s.last, s.end) + "\n"
+                : load_summary(s.first, s.last, s.end);
   }
   [[nodiscard]] Duration warmup() const override { return config_.load.warmup; }
   [[nodiscard]] bool needs_link() const override { return true; }
@@ -119,8 +119,8 @@ std::string Program::line(const Sample& before, const Sample& now, bool json) co
   return json ? stats_json(before, now) : stats_line(before, now);
 }
 
-std::string Program::summary(const Sample&, const Sample& now, bool json) const {
-  return json ? summary_json(now) + "\n" : summary_text(now);
+std::string Program::summary(const Measured& span, bool json) const {
+  return json ? summary_json(span.end) + "\n" : summary_text(span.end);
 }
 
 std::unique_ptr<Program> make_program(const Config& config) {

@@ -19,6 +19,14 @@ struct ShardSetup {
   dpdk::IdleConfig idle;
 };
 
+// What a summary is of: rates of what was measured, from `first` to `last`; errors of all, to
+// `end`, which is after the drain.
+struct Measured {
+  const Sample& first;
+  const Sample& last;
+  const Sample& end;
+};
+
 class Program {
  public:
   Program() = default;
@@ -34,9 +42,8 @@ class Program {
   [[nodiscard]] virtual std::string announcement_json() const = 0;
   // One line for what happened between two samples.
   [[nodiscard]] virtual std::string line(const Sample& before, const Sample& now, bool json) const;
-  // `first` is of when measuring began. One line if JSON; ends with a newline.
-  [[nodiscard]] virtual std::string summary(const Sample& first, const Sample& now,
-                                            bool json) const;
+  // One line if JSON; ends with a newline.
+  [[nodiscard]] virtual std::string summary(const Measured& span, bool json) const;
   [[nodiscard]] virtual Duration warmup() const { return Duration::zero(); }
   // It begins things by itself, and is not to begin before the port has a link.
   [[nodiscard]] virtual bool needs_link() const { return false; }

@@ -275,7 +275,8 @@ void Runner::print_stats() {
 }
 
 void Runner::print_summary() const {
-  say(program_->summary(first_, sample(), options_.json));
+  const Sample now = sample();
+  say(program_->summary({first_, now, now}, options_.json));
 }
 
 // Until a signal, the end of the time given, or nothing is left to do. Lines of statistics keep to
@@ -328,6 +329,7 @@ int Runner::drain(const char* why) {
     say("weir: " + std::string(why) + ": no new connections; " +
         std::to_string(sample().gauges.connections) + " open\n");
   }
+  last_ = sample();  // rates are of the time before
   order(Order::kDrain);
   const std::int64_t began = steady_us();
   const std::int64_t limit = began + config_.drain_timeout.count();
@@ -346,8 +348,9 @@ int Runner::drain(const char* why) {
     if (again) return kExitSignal;
   }
   stop();
-  print_summary();
-  return program_->went_well(sample()) ? 0 : kExitErrors;
+  const Sample end = sample();
+  say(program_->summary({first_, last_, end}, options_.json));
+  return program_->went_well(end) ? 0 : kExitErrors;
 }
 
 void Runner::stop() {
