@@ -67,7 +67,7 @@ std::string doubts(const BenchConfig& c) {
   std::string out;
   if (c.cores.size() == 2 && c.cores[0] == c.cores[1]) {
     out = "both sides share CPU " + std::to_string(c.cores[0]) +
-          ": a stage's cycles hold what it waited for the other";
+          ": they wait for each other, and a stage's cycles may hold such a wait";
   }
   double load = 0;
   if (!c.controlled && getloadavg(&load, 1) == 1 && load > 0.5) {

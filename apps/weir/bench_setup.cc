@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <string_view>
 
 namespace weir::app {
@@ -15,6 +16,8 @@ constexpr std::uint16_t kFirstPort = 8'000;
 constexpr std::uint8_t kPrefix = 16;
 constexpr std::uint64_t kRateAtMost = 400'000;  // connections a second: what is reserved for
 constexpr std::uint64_t kMostTimeWait = 8'000'000;
+constexpr std::uint32_t kFewestFrames = 1'024, kMostFrames = 32'768;
+constexpr int kMemifLog2 = 14;  // the driver's limit
 
 IpAddr source(unsigned i) {
   return IpAddr::v4(198, 18, 1, static_cast<std::uint8_t>(1 + i));
@@ -29,6 +32,13 @@ std::uint32_t at_once(const BenchConfig& c) {
 }
 std::uint32_t records(const BenchConfig& c) {
   return 2 * at_once(c) + 4'096;
+}
+
+// What a port in memory should hold: a request, an answer and their ACKs of each connection.
+// A power of two.
+std::uint32_t frames_under_way(const BenchConfig& c) {
+  return std::clamp(std::bit_ceil(4 * std::min(at_once(c), kMostFrames)), kFewestFrames,
+                    kMostFrames);
 }
 
 std::uint32_t time_wait_records(const BenchConfig& c) {
@@ -51,7 +61,11 @@ std::string bench_device(const BenchConfig& c, BenchSide side, const std::string
   const bool vhost = port == "vhost" || port.starts_with("vhost:/");
   if (!memif && !vhost) return c.port;
   if (path.empty()) path = port.substr(port.find(':') + 1);
-  if (memif) return "memif:socket=" + path + ",id=0,role=" + (is_server ? "server" : "client");
+  if (memif) {
+    const int log2 = std::countr_zero(frames_under_way(c));
+    return "memif:socket=" + path + ",id=0,rsize=" + std::to_string(std::min(log2, kMemifLog2)) +
+           ",role=" + (is_server ? "server" : "client");
+  }
   // The rings are of virtio's side: as many descriptors as the other ports have.
   return is_server ? "vhost:" + path : "virtio-user:path=" + path + ",queue_size=1024";
 }
@@ -60,8 +74,12 @@ dpdk::PortConfig bench_port(const BenchConfig& c, const std::string& device) {
   dpdk::PortConfig p;
   const std::uint32_t open = std::min<std::uint32_t>(at_once(c), 65'536);
   p.device = device;
-  p.rx_descriptors = p.tx_descriptors = 1'024;
+  p.rx_descriptors = p.tx_descriptors = kFewestFrames;
   p.rx_buffers = 8'192 + open;
+  if (c.port == "ring") {
+    p.rx_descriptors = static_cast<std::uint16_t>(frames_under_way(c));
+    p.rx_buffers += p.rx_descriptors;
+  }
   p.payload_buffers = 4'096 + 2 * open;
   p.header_buffers = 8'192 + 2 * open;
   return p;

@@ -165,7 +165,7 @@ std::string Port::Impl::not_taken() const {
 std::string Port::Impl::attach() {
   std::string name = device.target;
   if (device.kind == DeviceKind::kRing) {
-    id = open_ring_port(device.target, config.workers);
+    id = open_ring_port(device.target, config.workers, config.rx_descriptors);
     if (id < 0) return failed("net_ring", rte_errno);
   } else if (device.kind != DeviceKind::kPci) {
     static unsigned serial = 0;

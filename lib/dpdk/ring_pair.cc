@@ -1,16 +1,18 @@
 #include "dpdk/ring_pair.h"
 
+#include <rte_common.h>
 #include <rte_eth_ring.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
 namespace weir::dpdk {
 namespace {
 
-constexpr unsigned kSlots = 1'024;
+constexpr unsigned kLeastSlots = 1'024;
 
 struct Wire {
   std::vector<rte_ring*> to_a, to_b;  // one a queue; a loop uses to_a both ways
@@ -23,11 +25,13 @@ std::map<std::string, Wire>& wires() {
   return w;
 }
 
-bool extend(std::vector<rte_ring*>& rings, const std::string& prefix, unsigned queues) {
+bool extend(std::vector<rte_ring*>& rings, const std::string& prefix, unsigned queues,
+            unsigned slots) {
+  const unsigned size = rte_align32pow2(std::max(slots, kLeastSlots));
   while (rings.size() < queues) {
     const std::string name = prefix + std::to_string(rings.size());
     rte_ring* const r =
-        rte_ring_create(name.c_str(), kSlots, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+        rte_ring_create(name.c_str(), size, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     if (r == nullptr) return false;
     rings.push_back(r);
   }
@@ -48,13 +52,13 @@ char side_of(const std::string& target) {
 
 }  // namespace
 
-int open_ring_port(const std::string& target, unsigned queues) {
+int open_ring_port(const std::string& target, unsigned queues, unsigned slots) {
   const std::string name = wire_name(target);
   const char side = side_of(target);
   Wire& w = wires()[name];
   ++w.ends;
-  if (!extend(w.to_a, "weir_" + name + "_a", queues) ||
-      !extend(w.to_b, "weir_" + name + "_b", queues)) {
+  if (!extend(w.to_a, "weir_" + name + "_a", queues, slots) ||
+      !extend(w.to_b, "weir_" + name + "_b", queues, slots)) {
     close_ring_port(target);
     return -1;
   }

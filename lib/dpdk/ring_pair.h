@@ -8,8 +8,9 @@ struct rte_device;
 
 namespace weir::dpdk {
 
-// Makes the port named by `target` (NAME, NAME/a, NAME/b). Returns its id, or -1.
-[[nodiscard]] int open_ring_port(const std::string& target, unsigned queues);
+// Makes the port named by `target` (NAME, NAME/a, NAME/b). A ring holds `slots` frames, at least
+// 1,024; the end that comes first decides. Returns its id, or -1.
+[[nodiscard]] int open_ring_port(const std::string& target, unsigned queues, unsigned slots);
 // After the port is closed: frees what waits for nobody, and the rings with the last end.
 void close_ring_port(const std::string& target);
 
