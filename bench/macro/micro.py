@@ -50,8 +50,7 @@ def digest(program, entries):
         if name not in rows:
             rows[name] = {"program": program, "name": name}
         if e.get("aggregate_name") == "median":
-            rows[name].update(cycles=e.get("cycles"), items=e.get("items_per_second"),
-                              octets=e.get("bytes_per_second"), acks=e.get("acks"))
+            rows[name].update(cycles=e.get("cycles"), octets=e.get("bytes_per_second"), acks=e.get("acks"))
         elif e.get("aggregate_name") == "cv":
             rows[name]["cv"] = e.get("cycles")
     return rows
@@ -70,7 +69,7 @@ def line(row, width):
     if row.get("beside"):
         extra = "%.2f times %s" % row["beside"]
     return "%-*s %10.1f %10.1f %9.2f %6.0f %%  %s" % (
-        width, row["name"], row["cycles"], row["ns"], row["items"] / 1e6, 100 * (row["cv"] or 0),
+        width, row["name"], row["cycles"], row["ns"], 1e3 / row["ns"], 100 * (row["cv"] or 0),
         extra)
 
 
