@@ -199,7 +199,7 @@ bool Sessions::tunnel(std::uint32_t index) {
                      .pick = s.pick};
   s.pick = kNoBackend;
   counters_.upgrades.add();
-  if (tunnels_.adopt(std::move(a))) {
+  if (tunnels_.adopt(a)) {
     backends_.remove(backend);
     end(index, false);
     return false;

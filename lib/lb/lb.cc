@@ -82,7 +82,7 @@ std::uint32_t Handler::take_session() {
   return index;
 }
 
-bool Handler::adopt(Adopted&& a) {
+bool Handler::adopt(Adopted& a) {
   const std::uint32_t index = take_session();
   if (index == kNoIndex) return false;
   Session& s = sessions_[index];

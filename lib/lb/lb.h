@@ -82,7 +82,7 @@ class Handler {
     bool client_fin = false, backend_fin = false;
     std::uint32_t pool = 0, pick = kNoBackend;
   };
-  [[nodiscard]] bool adopt(Adopted&& a);
+  [[nodiscard]] bool adopt(Adopted& a);
 
   void on_accept(Connection c, ListenerId listener);
   void on_connected(Connection c, std::uint64_t user);

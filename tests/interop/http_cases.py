@@ -183,6 +183,18 @@ def http_wrk(world):
     return "%d requests, %d a second, none wrong" % (checked, rate)
 
 
+@case("rules and reuse on two cores, which share no connection")
+def http_two_cores(world):
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        return "not done: there is one core"
+    weir = start(world, sets=["eal.cores=%s" % cores])
+    for _ in range(4):
+        n = all_routes(world)
+    weir.expect_at_rest()
+    return "%d requests" % (4 * n)
+
+
 # -- Bodies ------------------------------------------------------------------------------------
 
 

@@ -323,6 +323,26 @@ TEST(HttpLb, AnOriginThatClosesBehindItsResponseIsNotUsedAgain) {
   lab.expect_at_rest();
 }
 
+TEST(HttpLb, AConnectionThatItsOriginGivesUpIsNotUsedAgain) {
+  HttpLab lab;
+  lab.start();
+  EXPECT_EQ(statuses_in(lab.answer_to(get("/says-close") + get("/len/1", kClose))), "200 200");
+  EXPECT_EQ(lab.origin[0]->streams.size(), 2U);
+  EXPECT_EQ(lab.counters().backend_reused.get(), 0U);
+  lab.expect_at_rest();
+}
+
+// A client to whom the end is the length must not take a reset for it.
+TEST(HttpLb, AResetBehindAnUnframedBodyReachesTheClient) {
+  HttpLab lab;
+  lab.start();
+  Stream& s = lab.ask(get("/until-reset"));
+  ASSERT_TRUE(lab.world.run_until([&] { return s.closed.has_value(); }, 5s));
+  EXPECT_EQ(s.closed, CloseReason::kReset);
+  EXPECT_TRUE(s.in.ends_with("half"));
+  lab.expect_at_rest();
+}
+
 TEST(HttpLb, AnAnswerBeforeTheBodyEndsTheConnection) {
   HttpLab lab;
   lab.start();
@@ -528,6 +548,25 @@ TEST(HttpLb, ATunnelCarriesBothWaysAndTheHalfClose) {
   EXPECT_EQ(lab.counters().upgrades.get(), 1U);
   lab.expect_at_rest();
   EXPECT_EQ(lab.front.lb->tcp().counters().sessions.get(), 0U);
+}
+
+TEST(HttpLb, WhenTunnelsRunOutAnUpgradeIsReset) {
+  HttpLab lab;
+  lab.config.max_sessions = 1;
+  lab.start();
+  const std::string text = get("/upgrade", "Connection: upgrade\r\nUpgrade: echo\r\n") + "octets";
+  Stream& first = lab.ask(text);
+  lab.world.run_for(1s);
+  Stream& second = lab.ask(text);
+  ASSERT_TRUE(lab.world.run_until([&] { return second.closed.has_value(); }, 5s));
+  EXPECT_EQ(second.closed, CloseReason::kReset);
+  EXPECT_TRUE(first.in.ends_with("octets"));
+  EXPECT_EQ(lab.origin[0]->streams.at(1)->closed, CloseReason::kReset);
+  first.fin_when_sent = true;
+  lab.client.push(first);
+  lab.world.host(0).poke();
+  ASSERT_TRUE(lab.world.run_until([&] { return first.peer_closed; }, 5s));
+  lab.expect_at_rest();
 }
 
 // What follows a request for an upgrade is not passed on before the origin has agreed.

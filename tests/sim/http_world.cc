@@ -111,6 +111,10 @@ void Origin::answer(Stream& s, const std::string& method, const std::string& pat
   } else if (path == "/interim") {
     s.out += "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
     say(s, "200 OK", length(3), "abc");
+  } else if (path == "/says-close") {
+    say(s, "200 OK", length(3) + "Connection: close\r\n", "abc");
+  } else if (path == "/until-reset") {
+    say(s, "200 OK", "", "half");
   } else if (path.starts_with("/half")) {
     say(s, "200 OK", length(100), "half");
     s.fin_when_sent = path == "/half-fin";
@@ -166,7 +170,7 @@ bool Origin::serve(Stream& s) {
   s.parsed = next;
   answer(s, head.substr(0, space), path, *body);
   push(s);
-  if (path == "/half") {
+  if (path == "/half" || path == "/until-reset") {
     s.conn.set_timer(s.conn.owner().now() + 100ms);
   }
   return true;

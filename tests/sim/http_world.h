@@ -65,6 +65,8 @@ class End : public App {
 //   /half         half a response, then a reset         /half-fin    the same, then a FIN
 //   /garbage      what is no HTTP                       /extra       a response and a half
 //   /bye          /len/3, and closes without having said so
+//   /says-close   /len/3, and does not close, having said so
+//   /until-reset  an unframed body, then a reset
 //   /once         /len/3; a second request on the connection finds it reset
 //   /upgrade      101, then echoes octets               /early       answers before the body came
 class Origin : public End {
