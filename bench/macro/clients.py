@@ -149,8 +149,8 @@ def per_unit(workload, result, spent, hz):
     # loop that polls and finds nothing: so no more than the server's own time and that of the core's
     # interrupts. (Those that fell into the server's time are in both: an upper bound.)
     own = spent["process_seconds"]
-    if spent["own_busy"] is not None:
-        own = spent["own_busy"] * spent["wall"]
+    if spent["own_busy"] is not None:  # by the clock: what others took of its turns is in it
+        own = min(own, spent["own_busy"] * spent["wall"])
     core = spent["busy_seconds"][1]
     result["core_cycles"] = core * hz / done
     result["server_cycles"] = min(core, own + spent["server_interrupts"]) * hz / done
