@@ -140,6 +140,10 @@ std::string stats_line(const Sample& before, const Sample& now) {
       now.gauges.time_wait, r.rx_pps, r.rx_mbit, r.tx_pps, r.tx_mbit,
       static_cast<ull>(now.counter("retrans_segs") - before.counter("retrans_segs")),
       static_cast<ull>(in_use), busy_share(before, now) * 100);
+  if (const std::uint64_t requests = value_of(now.app, "http_requests"); requests > 0) {
+    const auto fresh = static_cast<double>(requests - value_of(before.app, "http_requests"));
+    line += format("  req/s %.0f", fresh / r.seconds);
+  }
   const auto drops = new_drops(before, now);
   if (!drops.empty()) line += "  drops";
   for (const Field& d : drops) line += " " + d.name + " " + std::to_string(d.value);

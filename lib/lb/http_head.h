@@ -18,7 +18,7 @@ inline constexpr std::uint32_t kMaxFields = 128;    // of one head
 inline constexpr std::uint32_t kMaxNominated = 16;  // names that Connection lists
 inline constexpr std::uint32_t kMaxTags = 8;        // of one request
 inline constexpr std::uint32_t kMaxTagOctets = 64;  // of one tag's name, in Weir-Tag
-inline constexpr std::uint32_t kHeadSlack = 1024;   // what writing anew may add to a head
+inline constexpr std::uint32_t kHeadSlack = 2048;   // what writing anew may add to a head
 inline constexpr std::string_view kTagField = "weir-tag";
 
 enum class Fault : std::uint8_t {

@@ -15,12 +15,13 @@ namespace {
 constexpr Duration kLinger = 2s;
 constexpr std::uint32_t kScans = 256;  // of one listener with rules
 constexpr unsigned kTurns = 256;       // steps of one client in one call
-constexpr std::uint32_t kLargestHead = 65'536;
+constexpr std::uint32_t kResponseHead = 16'384;
 
+// Of a block: any listener's requests, and responses that no listener's max_head limits.
 std::uint32_t largest_head(const Config& config) {
-  std::uint32_t most = 1'024;
+  std::uint32_t most = kResponseHead;
   for (const ListenerConfig& l : config.listeners) most = std::max(most, l.max_head);
-  return std::min(most, kLargestHead);
+  return most;
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ struct ListenerConfig {
   Mode mode = Mode::kTcp;
   // With kHttp:
   std::shared_ptr<const match::RuleSet> rules = nullptr;  // null: every request goes to `pool`
-  std::uint32_t max_head = 16'384;                   // octets of a request's or a response's head
-  std::uint64_t max_body = std::uint64_t{1} << 30U;  // octets of a request's body
+  std::uint32_t max_head = 16'384;                        // octets of a request's head
+  std::uint64_t max_body = std::uint64_t{1} << 30U;       // octets of a request's body
   std::uint32_t inspect_body = 16'384;  // octets held at most until rules on the body are judged
 };
 

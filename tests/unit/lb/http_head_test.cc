@@ -138,6 +138,25 @@ TEST(HttpHead, AResponseIsWrittenAnew) {
             "HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n");
 }
 
+// The largest that a head can grow by stays within the room that writers are promised.
+TEST(HttpHead, AHeadGrowsLessThanItsSlack) {
+  std::string text = "GET / HTTP/1.0\r\nConnection:keep-alive\r\nX-Forwarded-For:1\r\n";
+  for (std::uint32_t i = 2; i < kMaxFields; ++i) text += "X:\r\n";
+  text += "\r\n";
+  const std::string tag(2 * kMaxTagOctets, 't');
+  const std::vector<std::string_view> tags(kMaxTags + 3, tag);
+  Feeder f;
+  f.request();
+  f.feed(text);
+  ASSERT_EQ(f.framer().state(), Framer::State::kDone);
+  std::vector<char> out(text.size() + kHeadSlack);
+  const IpAddr client = IpAddr::v4(255, 255, 255, 255);
+  const std::size_t n = write_request(
+      out, f.framer().head(), f.framer().facts(),
+      {.client = client, .backend = {client, 65'535}, .tags = tags, .continued = false});
+  EXPECT_GT(n, text.size());
+}
+
 TEST(HttpHead, OurOwnAnswersAreFramed) {
   std::vector<char> out(1024);
   constexpr std::uint16_t kStatuses[] = {400, 403, 404, 408, 413, 431,
