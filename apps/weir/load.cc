@@ -187,6 +187,7 @@ unsigned LoadHandler::ask_due(Instant now) {
   unsigned n = 0;
   for (; n < kPerTurn && idle_head_ != kNoIndex && next_due_ <= now; ++n) {
     const std::uint32_t index = idle_head_;
+    WEIR_ASSERT(clients_[index].live && clients_[index].idle_listed);
     unlist_idle(index);
     ask(index, next_due_);
     take_due();

@@ -278,6 +278,39 @@ TEST(Load, RequestsKeepTheirRate) {
   EXPECT_EQ(lab.errors(), 0U);
 }
 
+// The server ends what is idle: it is not asked any more, and opened again without an error.
+TEST(Load, AConnectionThatTheServerEndsBetweenRequestsIsReplaced) {
+  Lab lab;
+  app::ServeConfig c;
+  c.listeners.push_back({"web", lab.config.targets[0], 64});
+  c.idle_timeout = 2s;
+  lab.server.serve = std::make_unique<app::ServeHandler>(lab.world.host(1).stack(), c, 64U);
+  ASSERT_TRUE(lab.server.serve->start().ok());
+  lab.config.mode = LoadMode::kRequests;
+  lab.config.concurrency = 10;
+  lab.config.requests = 0;
+  lab.config.rate_from = lab.config.rate_to = 3;  // each would wait for 3.3 s
+  lab.run(30s);
+  EXPECT_NEAR(static_cast<double>(lab.counters().answers.get()), 90, 3);
+  EXPECT_GT(lab.counters().server_closed.get(), 50U);
+  EXPECT_EQ(lab.counters().open.get(), 10U);
+  EXPECT_EQ(lab.errors(), 0U);
+  lab.drain();
+}
+
+TEST(Load, ADeadTargetHoldsUpTheOthersForASecond) {
+  Lab lab;
+  lab.serve();
+  lab.config.targets.push_back({IpAddr::v4(10, 0, 0, 99), 80});
+  lab.config.rate_from = lab.config.rate_to = 100;
+  lab.run(2s);
+  EXPECT_NEAR(static_cast<double>(lab.counters().opened.get()), 102, 3);
+  lab.drain();
+  EXPECT_NEAR(static_cast<double>(lab.counters().completed.get()), 51, 3);
+  EXPECT_EQ(lab.counters().completed.get() + lab.counters().connect_errors(),
+            lab.counters().opened.get());
+}
+
 TEST(Load, SharesAddUp) {
   double opened = 0;
   std::uint64_t total = 0;
