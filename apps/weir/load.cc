@@ -521,4 +521,20 @@ void LoadHandler::unlist_idle(std::uint32_t index) {
   (c.next == kNoIndex ? idle_tail_ : clients_[c.next].prev) = c.prev;
 }
 
+void LoadHandler::check_invariants() const {
+  WEIR_ASSERT(clients_.size() == counters_.connecting.get() + counters_.open.get());
+  std::uint32_t idle = 0;
+  for (std::uint32_t i = 0; i < high_water_; ++i) {
+    if (clients_[i].live && clients_[i].idle_listed) ++idle;
+  }
+  std::uint32_t before = kNoIndex;
+  for (std::uint32_t i = idle_head_; i != kNoIndex; i = clients_[i].next) {
+    const Client& c = clients_[i];
+    WEIR_ASSERT(c.live && c.idle_listed && c.phase == Phase::kIdle && c.prev == before && idle > 0);
+    --idle;
+    before = i;
+  }
+  WEIR_ASSERT(idle == 0 && before == idle_tail_);
+}
+
 }  // namespace weir::app

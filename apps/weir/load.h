@@ -85,6 +85,9 @@ class LoadHandler {
   [[nodiscard]] const LoadCounters& counters() const { return counters_; }
   [[nodiscard]] const LoadLatency& latency() const { return latency_; }
 
+  // Asserts what must hold between two iterations. Walks everything: for tests.
+  void check_invariants() const;
+
   void on_accept(Connection c, ListenerId) { c.abort(); }
   void on_connected(Connection c, std::uint64_t user);
   void on_readable(Connection, std::uint64_t user) { read(static_cast<std::uint32_t>(user)); }

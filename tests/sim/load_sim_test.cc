@@ -29,7 +29,13 @@ class Generator : public App {
   void on_closed(Connection c, std::uint64_t u, CloseReason r) override {
     load->on_closed(c, u, r);
   }
-  unsigned on_turn(Instant now) override { return load ? load->on_turn(now) : 0; }
+  unsigned on_turn(Instant now) override {
+    if (!load) return 0;
+    load->check_invariants();
+    const unsigned did = load->on_turn(now);
+    load->check_invariants();
+    return did;
+  }
   [[nodiscard]] Instant next_turn() const override { return load ? load->next_turn() : kNever; }
 };
 
