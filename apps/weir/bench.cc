@@ -108,8 +108,8 @@ class Bench {
 
   const BenchConfig& config_;
   BenchReport report_;
-  ScratchDir scratch_;
-  std::unique_ptr<BenchPeer> peer_;  // after the scratch directory: it uses it
+  std::optional<ScratchDir> scratch_;  // where this process started the other
+  std::unique_ptr<BenchPeer> peer_;    // after the scratch directory: it uses it
   std::unique_ptr<dpdk::Eal> eal_;
   std::unique_ptr<Client> client_;
   std::unique_ptr<Server> server_;
@@ -124,8 +124,9 @@ bool Bench::has_own(BenchSide side) const {
 // -- Starting -------------------------------------------------------------------------------------
 
 std::optional<std::string> Bench::start_peer() {
-  if (scratch_.path().empty()) return "TMPDIR: no directory for a socket can be made there";
-  auto peer = BenchPeer::start(peer_arguments(config_, scratch_.path() + "/port"));
+  scratch_.emplace();
+  if (scratch_->path().empty()) return "TMPDIR: no directory for a socket can be made there";
+  auto peer = BenchPeer::start(peer_arguments(config_, scratch_->path() + "/port"));
   if (!peer) return peer.error();
   peer_ = std::move(*peer);
   std::string rest;
@@ -137,7 +138,7 @@ std::optional<std::string> Bench::open_sides() {
     BenchSide side;
     std::string device;
   };
-  const std::string socket = peer_ ? scratch_.path() + "/port" : "";
+  const std::string socket = peer_ ? scratch_->path() + "/port" : "";
   std::vector<Wanted> wanted;
   dpdk::EalConfig e;
   e.cores.clear();

@@ -115,8 +115,10 @@ ScratchDir::ScratchDir() {
 }
 
 ScratchDir::~ScratchDir() {
+  if (path_.empty()) return;
   std::error_code ec;
-  if (!path_.empty()) std::filesystem::remove_all(path_, ec);
+  std::filesystem::remove_all(path_, ec);
+  rmdir(path_.c_str());  // a file that went by itself meanwhile makes remove_all give up
 }
 
 }  // namespace weir::app
