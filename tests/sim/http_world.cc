@@ -284,7 +284,7 @@ void HttpLab::expect_at_rest() {
     s->closed = CloseReason::kNormal;
   }
   world.host(0).poke();
-  EXPECT_TRUE(world.run_until([&] { return world.at_rest(); }, 10min));
+  EXPECT_TRUE(world.run_until([&] { return world.at_rest(); }, 40min));
   world.expect_at_rest();
   EXPECT_EQ(counters().sessions.get(), 0U);
   EXPECT_EQ(counters().idle_backends.get(), 0U);
