@@ -80,9 +80,9 @@ int execute(Command command, const Arguments& a) {
 
 // A wrong command line in words of our own: CLI11 says it in several lines.
 std::string explain(const CLI::ParseError& e, int argc, char** argv) {
-  std::vector<std::string> commands;
+  std::vector<std::string> commands{"bench"};
+  commands.reserve(1 + std::size(kCommands));
   for (const CommandInfo& c : kCommands) commands.emplace_back(c.name);
-  commands.emplace_back("bench");
   const std::string first = argc > 1 ? argv[1] : "";
   const bool known = std::find(commands.begin(), commands.end(), first) != commands.end();
   if (!known && !first.empty() && first[0] != '-') {
