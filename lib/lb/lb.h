@@ -52,7 +52,7 @@ struct Config {
   // Of kHttp listeners:
   Duration request_timeout = 10s;       // for a head, from its first octet on
   Duration response_timeout = 60s;      // a backend says nothing though it has the whole request
-  std::uint32_t idle_backends = 64;     // idle connections kept to one backend
+  std::uint32_t idle_backends = 1024;   // idle connections kept to one backend
   Duration idle_backend_timeout = 30s;  // how long one is kept
 };
 
