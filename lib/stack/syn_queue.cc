@@ -6,7 +6,6 @@
 #include "stack/impl.h"
 #include "tcp/isn.h"
 #include "tcp/reset.h"
-#include "tcp/syn_cookies.h"
 
 namespace weir::stack {
 namespace {
@@ -123,45 +122,6 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   ++l.waiting;
   ++accept_waiting;
   l.accept_queue.push(conns, conn);
-}
-
-bool Stack::Impl::cookie_due() const {
-  if (config.tcp.syncookies == 1) return syns.size() >= config.tcp.max_syn_backlog;
-  return config.tcp.syncookies == 2;
-}
-
-// RFC 4987 §3.6: nothing is kept, so nothing is resent: the peer sends its SYN again.
-void Stack::Impl::send_cookie(Arrival& a) {
-  tcp::SynEntry e;
-  tcp::open_syn_entry(e, header_of(a), a.flow, Seq{}, config.tcp);
-  const std::uint32_t stamp = tcp::make_cookie(secrets.cookies, e, ts_clock(a.flow), now);
-  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, stamp), a.flow);
-  cookies_until = now + tcp::kCookieLife;
-  counters.syncookies_sent.add();
-  counters.out_segs.add();
-  consume(a.buf);
-}
-
-// An ACK that no connection knows. True when it was a cookie's answer, and is dealt with.
-bool Stack::Impl::on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg) {
-  if (now >= cookies_until) return false;
-  tcp::SynEntry e;
-  if (!tcp::open_cookie(secrets.cookies, e, a.flow, seg, config.tcp, now)) {
-    counters.drop_syncookie_bad.add();
-    return false;
-  }
-  if (telemetry::Counter* why = no_room_to_accept(listeners[id])) {
-    if (config.tcp.abort_on_overflow) send_reset(a);
-    return drop(a.buf, *why), true;
-  }
-  const std::uint32_t conn = conns.take();
-  if (!table.insert(a.hash, handle_of(Kind::kConn, conn))) {
-    conns.give(conn);
-    return drop(a.buf, counters.drop_conn_table_full), true;
-  }
-  make_passive(conn, e, id, a);
-  counters.syncookies_recv.add();
-  return on_conn(conn, a), true;
 }
 
 void Stack::Impl::syn_link(std::uint32_t index) {

@@ -46,10 +46,9 @@ void advance_cursor(Tcb& t, std::uint32_t octets);
 struct SackNews {                 // of one ACK
   std::uint32_t delivered = 0;    // octets that it acknowledges or tells of for the first time
   std::uint32_t pipe_before = 0;  // octets in the network before it
-  bool dsack = false;
 };
-// True when there is a log: lends one where the peer sends SACKs and nothing is being recovered.
-bool log_begin(Tcb& t, Instant now, Outbox& out);
+// Lends a log where there is none, the peer sends SACKs, and nothing is being recovered.
+void log_begin(Tcb& t, Instant now, Outbox& out);
 void log_end(Tcb& t, Outbox& out);
 void log_abandon(Tcb& t, Outbox& out);  // Pre: there is a log
 // Text, FIN or both were sent for the first time from the log's end on, in segments of the MSS.

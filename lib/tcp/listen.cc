@@ -33,8 +33,7 @@ void open_syn_entry(SynEntry& e, const RxSegment& syn, const FlowKey& flow, Seq 
       scaled ? std::min(syn.options.window_scale, wire::kMaxWindowScale) : SynEntry::kNoScale;
   const bool stamped = config.timestamps && syn.options.has_timestamps;
   const bool sack = config.sack && syn.options.sack_permitted;
-  e.bits = static_cast<std::uint8_t>((stamped ? SynEntry::kTimestampsOffered : 0) |
-                                     (sack ? SynEntry::kSackOffered : 0));
+  e.offer(stamped, sack);
   e.ts_recent = syn.options.ts_val;
 }
 

@@ -24,6 +24,10 @@ struct SynEntry {
 
   static constexpr std::uint8_t kTimestampsOffered = 1, kSackOffered = 2;
   static constexpr std::uint8_t kNoScale = 15;
+  void offer(bool timestamps, bool sack) {
+    bits = static_cast<std::uint8_t>((timestamps ? kTimestampsOffered : 0) |
+                                     (sack ? kSackOffered : 0));
+  }
   [[nodiscard]] std::uint8_t scale() const { return scale_and_retries & 15U; }
   [[nodiscard]] std::uint8_t retries() const {
     return static_cast<std::uint8_t>(scale_and_retries >> 4U);

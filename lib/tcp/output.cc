@@ -122,16 +122,35 @@ void note_sent(Tcb& t, Seq end, Instant now) {
   }
 }
 
+// Text, FIN or both for the first time, from SND.NXT on.
+void send_next(Tcb& t, std::uint32_t len, bool fin, Instant now, Outbox& out) {
+  emit(t, t.snd_nxt, len, fin, now, out);
+  out.counters->out_segs.add();
+  advance_cursor(t, len);
+  t.snd_nxt += len + (fin ? 1U : 0U);
+  if (t.log != nullptr) log_sent(t, len, fin, now);
+  if (len % t.mss != 0) t.snd_small = t.snd_nxt;
+}
+
+// Record `i` of the log once more.
+void send_again(Tcb& t, unsigned i, Instant now, Outbox& out) {
+  const Seq seq = t.log->begin_of(i);
+  const bool fin = t.fin_sent() && after((*t.log)[i].end(), t.fin_seq());
+  emit(t, seq, t.log->length_of(i) - (fin ? 1U : 0U), fin, now, out);
+  out.counters->retrans_segs.add();
+  log_sent_again(t, i, now);
+  t.clear(kTiming);  //= RFC9293 MUST-18
+}
+
 void send_new_text(Tcb& t, Instant now, Outbox& out) {
   std::uint32_t left = unsent(t);
   bool fin_due = t.has(kFinQueued) && !t.fin_sent();
   if (left == 0 && !fin_due) return;
   cc_restart_after_idle(t, now);
-  bool logged = t.log != nullptr;
   const std::uint32_t longest = out.tso_max > t.mss ? out.tso_max / t.mss * t.mss : t.mss;
   while ((left > 0 || fin_due) && out.tx.room() > 1) {
     std::uint32_t room = std::min(usable_window(t), cwnd_room(t));
-    const unsigned records = logged ? t.log->room() : SentLog::kCapacity / 2;
+    const unsigned records = t.log != nullptr ? t.log->room() : SentLog::kCapacity / 2;
     if (records == 0) break;
     room = std::min<std::uint32_t>(room, records * t.mss);
     std::uint32_t len = std::min({left, room, longest});
@@ -140,17 +159,12 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
     const bool fin = fin_due && last;
     if (len == 0 && !fin) break;
     if (!worth_sending(t, len, last, fin)) break;
-    if (!logged && len > 0) logged = log_begin(t, now, out);
-    emit(t, t.snd_nxt, len, fin, now, out);
-    out.counters->out_segs.add();
-    advance_cursor(t, len);
-    t.snd_nxt += len + (fin ? 1U : 0U);
-    if (logged) log_sent(t, len, fin, now);
-    if (len % t.mss != 0) t.snd_small = t.snd_nxt;
+    if (len > 0) log_begin(t, now, out);
+    send_next(t, len, fin, now, out);
     left -= len;
     fin_due = fin_due && !fin;
     note_sent(t, t.snd_nxt, now);
-    if (logged) arm_tlp(t, now);
+    if (t.log != nullptr) arm_tlp(t, now);
   }
   // Text waits and nothing is on its way that would bring an ACK: the persist timer must.
   if (left > 0 && t.snd_una == t.snd_nxt && t.rtx_deadline == kNever) {
@@ -174,17 +188,15 @@ std::uint32_t resend_length(const Tcb& t) {
 void resend_lost(Tcb& t, Instant now, Outbox& out) {
   for (unsigned i = 0; t.log->lost() > 0 && i < t.log->size() && out.tx.room() > 1; ++i) {
     if (!(*t.log)[i].is(kSentLost)) continue;
-    const Seq seq = t.log->begin_of(i), end = (*t.log)[i].end();
+    const Seq end = (*t.log)[i].end();
     const bool fin = t.fin_sent() && after(end, t.fin_seq());
-    const std::uint32_t len = distance(seq, end) - (fin ? 1U : 0U);
+    const std::uint32_t len = t.log->length_of(i) - (fin ? 1U : 0U);
     const bool at_once = i == 0 && t.log->first_due;
     if (!at_once && t.log->pipe() > 0 && cwnd_room(t) < len) return;
-    if (distance(t.snd_una, seq) + len > t.snd_wnd) return log_abandon(t, out);  // it shrank
-    emit(t, seq, len, fin, now, out);
-    out.counters->retrans_segs.add();
-    log_sent_again(t, i, now);
+    if (distance(t.snd_una, end) - (fin ? 1U : 0U) > t.snd_wnd)
+      return log_abandon(t, out);  // it shrank
+    send_again(t, i, now, out);
     t.log->first_due = false;
-    t.clear(kTiming);  //= RFC9293 MUST-18
     if (t.rtx_deadline == kNever) arm_rtx(t, now);
   }
 }
@@ -262,21 +274,9 @@ void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
   const std::uint32_t len = std::min({unsent(t), usable_window(t), std::uint32_t{t.mss}});
   t.tlp_again = len == 0 || log.room() == 0;
   if (t.tlp_again) {
-    const unsigned last = log.size() - 1;
-    const bool fin = t.fin_sent();
-    const Seq seq = log.begin_of(last);
-    emit(t, seq, log.length_of(last) - (fin ? 1U : 0U), fin, now, out);
-    out.counters->retrans_segs.add();
-    log_sent_again(t, last, now);
-    t.clear(kTiming);
+    send_again(t, log.size() - 1, now, out);
   } else {
-    const bool fin = t.has(kFinQueued) && len == unsent(t);
-    emit(t, t.snd_nxt, len, fin, now, out);
-    out.counters->out_segs.add();
-    advance_cursor(t, len);
-    t.snd_nxt += len + (fin ? 1U : 0U);
-    log_sent(t, len, fin, now);
-    if (len % t.mss != 0) t.snd_small = t.snd_nxt;
+    send_next(t, len, t.has(kFinQueued) && len == unsent(t), now, out);
     t.last_sent = now;
   }
   t.tlp_out = true;

@@ -145,21 +145,20 @@ void detect_loss(Tcb& t, Instant now) {
 
 }  // namespace
 
-bool log_begin(Tcb& t, Instant now, Outbox& out) {
-  if (t.log != nullptr) return true;
+void log_begin(Tcb& t, Instant now, Outbox& out) {
+  if (t.log != nullptr) return;
   const bool calm = t.recovery == Recovery::kNone && at_or_after(t.rtx_nxt, t.rtx_end);
-  if (!t.has(kSack) || !t.config->recovery || out.logs == nullptr || !calm) return false;
+  if (!t.has(kSack) || !t.config->recovery || out.logs == nullptr || !calm) return;
   const std::uint32_t flight = distance(t.snd_una, t.snd_nxt);
-  if (flight > SentLog::kCapacity / 2 * std::uint32_t{t.mss}) return false;
+  if (flight > SentLog::kCapacity / 2 * std::uint32_t{t.mss}) return;
   const std::uint32_t index = out.logs->take();
-  if (index == kNoIndex) return false;
+  if (index == kNoIndex) return;
   t.log = ::new (out.logs->slot(index)) SentLog(t.snd_una);
   // What went out before cannot be told apart: any answer may be to an earlier sending.
   for (Seq at = t.snd_una; before(at, t.snd_nxt);) {
     at = earlier_of(at + t.mss, t.snd_nxt);
     t.log->push(at, us_of(now), kSentAgain);
   }
-  return true;
 }
 
 void log_end(Tcb& t, Outbox& out) {
@@ -197,14 +196,13 @@ void log_sent_again(Tcb& t, unsigned i, Instant now) {
 SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   SackNews news;
   news.pipe_before = t.log->pipe();
-  news.dsack = is_dsack(seg);
   const Ack a{seg, now, t.log->rack.any, t.log->rack.fack};
   news.delivered = take_acked(t, a);
   for (unsigned i = 0; i < seg.options.sack_count; ++i) {
     const wire::SackBlock& b = seg.options.sack[i];
     if (plausible(t, b)) news.delivered += take_block(t, b, a);
   }
-  if (news.dsack) {
+  if (is_dsack(seg)) {
     out.counters->dsacks_in.add();
     widen_reordering(t);
   }

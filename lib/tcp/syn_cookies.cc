@@ -1,9 +1,8 @@
 // RFC 4987 §3.6.
 #include "tcp/syn_cookies.h"
 
-#include <algorithm>
 #include <array>
-#include <cstring>
+#include <span>
 
 namespace weir::tcp {
 namespace {
@@ -49,7 +48,7 @@ std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint32_t ts_now, 
     ts_now = marked <= ts_now ? marked : marked - (1U << kStampBits);  // never ahead of the clock
   } else {
     e.scale_and_retries = SynEntry::kNoScale;
-    e.bits = 0;
+    e.offer(false, false);
   }
   const std::uint16_t peer = e.mss != 0 ? e.mss : std::uint16_t{536};
   std::uint32_t mss = kMss.size() - 1;
@@ -80,9 +79,7 @@ bool open_cookie(const SipKey& key, SynEntry& e, const FlowKey& flow, const RxSe
   e.irs = irs;
   e.mss = kMss[mss];
   e.scale_and_retries = stamped ? stamp & 15U : SynEntry::kNoScale;
-  const bool sack = stamped && (stamp & kStampSack) != 0;
-  e.bits = static_cast<std::uint8_t>((stamped ? SynEntry::kTimestampsOffered : 0) |
-                                     (sack ? SynEntry::kSackOffered : 0));
+  e.offer(stamped, stamped && (stamp & kStampSack) != 0);
   e.ts_recent = seg.options.ts_val;  // of the SYN it is not known any more
   return true;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "balancer.h"
 #include "base/rng.h"
 #include "lb/lb.h"
 #include "sim_world.h"
@@ -113,18 +114,7 @@ class Peer : public App {
   }
 };
 
-// The balancer as a host's application.
-class Balancer : public App {
- public:
-  std::optional<lb::Handler> lb;
-  void on_accept(Connection c, ListenerId l) override { lb->on_accept(c, l); }
-  void on_connected(Connection c, std::uint64_t u) override { lb->on_connected(c, u); }
-  void on_readable(Connection c, std::uint64_t u) override { lb->on_readable(c, u); }
-  void on_writable(Connection c, std::uint64_t u) override { lb->on_writable(c, u); }
-  void on_peer_closed(Connection c, std::uint64_t u) override { lb->on_peer_closed(c, u); }
-  void on_timer(Connection c, std::uint64_t u) override { lb->on_timer(c, u); }
-  void on_closed(Connection c, std::uint64_t u, CloseReason r) override { lb->on_closed(c, u, r); }
-};
+using Balancer = BalancerOf<lb::Handler>;
 
 // Host 0 is the client, host 1 the balancer, the rest are backends.
 class Lab {
