@@ -1,6 +1,7 @@
 // The parts of one stack, and which file does what with them:
 //   receive.cc      frames in: parse, look up, hand to TCP, ARP or ICMP
 //   syn_queue.cc    half-open connections and their SYN-ACKs
+//   syn_cookies.cc  connections that never were half-open here
 //   time_wait.cc    32-byte records and the queue of their deadlines
 //   connections.cc  control blocks: made, settled after every event, freed; the user's calls
 //   output.cc       segments to packets: next hop, neighbours, ARP, ICMP
@@ -87,9 +88,6 @@ struct Stack::Impl {
   void on_syn(Arrival& a, ListenerId listener, const tcp::TwRecord* reopened);
   void on_syn_entry(std::uint32_t index, Arrival& a);
   void promote(std::uint32_t index, Arrival& a);
-  [[nodiscard]] bool cookie_due() const;
-  void send_cookie(Arrival& a);
-  [[nodiscard]] bool on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg);
   [[nodiscard]] telemetry::Counter* no_room_to_accept(const Listener& l);
   void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id, const Arrival& a);
   void send_syn_ack(const tcp::SynEntry& e);
@@ -100,6 +98,11 @@ struct Stack::Impl {
   void forget_unwanted_syns();
   void advance_syns();
   [[nodiscard]] Instant next_syn_deadline() const;
+
+  // -- syn_cookies.cc
+  [[nodiscard]] bool cookie_due() const;
+  void send_cookie(Arrival& a);
+  [[nodiscard]] bool on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg);
 
   // -- time_wait.cc
   void enter_time_wait(std::uint32_t index);
