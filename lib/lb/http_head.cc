@@ -248,7 +248,7 @@ Fault read_request(std::string_view head, Facts& f) {
   if (fault != Fault::kNone) return fault;
   Common c;
   if (fault = read_fields(head, c, f); fault != Fault::kNone) return fault;
-  //= RFC 9112 §3.2: exactly one, and of a form that no two readers take differently
+  // RFC 9112 §3.2: exactly one, and of a form that no two readers take differently
   if (c.hosts > 1 || (c.hosts == 0 && !f.http10)) return Fault::kHost;
   if (c.hosts == 1 && !is_host(f.host)) return Fault::kHost;
   if (!authority.empty()) {

@@ -8,8 +8,8 @@ namespace {
 // -- The timer (RFC 6298) -----------------------------------------------------------------------
 
 // §5.4-6: the earliest segment only, doubled, until the ACK.
-//= RFC6298 §5.4 type=test
-//= RFC6298 §5.5 type=test
+//= RFC6298 5.4 type=test
+//= RFC6298 5.5 type=test
 //= RFC9293 MUST-19 type=test
 TEST(Rto, ResendsTheHeadAndBacksOff) {
   Script s{Established{}};

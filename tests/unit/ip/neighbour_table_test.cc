@@ -59,7 +59,7 @@ TEST(NeighbourTable, DeliversInOrderOnceResolved) {
   EXPECT_EQ(w.answer(2), Items{20});
 }
 
-//= RFC1122 §2.3.2.2 type=test
+//= RFC1122 2.3.2.2 type=test
 TEST(NeighbourTable, TheLatestPacketsAreKept) {
   World w({.queue_len = 2});
   const NeighbourId a = w.wait_for(1);

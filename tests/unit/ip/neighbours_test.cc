@@ -92,7 +92,7 @@ TEST(Neighbours, AsksOnceASecondThenFails) {
   EXPECT_EQ(w.at(104s), "b");
 }
 
-//= RFC1122 §2.3.2.1 type=test
+//= RFC1122 2.3.2.1 type=test
 TEST(Neighbours, NoMoreThanOneRequestASecondHoweverItIsAsked) {
   World w(8, {.reachable_time = 0s, .failed_time = 0s});
   const NeighbourId id = w.table.lookup_or_create(host(1));
@@ -206,7 +206,7 @@ TEST(Neighbours, PacketsThatTeachNothing) {
   EXPECT_EQ(w.table.size(), 0U);
 }
 
-//= RFC5227 §2.1.1 type=test
+//= RFC5227 2.1.1 type=test
 TEST(Neighbours, ProbeForOurAddressIsAnsweredAndTeachesNothing) {
   World w;
   EXPECT_TRUE(w.arp({1, mac_of(1), {}, IpAddr::v4(0, 0, 0, 0), kUs}).reply);

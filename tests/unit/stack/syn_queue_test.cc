@@ -234,7 +234,7 @@ TEST(SynQueue, ARstElsewhereInTheWindowIsChallenged) {
   EXPECT_TRUE(w.next_event());
 }
 
-//= RFC9293 §3.10.7.4 type=test
+//= RFC9293 MAY-12 type=test
 TEST(SynQueue, AnAckOfWhatWasNotSentIsResetAndTheEntryStays) {
   World w;
   w.listen();

@@ -118,7 +118,7 @@ TEST_F(TimeWait, ASynWithANewerTimestampOpensAnew) {
   EXPECT_EQ(w.count(&C::time_wait_reused), 1U);
 }
 
-//= RFC9293 §3.6.1 type=test
+//= RFC9293 MAY-2 type=test
 TEST_F(TimeWait, TheNewInitialNumberLiesBeyondWhatTheOldOneUsed) {
   const ConnId c = p.open();
   // In no time at all more than the clock of 4 microseconds would cover.

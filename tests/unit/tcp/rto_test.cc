@@ -8,14 +8,14 @@
 namespace weir::tcp {
 namespace {
 
-//= RFC6298 §2.1 type=test
+//= RFC6298 2.1 type=test
 TEST(Rto, StartsWithItsInitialValue) {
   const RtoConfig c;
   EXPECT_EQ(RtoEstimator{c}.rto(), 1s);
   EXPECT_FALSE(RtoEstimator{c}.sampled());
 }
 
-//= RFC6298 §2.2 type=test
+//= RFC6298 2.2 type=test
 TEST(Rto, FirstSample) {
   const RtoConfig c;
   RtoEstimator e{c};
@@ -25,7 +25,7 @@ TEST(Rto, FirstSample) {
 }
 
 // Worked by hand: SRTT 400, RTTVAR 200, sample 560: RTTVAR = 3/4*200 + 1/4*160 = 190, SRTT = 420.
-//= RFC6298 §2.3 type=test
+//= RFC6298 2.3 type=test
 TEST(Rto, LaterSamples) {
   const RtoConfig c;
   RtoEstimator e{c};
@@ -39,7 +39,7 @@ TEST(Rto, LaterSamples) {
 }
 
 // RTTVAR is updated with the old SRTT (§2.3: "before updating SRTT").
-//= RFC6298 §2.3 type=test
+//= RFC6298 2.3 type=test
 TEST(Rto, VarianceUsesTheOldMean) {
   const RtoConfig c;
   RtoEstimator e{c};
@@ -48,8 +48,8 @@ TEST(Rto, VarianceUsesTheOldMean) {
   EXPECT_EQ(e.rto(), 900ms + 2000ms);
 }
 
-//= RFC6298 §2.4 type=test
-//= RFC6298 §2.5 type=test
+//= RFC6298 2.4 type=test
+//= RFC6298 2.5 type=test
 TEST(Rto, FloorAndCeiling) {
   const RtoConfig c;
   RtoEstimator e{c};
@@ -70,7 +70,7 @@ TEST(Rto, GranularityBoundsTheVariance) {
   EXPECT_EQ(e.rto(), 15ms);
 }
 
-//= RFC6298 §5.5 type=test
+//= RFC6298 5.5 type=test
 TEST(Rto, BackOffDoublesToTheCeiling) {
   const RtoConfig c;
   RtoEstimator e{c};
@@ -93,7 +93,7 @@ TEST(Rto, RestoreUndoesBackOff) {
   EXPECT_EQ(e.rto(), 1200ms);
 }
 
-//= RFC6298 §5.7 type=test
+//= RFC6298 5.7 type=test
 TEST(Rto, ThreeSecondsAfterALostSyn) {
   const RtoConfig c;
   RtoEstimator e{c};
