@@ -79,7 +79,7 @@ class Server : public App {
   }
 };
 
-HostSpec spec_of(sim::Faults faults) {
+HostSpec spec_of(const sim::Faults& faults) {
   HostSpec spec;
   spec.up = spec.down = faults;
   spec.stack.max_connections = 2'048;
