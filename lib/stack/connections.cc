@@ -232,6 +232,7 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   }
   Conn& c = *::new (conns.slot(index)) Conn(config.tcp);
   ++generations[index];
+  //= RFC9293 MUST-45
   c.flow = flow;
   c.hash = hash;
   c.next_hop = route->next_hop;

@@ -9,6 +9,7 @@ namespace {
 // A sample from the one segment that is timed, else from the echoed timestamp, which a
 // retransmission does not make ambiguous.
 //= RFC9293 MUST-18
+//= RFC7323 4.1
 void sample_rtt(Tcb& t, const RxSegment& seg, Instant now) {
   if (t.has(kTiming) && at_or_after(seg.ack, t.rtt_seq)) {
     t.clear(kTiming);

@@ -25,6 +25,7 @@ void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out) {
   }
   ++t.keepalive_unanswered;
   out.counters->keepalive_probes.add();
+  //= RFC9293 SHLD-12
   TxSegment probe;  // SHLD-12: no text, SEG.SEQ = SND.NXT-1
   probe.seq = t.snd_nxt - 1;
   probe.ack = t.rcv_nxt;

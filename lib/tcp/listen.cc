@@ -47,7 +47,9 @@ TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mt
   s.flags = SYN | ACK;
   s.wnd = static_cast<std::uint16_t>(syn_window(config));
   s.options.mss = static_cast<std::uint16_t>(mtu - (e.flow.local.is_v4() ? 40 : 60));
+  //= RFC7323 2.1-b
   if (e.scale() != SynEntry::kNoScale) s.options.window_scale = window_scale_for(config.rmem);
+  //= RFC7323 3.2-a
   if ((e.bits & SynEntry::kTimestampsOffered) != 0) {
     s.options.has_timestamps = true;
     s.options.ts_val = ts_now;
@@ -86,6 +88,7 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   t.rcv_adv = t.rcv_nxt + syn_window(c);
   t.ts_offset = args.ts_offset;
   t.rcv_mss = static_cast<std::uint16_t>(args.mtu - (args.ipv6 ? 60 : 40));
+  //= RFC9293 MUST-11
   t.set(kPassive);
   if (args.ipv6) t.set(kIpv6);
   if (c.timestamps) t.set(kTimestamps);

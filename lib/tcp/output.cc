@@ -8,6 +8,7 @@ namespace weir::tcp {
 namespace {
 
 // Header fields common to all segments of a synchronized connection. Takes the owed ACK along.
+//= RFC7323 3.2-b
 TxSegment make_segment(Tcb& t, Seq seq, Instant now) {
   TxSegment s;
   s.seq = seq;
@@ -26,6 +27,7 @@ TxSegment make_segment(Tcb& t, Seq seq, Instant now) {
   return s;
 }
 
+//= RFC7323 3.2-d
 void send_syn(Tcb& t, Instant now, Outbox& out) {
   TxSegment s;
   s.seq = t.iss;
@@ -38,7 +40,9 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
   s.wnd = static_cast<std::uint16_t>(std::min<std::uint32_t>(t.config->rmem, 0xffff));
   t.rcv_adv = t.rcv_nxt + s.wnd;
   s.options.mss = t.rcv_mss;
+  //= RFC2018 2
   s.options.sack_permitted = t.has(kSack);
+  //= RFC7323 2.1-a
   if (t.has(kScaling)) s.options.window_scale = t.rcv_wscale;
   if (t.has(kTimestamps)) {
     s.options.has_timestamps = true;
@@ -76,6 +80,8 @@ void emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbox& out
 }
 
 // SND.UNA + SND.WND - SND.NXT, 0 when the window shrank below it (MUST-34, SHLD-15).
+//= RFC9293 MUST-34
+//= RFC9293 SHLD-15
 std::uint32_t usable_window(const Tcb& t) {
   const std::uint32_t out = distance(t.snd_una, t.snd_nxt);
   return t.snd_wnd > out ? t.snd_wnd - out : 0;
@@ -90,6 +96,7 @@ std::uint32_t unsent(const Tcb& t) {
 // ACK of the small one before it, not for that of full ones, or the tail of every message would
 // wait for a delayed ACK.
 //= RFC9293 SHLD-7
+//= RFC9293 MUST-17
 bool nagle_holds(const Tcb& t, bool fin) {
   return !fin && !t.has(kNoDelay) && after(t.snd_small, t.snd_una);
 }
@@ -142,6 +149,9 @@ void send_again(Tcb& t, unsigned i, Instant now, Outbox& out) {
   t.clear(kTiming);  //= RFC9293 MUST-18
 }
 
+//= RFC9293 MUST-60
+//= RFC9293 SHLD-27
+//= RFC9293 SHLD-28
 void send_new_text(Tcb& t, Instant now, Outbox& out) {
   std::uint32_t left = unsent(t);
   bool fin_due = t.has(kFinQueued) && !t.fin_sent();
@@ -175,6 +185,8 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
 }
 
 // Octets of the queue that may be resent at rtx_nxt; 0 when window or cwnd say wait.
+//= RFC9293 SHLD-16
+//= RFC9293 SHLD-17
 std::uint32_t resend_length(const Tcb& t) {
   const std::uint32_t offset = distance(t.snd_una, t.rtx_nxt);
   const std::uint32_t text = t.sndq.bytes() > offset ? t.sndq.bytes() - offset : 0;
@@ -185,6 +197,7 @@ std::uint32_t resend_length(const Tcb& t) {
 }
 
 // What the log takes for lost, oldest first.
+//= RFC2018 5-a
 void resend_lost(Tcb& t, Instant now, Outbox& out) {
   for (unsigned i = 0; t.log->lost() > 0 && i < t.log->size() && out.tx.room() > 1; ++i) {
     if (!(*t.log)[i].is(kSentLost)) continue;
@@ -286,6 +299,7 @@ void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
 }
 
 // Room for one segment more is always left for the ACK.
+//= RFC9293 MUST-59
 void poll_transmit(Tcb& t, Instant now, Outbox& out) {
   if (t.state <= State::kListen || out.tx.room() == 0) return;
   if (t.has(kSynDue)) return send_syn(t, now, out);

@@ -72,6 +72,7 @@ std::uint32_t take_acked(Tcb& t, const Ack& a) {
 }
 
 // A block tells of records that lie in it whole. Returns the octets it tells of for the first time.
+//= RFC2018 5-b
 std::uint32_t take_block(Tcb& t, const wire::SackBlock& b, const Ack& a) {
   SentLog& log = *t.log;
   std::uint32_t delivered = 0;
@@ -86,6 +87,7 @@ std::uint32_t take_block(Tcb& t, const wire::SackBlock& b, const Ack& a) {
 }
 
 // RFC 2883 §5: the first block lies below the ACK, or inside the second.
+//= RFC2883 5
 bool is_dsack(const RxSegment& seg) {
   const auto& o = seg.options;
   if (o.sack_count == 0) return false;
@@ -260,6 +262,7 @@ void mark_lost_on_rto(Tcb& t, Instant now, Outbox& out) {
     log.forget_sacked();
   }
   const std::uint32_t patience = log.rack.rtt_us + reordering_window(t);
+  //= RFC2018 5.1-b
   for (unsigned i = 0; i < log.size(); ++i) {  // §6.3
     const auto left = static_cast<std::int32_t>(log[i].sent_us + patience - us_of(now));
     if (i == 0 || left <= 0) log.mark_lost(i);

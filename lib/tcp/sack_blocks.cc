@@ -21,6 +21,9 @@ unsigned rank_of(const Tcb& t, const wire::SackBlock& b) {
 }
 
 // The blocks of the queue, those told least long ago first (§4). Adjacent pieces are one block.
+//= RFC2018 4-a
+//= RFC2018 4-c
+//= RFC2018 4-d
 unsigned rank_blocks(const Tcb& t, std::array<Ranked, kMaxBlocks>& best) {
   unsigned n = 0;
   for (const Buf* p = t.ofo_head; p != nullptr;) {
@@ -44,6 +47,7 @@ void note_early(Tcb& t, Seq begin) {
   t.early[0] = begin;
 }
 
+//= RFC2883 4.1.2
 void note_twice(Tcb& t, Seq left, Seq right) {
   if (!t.has(kSack) || !t.config->dsack) return;
   const bool goes_on = t.has(kDsackDue) && t.dsack_right == left;  // the same segment's next buffer
@@ -52,6 +56,8 @@ void note_twice(Tcb& t, Seq left, Seq right) {
   t.dsack_right = right;
 }
 
+//= RFC2018 3-b
+//= RFC2018 4-b
 void add_sack_blocks(Tcb& t, TxOptions& o, std::uint32_t room) {
   if (!t.has(kSack) || (t.ofo_head == nullptr && !t.has(kDsackDue))) return;
   const std::uint32_t options = 40 - (t.has(kTimestamps) ? 12U : 0U);  // all that a header holds
@@ -59,6 +65,9 @@ void add_sack_blocks(Tcb& t, TxOptions& o, std::uint32_t room) {
   if (room < kHead + kEach) return;
   const unsigned limit = std::min(kMaxBlocks, (room - kHead) / kEach);
   unsigned n = 0;
+  //= RFC2883 4-a
+  //= RFC2883 4-b
+  //= RFC2883 4-c
   if (t.has(kDsackDue)) {  // first, and once (RFC 2883 §4)
     t.clear(kDsackDue);
     o.sack[n++] = {t.dsack_left, t.dsack_right};

@@ -60,6 +60,7 @@ bool acceptable(const Tcb& t, const Arrival& a) {
 
 // What a segment outside the window gets: an ACK, unless it is a RST. One that carries nothing is
 // answered at the pace of challenge ACKs, lest two endpoints answer each other for ever.
+//= RFC9293 MAY-13
 void answer_unacceptable(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
   const bool probe = !a.has(RST) && !a.has(FIN) && a.seq + 1 == t.rcv_nxt && a.len <= 1;
   const bool again = a.len > 0 && at_or_before(a.seq + a.len, t.rcv_nxt) &&
@@ -120,6 +121,8 @@ bool check_sequence(Tcb& t, Arrival& a, Instant now, Outbox& out) {
 }
 
 // Second: exactly at RCV.NXT, or a challenge (RFC 5961 §3.2).
+//= RFC9293 SHLD-2
+//= RFC9293 MUST-66
 bool check_rst(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (!a.has(RST)) return true;
   if (a.seq != t.rcv_nxt) {
@@ -162,6 +165,7 @@ bool finish_open(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
 }
 
 // RFC 5961 §5.2: (SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT.
+//= RFC9293 MAY-12
 bool ack_in_range(Tcb& t, Seq ack, Instant now, Outbox& out) {
   if (after(ack, t.snd_nxt)) {
     out.counters->drop_future_ack.add();

@@ -9,6 +9,7 @@ namespace weir::tcp {
 
 struct Tcb;
 
+//= RFC9293 MUST-42
 enum class State : std::uint8_t {
   kClosed,
   kListen,

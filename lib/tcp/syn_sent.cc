@@ -15,12 +15,14 @@ void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now) {
   std::uint32_t mss = std::min(peer, t.rcv_mss);
   mss = std::max<std::uint32_t>(mss, 88);  // CVE-2019-11479: a peer must not make us send crumbs
   if (!o.has_timestamps) t.clear(kTimestamps);
+  //= RFC2018 3-a
   if (!o.sack_permitted) t.clear(kSack);  // RFC 2018 §2: never to a peer that did not ask
   if (t.has(kTimestamps)) {
     mss -= 12;
     store_ts_recent(t, o.ts_val, now);
   }
   t.mss = static_cast<std::uint16_t>(mss);
+  //= RFC7323 2.2-a
   if (o.window_scale == wire::kNoWindowScale) t.clear(kScaling);
   t.snd_wscale =
       t.has(kScaling) ? std::min(o.window_scale, wire::kMaxWindowScale) : std::uint8_t{0};
@@ -84,6 +86,7 @@ void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   apply_syn_options(t, seg, now);
   t.snd_wl1 = seg.seq;
   t.snd_wl2 = seg.ack;
+  //= RFC7323 2.2-b
   t.snd_wnd = t.max_snd_wnd = seg.wnd;  // never scaled in a SYN, RFC 7323 §2.2
   if ((seg.flags & ACK) == 0) {         // simultaneous open
     transition(t, Trigger::kRcvSyn);

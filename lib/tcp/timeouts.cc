@@ -12,6 +12,7 @@ void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out);  // keepalive.cc
 namespace {
 
 // The SYN, or the SYN-ACK of a simultaneous open, was not answered (MUST-22).
+//= RFC9293 MUST-22
 void on_syn_timeout(Tcb& t, Outbox& out) {
   const bool active = t.state == State::kSynSent;
   if (t.retries >= (active ? t.config->syn_retries : t.config->synack_retries)) {
@@ -26,6 +27,7 @@ std::uint8_t retry_limit(const Tcb& t) {
   return t.has(kUserClosed) ? t.config->orphan_retries : t.config->retries2;
 }
 
+//= RFC9293 SHLD-29
 void on_persist_timeout(Tcb& t, Instant now, Outbox& out) {
   if (t.retries >= retry_limit(t)) {
     if (t.has(kUserClosed)) send_reset(t, out);  // the peer is there: it learns

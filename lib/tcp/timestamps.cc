@@ -5,6 +5,7 @@
 namespace weir::tcp {
 namespace {
 
+//= RFC7323 5.5
 constexpr std::uint32_t kIdleLimit = 24 * 24 * 3600;  // s: §5.5, after which TS.Recent is void
 
 std::uint32_t seconds(Instant now) {
@@ -14,6 +15,7 @@ std::uint32_t seconds(Instant now) {
 
 }  // namespace
 
+//= RFC7323 5.4
 std::uint32_t ts_now(const Tcb& t, Instant now) {
   const auto ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
@@ -25,6 +27,10 @@ void store_ts_recent(Tcb& t, std::uint32_t ts_val, Instant now) {
   t.ts_recent_age_s = seconds(now);
 }
 
+//= RFC7323 3.2-c
+//= RFC7323 5.2
+//= RFC7323 5.3-a
+//= RFC7323 5.3-b
 bool check_timestamps(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   if (!t.has(kTimestamps) || (seg.flags & RST) != 0) return true;  // §5.2: RST is exempt
   if (!seg.options.has_timestamps) {
@@ -43,6 +49,8 @@ bool check_timestamps(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
 }
 
 // §4.3: only a segment that begins at or before what the last ACK acknowledged moves TS.Recent.
+//= RFC7323 4.3-a
+//= RFC7323 4.3-b
 void update_ts_recent(Tcb& t, const RxSegment& seg, Instant now) {
   if (!t.has(kTimestamps) || !seg.options.has_timestamps) return;
   if (after(seg.seq, t.last_ack_sent)) return;

@@ -66,6 +66,7 @@ void user_shutdown(Tcb& t) {
   }
 }
 
+//= RFC9293 MAY-1
 void user_close(Tcb& t, Instant now, Outbox& out) {
   t.set(kUserClosed);
   if (t.state == State::kClosed || t.state == State::kTimeWait) {

@@ -40,6 +40,8 @@ std::uint8_t window_scale_for(std::uint32_t rmem) {
 }
 
 //= RFC9293 MUST-1
+//= RFC7323 2.3-b
+//= RFC7323 2.4
 std::uint16_t advertise_window(Tcb& t) {
   const std::uint32_t rest = (1U << t.rcv_wscale) - 1;
   const std::uint32_t offer = window_to_offer(t);
@@ -52,6 +54,7 @@ std::uint16_t advertise_window(Tcb& t) {
   return static_cast<std::uint16_t>(field);
 }
 
+//= RFC9293 MAY-8
 bool window_update_due(const Tcb& t) {
   const std::uint32_t offered = rcv_wnd(t);
   const std::uint32_t step = std::min<std::uint32_t>(buffer(t) / 2, 2 * std::uint32_t{t.rcv_mss});

@@ -16,6 +16,7 @@ constexpr std::uint16_t kMoreOrOffset = 0x3fff;
 
 // Options are skipped (RFC 1122 §3.2.1.8) save source routes, which RFC 7126 §4.3 would have
 // dropped.
+//= RFC9293 MUST-50
 Fault check_options(const std::byte* p, const std::byte* end) {
   while (p < end) {
     const std::uint8_t kind = load8(p);

@@ -45,6 +45,7 @@ void take_option(const std::byte* p, std::size_t len, TcpOptions& o) {
       break;
     case kWindowScale:
       // RFC 7323 §2.3: a larger shift count is used as 14.
+      //= RFC7323 2.3-a
       if (len == 3) o.window_scale = std::min(load8(p + 2), kMaxWindowScale);
       break;
     case kSackPermitted:

@@ -221,6 +221,7 @@ TEST(Close, WithUnreadTextResets) {
 }
 
 //= RFC9293 SHLD-3 type=test
+//= RFC9293 MAY-1 type=test
 TEST(Close, TextAfterItResets) {
   Script s{Established{}};
   s.app_close().sends({.flags = ACK | FIN}).receives({.ack = 1}).state(kFinWait2);

@@ -88,6 +88,7 @@ TEST(Rack, ATimestampTellsWhichSendingWasAnswered) {
 }
 
 // §6.3: the first goes, whatever is in the network; what was sent a moment ago is not lost yet.
+//= RFC2018 5.1-b type=test
 TEST(Rack, ATimeOutResendsTheFirstAndSparesTheRecent) {
   Script s(Established{.sack = true});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
@@ -110,6 +111,7 @@ TEST(Rack, AFinThatWasLostGoesAgain) {
   s.receives({.ack = 501}).quiet().state(kFinWait2);
 }
 
+//= RFC2018 5-a type=test
 TEST(Sack, WhatThePeerHasIsNotSentAgainAfterATimeOut) {
   Script s(Established{.sack = true});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
@@ -122,6 +124,7 @@ TEST(Sack, WhatThePeerHasIsNotSentAgainAfterATimeOut) {
 }
 
 // RFC 2018 §8: a peer may drop what it told of.
+//= RFC2018 5-b type=test
 TEST(Sack, APeerThatGoesBackOnItsWordIsSentAllAgain) {
   Script s(Established{.sack = true});
   ten_out(s).at(100ms).receives(sacks(0, {{0, 1'000}, {5'000, 6'000}})).skip();
@@ -260,6 +263,7 @@ TEST(Tlp, BothCopiesAnsweredIsNoLoss) {
 }
 
 // RFC 8985 §6.2 step 4: a D-SACK doubles the patience, once a round trip.
+//= RFC2883 5 type=test
 TEST(Rack, ADuplicateThatThePeerTellsOfWidensTheWindow) {
   Script s(Established{.sack = true});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();

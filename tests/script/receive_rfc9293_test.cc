@@ -246,6 +246,7 @@ TEST(ReceiveWindow, TheRightEdgeNeverMovesLeft) {
 
 // The peer sends three octets at a time, nobody reads: rounding to the scale's unit of 8 must not
 // lead the window on for ever.
+//= RFC7323 2.4 type=test
 TEST(ReceiveWindow, RoundingDoesNotOutgrowTheBuffer) {
   constexpr std::uint32_t kRmem = 262'144;
   Script s{Established{.wscale = 0}};
@@ -269,6 +270,7 @@ TEST(ReceiveWindow, UnscaledReadsAreNotToldOneByOne) {
 }
 
 // RFC 7323 §2.3: the field is shifted.
+//= RFC7323 2.3-b type=test
 TEST(ReceiveWindow, IsScaled) {
   Script s{Established{.wscale = 7}};
   s.receives({.len = 2'000}).sends({.ack = 2'000, .wnd = (262'144 - 2'000) / 8}).app_reads(2'000);

@@ -11,6 +11,7 @@ Peer text(std::uint32_t seq, std::uint32_t len = 1'000) {
   return {.seq = seq, .len = len};
 }
 
+//= RFC2018 2 type=test
 TEST(SackPermitted, IsOnTheSynAndOnTheSynAckOfOneWhoAsked) {
   Script s(SynSent{.sack = true});
   s.sends({.flags = SYN, .sack_permitted = true});
@@ -18,6 +19,7 @@ TEST(SackPermitted, IsOnTheSynAndOnTheSynAckOfOneWhoAsked) {
   off.sends({.flags = SYN, .sack_permitted = false});
 }
 
+//= RFC2018 3-a type=test
 TEST(SackPermitted, APeerThatDidNotAskGetsNoBlocks) {
   Script s(SynSent{.sack = true});
   s.sends({.flags = SYN});
@@ -41,11 +43,13 @@ TEST(SackPermitted, TheSettingSwitchesItOff) {
   s.receives(text(1'000)).sends({.ack = 0, .sack = Blocks{}});
 }
 
+//= RFC2018 3-b type=test
 TEST(SackBlocks, AnEarlySegmentIsTold) {
   Script s(Established{.sack = true});
   s.receives(text(1'000)).sends({.ack = 0, .len = 0, .sack = Blocks{{1'000, 2'000}}});
 }
 
+//= RFC2018 4-d type=test
 TEST(SackBlocks, AdjacentSegmentsAreOneBlock) {
   Script s(Established{.sack = true});
   s.receives(text(1'000)).skip();
@@ -53,6 +57,8 @@ TEST(SackBlocks, AdjacentSegmentsAreOneBlock) {
 }
 
 // RFC 2018 §4: the first block holds the segment that triggered the ACK, then the latest told.
+//= RFC2018 4-a type=test
+//= RFC2018 4-c type=test
 TEST(SackBlocks, TheLatestComesFirst) {
   Script s(Established{.sack = true});
   s.receives(text(1'000)).skip();
@@ -61,6 +67,7 @@ TEST(SackBlocks, TheLatestComesFirst) {
   s.receives(text(2'000)).sends({.sack = Blocks{{1'000, 4'000}, {5'000, 6'000}}});
 }
 
+//= RFC2018 4-b type=test
 TEST(SackBlocks, FourFitWithoutTimestamps) {
   Script s(Established{.sack = true});
   for (std::uint32_t at : {2'000U, 4'000U, 6'000U, 8'000U}) s.receives(text(at)).skip();
@@ -107,6 +114,8 @@ TEST(SackBlocks, NeverMakeASegmentTooLong) {
   tight.app_send(988).sends({.len = 988, .sack = Blocks{{3'000, 4'000}}});
 }
 
+//= RFC2883 4-a type=test
+//= RFC2883 4-b type=test
 TEST(Dsack, AWholeDuplicateIsToldOnce) {
   Script s(Established{.sack = true});
   s.receives(text(0)).app_reads(1'000).skip();
@@ -114,6 +123,7 @@ TEST(Dsack, AWholeDuplicateIsToldOnce) {
   s.receives(text(2'000)).sends({.ack = 1'000, .sack = Blocks{{2'000, 3'000}}});
 }
 
+//= RFC2883 4.1.2 type=test
 TEST(Dsack, APartialDuplicateNamesWhatCameTwice) {
   Script s(Established{.sack = true});
   s.receives(text(0)).skip();
@@ -121,6 +131,7 @@ TEST(Dsack, APartialDuplicateNamesWhatCameTwice) {
 }
 
 // RFC 2883 §4.2: then the block that holds it.
+//= RFC2883 4-c type=test
 TEST(Dsack, ADuplicateOfEarlyTextStandsBeforeItsBlock) {
   Script s(Established{.sack = true});
   s.receives(text(1'000)).skip();

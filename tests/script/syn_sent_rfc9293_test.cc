@@ -166,6 +166,7 @@ TEST(SynSent, TextOnTheSynAckIsDelivered) {
   s.notices(tcp::kNoticeConnected | tcp::kNoticeReadable).app_reads(300);
 }
 
+//= RFC7323 2.2-b type=test
 TEST(SynSent, WindowOfASynAckWithTextIsNotScaled) {
   Script s{SynSent{.window_scaling = true}};
   s.sends({.flags = SYN});
@@ -194,6 +195,8 @@ TEST(SynSent, QueuedTextCarriesTheLastAck) {
 //= RFC9293 MUST-14 type=test
 //= RFC9293 MUST-67 type=test
 //= RFC9293 SHLD-5 type=test
+//= RFC7323 2.1-a type=test
+//= RFC7323 3.2-d type=test
 TEST(SynOptions, OursAreOffered) {
   Script s{SynSent{.timestamps = true, .window_scaling = true}};
   s.sends({.flags = SYN, .wnd = 65'535, .mss = 1'460, .wscale = 3, .ts = Ts{0, 0}});
@@ -229,6 +232,7 @@ TEST(SynOptions, TimestampsRefusedByThePeer) {
 }
 
 // RFC 7323 §2.2: both SYNs must carry it.
+//= RFC7323 2.2-a type=test
 TEST(SynOptions, ScalingRefusedByThePeer) {
   Script s{SynSent{.window_scaling = true}};
   s.sends({.flags = SYN, .wscale = 3});
@@ -248,6 +252,7 @@ TEST(SynOptions, ScalingNegotiated) {
 }
 
 // RFC 7323 §2.3: a shift above 14 counts as 14.
+//= RFC7323 2.3-a type=test
 TEST(SynOptions, ShiftIsCapped) {
   Script s{SynSent{.window_scaling = true}};
   s.sends({.flags = SYN});

@@ -7,6 +7,7 @@ namespace {
 const Established kStamped{.ts = Ts{1'000, 0}};
 
 // §3.2: on every segment but RST, our clock in milliseconds, the peer's echoed.
+//= RFC7323 3.2-b type=test
 TEST(Timestamps, AreOnEverySegment) {
   Script s{kStamped};
   s.at(10ms).app_send(100).sends({.ts = Ts{10, 1'000}});
@@ -29,6 +30,7 @@ TEST(Timestamps, ABlindSegmentDoesNotPoisonTsRecent) {
 }
 
 // §3.2: SHOULD be silently dropped.
+//= RFC7323 3.2-c type=test
 TEST(Timestamps, ASegmentWithoutThemIsDropped) {
   Script s{kStamped};
   s.receives({.len = 100}).at(1s).quiet().notices(0);
@@ -36,6 +38,7 @@ TEST(Timestamps, ASegmentWithoutThemIsDropped) {
 }
 
 // §5.3 R1: an ACK, and the segment is dropped.
+//= RFC7323 5.3-a type=test
 TEST(Paws, OldTimestampIsAnsweredAndDropped) {
   Script s{kStamped};
   s.receives({.len = 100, .ts = Ts{999, 0}}).sends({.ack = 0, .ts = Ts{0, 1'000}}).notices(0);
@@ -44,6 +47,7 @@ TEST(Paws, OldTimestampIsAnsweredAndDropped) {
 }
 
 // The clock wraps too.
+//= RFC7323 5.3-b type=test
 TEST(Paws, ComparesModulo) {
   Script s{Established{.ts = Ts{0xffff'fff0, 0}}};
   s.receives({.len = 100, .ts = Ts{5, 0}}).at(40ms).sends({.ack = 100, .ts = Ts{40, 5}});
@@ -52,6 +56,7 @@ TEST(Paws, ComparesModulo) {
 }
 
 // §5.2: RST is exempt.
+//= RFC7323 5.2 type=test
 TEST(Paws, RstIsExempt) {
   Script s{kStamped};
   s.receives({.flags = RST, .ts = Ts{1, 0}}).closed(CloseReason::kReset);
@@ -60,6 +65,7 @@ TEST(Paws, RstIsExempt) {
 }
 
 // §4.3 (2): only SEG.SEQ <= Last.ACK.sent moves TS.Recent, so a delayed ACK echoes the earliest.
+//= RFC7323 4.3-b type=test
 TEST(Timestamps, TheDelayedAckEchoesTheEarliest) {
   Script s{kStamped};
   s.at(10ms).receives_burst({{.seq = 0, .len = 1'000, .ts = Ts{1'010, 0}},
@@ -67,6 +73,7 @@ TEST(Timestamps, TheDelayedAckEchoesTheEarliest) {
   s.sends({.ack = 2'000, .ts = Ts{10, 1'010}}).app_reads(2'000);
 }
 
+//= RFC7323 4.3-a type=test
 TEST(Timestamps, ASegmentBeyondAHoleIsNotEchoed) {
   Script s{kStamped};
   s.receives({.seq = 1'000, .len = 1'000, .ts = Ts{1'050, 0}})
@@ -77,6 +84,7 @@ TEST(Timestamps, ASegmentBeyondAHoleIsNotEchoed) {
 }
 
 // §5.5: after 24 days of silence TS.Recent says nothing any more.
+//= RFC7323 5.5 type=test
 TEST(Paws, After24DaysAnyTimestampIsTaken) {
   Script s{kStamped};
   s.at(24h * 24 + 2s).receives({.len = 2'000, .ts = Ts{10, 0}}).sends({.ack = 2'000});
@@ -115,6 +123,7 @@ TEST(Paws, HoldsFromTheOpeningOn) {
 }
 
 // §4.1: retransmitted text is still measured, by the echo (RTTM), and the RTO recovers.
+//= RFC7323 4.1 type=test
 TEST(Timestamps, MeasureARetransmission) {
   Script s{kStamped};
   s.app_send(1'000).sends({.ts = Ts{0, 1'000}});

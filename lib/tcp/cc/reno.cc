@@ -4,6 +4,7 @@
 
 #include "tcp/internal.h"
 
+//= RFC9293 MAY-18
 namespace weir::tcp {
 namespace {
 

@@ -140,6 +140,7 @@ TEST(AcceptQueue, StopListeningResetsWhoeverWaits) {
   EXPECT_EQ(w.stack->gauges().connections, 0U);
 }
 
+//= RFC9293 MUST-42 type=test
 TEST(AcceptQueue, StopListeningLeavesAcceptedConnectionsAlone) {
   World w;
   const ListenerId l = w.listen();
@@ -162,6 +163,7 @@ TEST(Listeners, RefuseWhatIsTakenOrNotOurs) {
   EXPECT_TRUE(w.stack->listen({IpAddr{}, 80}).ok());
 }
 
+//= RFC9293 MUST-41 type=test
 TEST(Listeners, TheMoreSpecificOneAccepts) {
   World w;
   w.listen(80);

@@ -29,6 +29,8 @@ struct Connect : testing::Test {
   Peer server{w, {.addr = kPeer, .port = 80}};
 };
 
+//= RFC9293 MUST-44 type=test
+//= RFC9293 MUST-45 type=test
 TEST_F(Connect, TheSynOffersOurOptionsAndTheHandshakeEnds) {
   const ConnId c = w.connect(kServer);
   server.at.local_port = w.stack->flow_of(c).local_port;

@@ -170,6 +170,8 @@ const Bad kBad[] = {
 
 class Dropped : public testing::TestWithParam<Bad> {};
 
+//= RFC9293 MUST-57 type=test
+//= RFC9293 MUST-63 type=test
 TEST_P(Dropped, CountedByItsNameAndNotAnswered) {
   World w;
   w.listen();

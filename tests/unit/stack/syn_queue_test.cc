@@ -31,6 +31,8 @@ TEST(SynQueue, SynAckHasTheOptionsThatTheSynOffered) {
   EXPECT_EQ(w.stack->gauges().connections, 0U);
 }
 
+//= RFC7323 2.1-b type=test
+//= RFC7323 3.2-a type=test
 TEST(SynQueue, SynAckToABareSynHasTheMssAlone) {
   World w;
   w.listen();

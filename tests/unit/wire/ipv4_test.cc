@@ -62,6 +62,7 @@ TEST(Ipv4, Fragments) {
   EXPECT_EQ(parse(f).fault, Fault::kNone);
 }
 
+//= RFC9293 MUST-50 type=test
 TEST(Ipv4, OptionsAreSkipped) {
   for (const char* options :
        {"01 01 01 01", "00 83 03 00", "94 04 00 00", "01 07 07 04 00 00 00 00", "44 04 05 00"}) {

@@ -90,6 +90,8 @@ TEST(TcpOptions, WindowScaleIsAtMost14) {
   EXPECT_EQ(parse_options("03 03 ff").window_scale, 14);
 }
 
+//= RFC9293 MUST-5 type=test
+//= RFC7323 3.2-b type=test
 TEST(TcpOptions, TimestampsAloneAndInOtherCompany) {
   for (const char* form : {"01 01 08 0a 00 00 00 07 00 00 00 09", "08 0a 00 00 00 07 00 00 00 09",
                            "08 0a 00 00 00 07 00 00 00 09 01 01"}) {
