@@ -19,12 +19,25 @@ void read_retries(TableReader& t, tcp::Config& c) {
 
 void read_tables_sizes(TableReader& t, tcp::Config& c) {
   t.integer("somaxconn", c.somaxconn, 1, 16'777'216);
-  t.integer("max_syn_backlog", c.max_syn_backlog, 1, 16'777'216);
+  t.integer("max_syn_backlog", c.max_syn_backlog, 1, 16'777'214);
   t.integer("max_tw_buckets", c.max_tw_buckets, 0, 100'000'000);
+  t.integer("tw_reuse", c.tw_reuse, 0, 2,
+            "0 never, 1 by connect, 2 by connect to this host itself");
   t.integer("rmem", c.rmem, 4'096, 1'073'725'440);  // 65535 << 14, RFC 7323 §2.3
   t.integer("wmem", c.wmem, 4'096, 1'073'725'440);
   t.integer("syncookies", c.syncookies, 0, 2, "0 never, 1 when the SYN queue is full, 2 always");
   t.boolean("abort_on_overflow", c.abort_on_overflow);
+}
+
+//= RFC5961 7-b
+// Linux's challenge_ack_limit counts the whole host, which CVE-2016-5696 reads; here each
+// connection has its own count, and N a second is one every 1/N of it.
+void read_challenge_acks(TableReader& t, tcp::Config& c) {
+  constexpr std::uint32_t kNotSet = 0;
+  std::uint32_t limit = kNotSet;
+  t.integer("challenge_ack_limit", limit, 1, 2'147'483'647, "of one connection in a second");
+  if (limit != kNotSet) c.challenge_ack_interval = Duration(1s) / limit;
+  t.duration("challenge_ack_interval", c.challenge_ack_interval, 1ms, 0ms, 60s);
 }
 
 void read_options(TableReader& t, tcp::Config& c) {
@@ -37,7 +50,7 @@ void read_options(TableReader& t, tcp::Config& c) {
   t.boolean("slow_start_after_idle", c.slow_start_after_idle);
   t.integer("initial_cwnd", c.initial_cwnd, 1, 10, "RFC 6928 allows 10 segments at most");
   t.integer("ttl", c.ttl, 1, 255);
-  t.duration("challenge_ack_interval", c.challenge_ack_interval, 1ms, 0ms, 60s);
+  read_challenge_acks(t, c);
   if (!c.window_scaling && c.rmem > 65'535) c.rmem = 65'535;
 }
 
@@ -76,8 +89,8 @@ void read_port_range(TableReader& t, tcp::Config& c) {
 
 void read_tcp(TableReader t, tcp::Config& c) {
   // Names that later versions know.
-  for (const char* name : {"tw_reuse", "ecn", "congestion_control", "reordering", "delack_min",
-                           "challenge_ack_limit", "mtu_probing"}) {
+  for (const char* name :
+       {"ecn", "congestion_control", "reordering", "delack_min", "mtu_probing"}) {
     t.refuse(name, "not in this version; remove the line");
   }
   read_retries(t, c);

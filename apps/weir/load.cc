@@ -251,6 +251,7 @@ void LoadHandler::count_refusal(stack::Error e, std::uint32_t pair, Instant now)
   switch (e) {
     case stack::Error::kAddressInUse:
     case stack::Error::kAddressNotLocal:
+    case stack::Error::kNoPort:
       counters_.connect_no_port.add();
       blocked_until_[pair] = now + kBackOff;  // others may have ports left
       return;

@@ -28,6 +28,12 @@ class Listeners {
   // IPv4, then ::. kNoIndex when nobody listens.
   [[nodiscard]] std::uint32_t find(const IpAddr& local, std::uint16_t port) const;
 
+  // Who listens at exactly this; kNoIndex when nobody does.
+  [[nodiscard]] std::uint32_t exact(const IpAddr& addr, std::uint16_t port) const {
+    const std::uint32_t index = entry(addr, port);
+    return index == kNoIndex ? kNoIndex : entries_[index].id;
+  }
+
   [[nodiscard]] std::uint32_t size() const { return table_.size(); }
   [[nodiscard]] std::uint32_t capacity() const { return table_.capacity(); }
 

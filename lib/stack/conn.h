@@ -39,7 +39,7 @@ struct Conn {
 };
 
 // What the connection table maps a flow to.
-enum class Kind : std::uint32_t { kConn = 0, kSyn = 1, kTimeWait = 2 };
+enum class Kind : std::uint32_t { kConn = 0, kSyn = 1, kTimeWait = 2, kTimeWait6 = 3 };
 inline constexpr std::uint32_t kIndexMask = (1U << 30U) - 1;
 [[nodiscard]] constexpr std::uint32_t handle_of(Kind k, std::uint32_t index) {
   return static_cast<std::uint32_t>(k) << 30U | index;

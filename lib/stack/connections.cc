@@ -66,7 +66,7 @@ void Stack::Impl::settle(std::uint32_t index) {
   if (c.tcb.notices != 0) collect_notices(c);
   count_established(c);
   if (c.tcb.state == tcp::State::kClosed && c.user_gone) return let_go(index);
-  if (c.tcb.state == tcp::State::kTimeWait && c.user_gone && c.flow.local.is_v4()) {
+  if (c.tcb.state == tcp::State::kTimeWait && c.user_gone) {
     mark_output(index);  // poll_output puts a record in its place
   }
   if (c.events != 0) mark_ready(index);
@@ -160,6 +160,7 @@ bool Stack::Impl::next_accepted(Ready& out) {
         let_go(index);
         continue;
       }
+      ++l.accepted;
       out = {id_of(index), static_cast<std::uint8_t>(c.events | kAccepted), c.tcb.close_reason,
              c.listener};
       c.events = 0;
@@ -203,28 +204,60 @@ void Stack::Impl::close_unreachable(const FlowKey& flow) {
   settle(index_of(handle));
 }
 
-Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional<IpAddr> local) {
+// Nobody has this 4-tuple, or a TIME-WAIT that may be ended.
+bool Stack::Impl::tuple_free(const FlowKey& flow) {
+  const std::uint32_t handle =
+      table.find(hash_of(flow), [&](std::uint32_t x) { return same_flow(x, flow); });
+  if (handle == kNoIndex) return true;
+  const tcp::TwState* old = tw_of(handle);
+  return old != nullptr && tw_reusable(*old, flow);
+}
+
+// Sets flow.local_port, or finds fault with the one that is asked for. Answers must come back to
+// this core (ADR 5).
+std::optional<Error> Stack::Impl::choose_port(FlowKey& flow) {
+  const auto comes_here = [&] {
+    return config.shards == 1 || config.rss->queue(flow) % config.shards == config.shard;
+  };
+  if (flow.local_port != 0) {
+    if (!comes_here()) return Error::kNoPort;
+    return tuple_free(flow) ? std::nullopt : std::optional(Error::kAddressInUse);
+  }
+  const auto usable = [&](std::uint16_t port) {
+    flow.local_port = port;
+    return comes_here() && tuple_free(flow);
+  };
+  const auto port = ports.pick(flow.local, {flow.remote, flow.remote_port}, usable);
+  if (!port) return Error::kNoPort;
+  flow.local_port = *port;
+  return std::nullopt;
+}
+
+Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional<IpAddr> local,
+                                           std::uint16_t local_port) {
   //= RFC9293 MUST-46
   if (!remote.addr.is_unicast() || routes.is_broadcast(remote.addr) || remote.port == 0) {
     return Error::kInvalidRemote;
   }
-  const auto route = routes.lookup(remote.addr);
+  const auto route = routes.is_local(remote.addr)
+                         ? std::optional(ip::Route{remote.addr, remote.addr})
+                         : routes.lookup(remote.addr);
   if (!route) return Error::kNoRoute;
   //= RFC9293 MUST-43
   //= RFC9293 MUST-44
-  FlowKey flow{local.value_or(route->source), remote.addr, 0, remote.port};
+  FlowKey flow{local.value_or(route->source), remote.addr, local_port, remote.port};
   if (!routes.is_local(flow.local)) return Error::kAddressNotLocal;
   if (conns.full()) return Error::kFull;
-  const auto usable = [&](std::uint16_t port) {
-    flow.local_port = port;
-    if (config.shards > 1 && config.rss->queue(flow) % config.shards != config.shard) return false;
-    const std::uint64_t h = hash_of(flow);
-    return table.find(h, [&](std::uint32_t x) { return same_flow(x, flow); }) == kNoIndex;
-  };
-  const auto port = ports.pick(flow.local, remote, usable);
-  if (!port) return Error::kAddressNotLocal;
-  flow.local_port = *port;
+  if (const auto fault = choose_port(flow)) return *fault;
   const std::uint64_t hash = hash_of(flow);
+  Seq iss = tcp::initial_sequence(secrets.isn, flow, now);
+  const std::uint32_t old = table.find(hash, [&](std::uint32_t x) { return same_flow(x, flow); });
+  if (old != kNoIndex) {
+    tcp::TwState& r = *tw_of(old);
+    if (!after(iss, r.snd_nxt)) iss = r.snd_nxt + 0x1'0000;  // RFC 9293 §3.6.1
+    tw_forget(r, hash, old);
+    counters.time_wait_recycled.add();
+  }
   const std::uint32_t index = conns.take();
   if (!table.insert(hash, handle_of(Kind::kConn, index))) {
     conns.give(index);
@@ -236,7 +269,7 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   c.flow = flow;
   c.hash = hash;
   c.next_hop = route->next_hop;
-  tcp::user_open(c.tcb, open_args(flow, tcp::initial_sequence(secrets.isn, flow, now)), now);
+  tcp::user_open(c.tcb, open_args(flow, iss), now);
   counters.active_opens.add();
   mark_output(index);
   return id_of(index);

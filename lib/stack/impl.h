@@ -2,13 +2,16 @@
 //   receive.cc      frames in: parse, look up, hand to TCP, ARP or ICMP
 //   syn_queue.cc    half-open connections and their SYN-ACKs
 //   syn_cookies.cc  connections that never were half-open here
-//   time_wait.cc    32-byte records and the queue of their deadlines
+//   time_wait.cc    records of 32 or 56 octets and the queues of their deadlines
+//   listeners.cc    who listens, alone or in a group; what a listener tells of itself
+//   loopback.cc     segments from this host to itself
 //   connections.cc  control blocks: made, settled after every event, freed; the user's calls
 //   output.cc       segments to packets: next hop, neighbours, ARP, ICMP
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "base/batch.h"
@@ -33,8 +36,12 @@ struct Listener {
   Endpoint local;
   std::uint32_t backlog = 0;
   std::uint32_t waiting = 0;  // in the accept queue
+  std::uint32_t half_open = 0;
+  std::uint64_t accepted = 0, accept_overflows = 0, syn_overflows = 0;
   bool used = false;
   bool paused = false;
+  bool reuse_port = false;
+  std::vector<ListenerId> group;  // of the first at an address and port: all there, itself included
   ConnList<&Conn::ready_next> accept_queue;
 };
 
@@ -57,11 +64,13 @@ struct Stack::Impl {
     Buf* buf = nullptr;
     FlowKey flow;
     std::uint64_t hash = 0;
+    bool looped = false;  // this host sent it to itself
   };
 
   // -- receive.cc
   void receive(std::span<Buf* const> frames);
-  unsigned parse(std::span<Buf* const> frames);
+  void receive_parsed(unsigned n);
+  unsigned parse(std::span<Buf* const> frames, bool looped);
   void mark(telemetry::Stage ended) {
     if (meter != nullptr) meter->mark(ended);
   }
@@ -83,12 +92,15 @@ struct Stack::Impl {
 
   // -- syn_queue.cc
   struct SynQueue {
-    std::uint32_t head = kNoIndex, tail = kNoIndex;
+    std::uint32_t head = tcp::kSynNone, tail = tcp::kSynNone;
   };
-  void on_syn(Arrival& a, ListenerId listener, const tcp::TwRecord* reopened);
+  // `beyond`: what an old connection of this 4-tuple used up, when there is one in TIME-WAIT.
+  void on_syn(Arrival& a, ListenerId listener, std::optional<Seq> beyond);
   void on_syn_entry(std::uint32_t index, Arrival& a);
+  void challenge_half_open(tcp::SynEntry& e);
   void promote(std::uint32_t index, Arrival& a);
-  [[nodiscard]] telemetry::Counter* no_room_to_accept(const Listener& l);
+  [[nodiscard]] telemetry::Counter* no_room_to_accept(Listener& l);
+  [[nodiscard]] static bool accept_queue_full(Listener& l);
   void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id, const Arrival& a);
   void send_syn_ack(const tcp::SynEntry& e);
   void syn_link(std::uint32_t index);
@@ -105,11 +117,30 @@ struct Stack::Impl {
   [[nodiscard]] bool on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg);
 
   // -- time_wait.cc
+  // Of one address family: records in the order of their deadlines.
+  template <class Record>
+  struct TimeWaits {
+    explicit TimeWaits(std::uint32_t capacity) : records(capacity) {}
+    Slab<Record> records;
+    std::uint32_t head = tcp::kTwNone, tail = tcp::kTwNone;
+  };
   void enter_time_wait(std::uint32_t index);
-  void on_time_wait(std::uint32_t index, Arrival& a);
-  void tw_push(std::uint32_t index);
+  template <class Record>
+  void make_time_wait(TimeWaits<Record>& tws, Kind kind, std::uint32_t conn);
+  template <class Record>
+  void on_time_wait(TimeWaits<Record>& tws, Kind kind, std::uint32_t index, Arrival& a);
+  [[nodiscard]] bool reopens(std::uint32_t conn, Arrival& a);
+  void tw_forget(tcp::TwState& r, std::uint64_t hash, std::uint32_t handle);
+  template <class Record>
+  void tw_push(TimeWaits<Record>& tws, std::uint32_t index);
+  template <class Record>
+  void advance_time_wait(TimeWaits<Record>& tws, Kind kind);
   void advance_time_wait();
   [[nodiscard]] Instant next_tw_deadline() const;
+  // The record a handle means, null when it is none of TIME-WAIT.
+  [[nodiscard]] tcp::TwState* tw_of(std::uint32_t handle);
+  // Whether connect may take the 4-tuple over (tw_reuse).
+  [[nodiscard]] bool tw_reusable(const tcp::TwState& r, const FlowKey& flow) const;
 
   // -- connections.cc
   void settle(std::uint32_t index);
@@ -131,7 +162,21 @@ struct Stack::Impl {
   [[nodiscard]] bool alive(std::uint32_t index) const { return (generations[index] & 1U) != 0; }
   void count_established(Conn& c);
   void close_unreachable(const FlowKey& flow);
-  Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local);
+  Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local,
+                                std::uint16_t local_port);
+  [[nodiscard]] std::optional<Error> choose_port(FlowKey& flow);
+  [[nodiscard]] bool tuple_free(const FlowKey& flow);
+
+  // -- listeners.cc
+  [[nodiscard]] ListenerId listener_for(const FlowKey& flow, std::uint64_t hash) const;
+  Result<ListenerId, Error> listen(const Endpoint& local, const ListenOptions& options);
+  void stop_listening(ListenerId id);
+  void leave_group(ListenerId id);
+
+  // -- loopback.cc
+  [[nodiscard]] bool loops(const FlowKey& flow) const { return routes.is_local(flow.remote); }
+  void loop_back(const tcp::TxSegment& seg, const FlowKey& flow);
+  void receive_looped();
 
   // -- output.cc
   void poll_output();
@@ -178,13 +223,13 @@ struct Stack::Impl {
   Slab<Conn> conns;
   Slab<tcp::SentLog> logs;  // one a connection at most, touched only while text is in flight
   Slab<tcp::SynEntry> syns;
-  Slab<tcp::TwRecord> tws;
+  TimeWaits<tcp::TwRecord> tws;
+  TimeWaits<tcp::TwRecord6> tws6;
   std::vector<std::uint32_t> generations;  // odd while alive
   std::vector<Listener> listeners;
   std::array<SynQueue, kSynLevels> syn_queues{};
   Instant cookies_until = Instant::min();  // while those sent may come back
-  std::uint32_t tw_head = tcp::kTwNone, tw_tail = tcp::kTwNone;
-  std::uint32_t tw_live = 0;  // records that are not dead
+  std::uint32_t tw_live = 0;               // records that are not dead
 
   ConnList<&Conn::ready_next> ready;
   ConnList<&Conn::output_next> output;
@@ -192,7 +237,6 @@ struct Stack::Impl {
   bool output_pending = false;
   std::uint32_t established = 0;
 
-  ip::TokenBucket rst_limit{10'000, 1'000};
   ip::TokenBucket icmp_limit{1'000, 100};
   ip::NeighbourWork neighbour_work;
 
@@ -201,6 +245,7 @@ struct Stack::Impl {
   Batch<tcp::TxPacket, kTxBatch> tx;
   BufChain tx_frames;
   BufChain released;
+  Batch<Buf*, kTxBatch> looped;  // frames to this host, received with the next advance
   Batch<tcp::HandOver, 4 * kMaxFrames> handed;
   Batch<Buf*, 32> fresh;  // taken from the source, not used yet
   telemetry::Counters counters;

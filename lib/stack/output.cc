@@ -34,13 +34,14 @@ void Stack::Impl::flush(std::uint32_t index) {
   released.append(std::move(outbox.release));
   if (outbox.tx.empty()) return;
   Conn& c = conns[index];
-  const std::uint32_t neighbour = neighbour_of(c);
+  const std::uint32_t neighbour = loops(c.flow) ? kNoIndex : neighbour_of(c);
   for (const tcp::TxSegment& s : outbox.tx.items()) send_packet(s, c.flow, neighbour);
   outbox.tx.clear();
 }
 
 void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
                               std::uint32_t neighbour) {
+  if (loops(flow)) return loop_back(seg, flow);
   if (neighbour == kNoIndex) return counters.drop_neigh_table_full.add();
   if (tx.room() == 0) return counters.drop_tx_full.add();  // TCP sends it again
   tcp::TxPacket packet;
@@ -66,15 +67,17 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
 
 // A segment that belongs to no control block: SYN-ACK, RST, the ACKs of TIME-WAIT.
 void Stack::Impl::send_stray(const tcp::TxSegment& seg, const FlowKey& flow) {
+  if (loops(flow)) return loop_back(seg, flow);
   const auto route = routes.lookup(flow.remote);
   if (!route) return counters.drop_no_route.add();
   send_packet(seg, flow, neighbours.lookup_or_create(route->next_hop));
 }
 
+// One RST, without text, for one segment, and no count of them: whatever is shared by all who ask
+// tells one of them what another's guess of a 4-tuple met (CVE-2016-5696). ADR 9.
 void Stack::Impl::send_reset(const Arrival& a) {
   const wire::TcpHeader& h = a.frame.tcp;
   if ((h.flags & tcp::RST) != 0) return;
-  if (!rst_limit.allow(now)) return counters.drop_rst_rate.add();
   counters.out_rsts.add();
   send_stray(tcp::reset_for(header_of(a)), a.flow);
 }
@@ -132,14 +135,13 @@ void Stack::Impl::poll_output() {
     const bool more = outbox.tx.room() <= 1;
     flush(index);
     if (more) mark_output(index);
-    if (c.tcb.state == tcp::State::kTimeWait && c.user_gone && !c.tcb.has(tcp::kAckNow) &&
-        c.flow.local.is_v4()) {
+    if (c.tcb.state == tcp::State::kTimeWait && c.user_gone && !c.tcb.has(tcp::kAckNow)) {
       enter_time_wait(index);
       continue;
     }
     settle(index);
   }
-  output_pending = output_pending || !output.empty();
+  output_pending = output_pending || !output.empty() || !looped.empty();
   advance_neighbours();
 }
 

@@ -81,7 +81,7 @@ void Stack::Impl::consume(Buf* b) {
 void Stack::Impl::receive(std::span<Buf* const> frames) {
   if (frames.empty()) return;
   WEIR_ASSERT(frames.size() <= kMaxFrames);
-  const unsigned n = parse(frames);
+  const unsigned n = parse(frames, false);
   mark(telemetry::Stage::kParse);
   for (unsigned i = 0; i < n; ++i) look_up(arrivals[i]);
   mark(telemetry::Stage::kLookup);
@@ -89,15 +89,24 @@ void Stack::Impl::receive(std::span<Buf* const> frames) {
   mark(telemetry::Stage::kTcp);
 }
 
+// The rest of it for frames whose stages nobody measures.
+void Stack::Impl::receive_parsed(unsigned n) {
+  for (unsigned i = 0; i < n; ++i) look_up(arrivals[i]);
+  for (unsigned i = 0; i < n; ++i) deliver(arrivals[i]);
+}
+
 // Those that are admitted, to `arrivals`; how many.
-unsigned Stack::Impl::parse(std::span<Buf* const> frames) {
+unsigned Stack::Impl::parse(std::span<Buf* const> frames, bool looped_back) {
   unsigned n = 0;
   for (Buf* b : frames) {
     Arrival& a = arrivals[n];
     a.buf = b;
+    a.looped = looped_back;
     const std::uint32_t len = chain_len(b);
-    counters.rx_frames.add();
-    counters.rx_bytes.add(len);
+    if (!looped_back) {
+      counters.rx_frames.add();
+      counters.rx_bytes.add(len);
+    }
     wire::ParseOptions verified;
     verified.ip_checksum_verified = (b->flags & Buf::kIpChecksumOk) != 0;
     verified.l4_checksum_verified = (b->flags & Buf::kL4ChecksumOk) != 0;
@@ -126,7 +135,8 @@ bool Stack::Impl::admit(Arrival& a) {
     return drop(a.buf, counters.drop_not_for_us), false;
   }
   //= RFC9293 MUST-63
-  if (!f.src.is_unicast() || routes.is_broadcast(f.src) || routes.is_local(f.src)) {
+  const bool ours = a.looped || (a.buf->flags & Buf::kHandedOver) != 0;  // from this very host
+  if (!f.src.is_unicast() || routes.is_broadcast(f.src) || (routes.is_local(f.src) && !ours)) {
     return drop(a.buf, counters.drop_bad_source), false;
   }
   const bool error =
@@ -142,6 +152,7 @@ bool Stack::Impl::admit(Arrival& a) {
     const auto owner = static_cast<std::uint16_t>(config.rss->queue(a.flow) % config.shards);
     if (owner != config.shard) {
       if (handed.room() == 0) return drop(a.buf, counters.drop_handover_full), false;
+      if (a.looped) a.buf->flags |= Buf::kHandedOver;
       handed.push({owner, a.buf});
       counters.handed_over.add();
       return false;
@@ -165,7 +176,10 @@ void Stack::Impl::look_up(Arrival& a) {
       record = syns.slot(index_of(handle));
       break;
     case Kind::kTimeWait:
-      record = tws.slot(index_of(handle));
+      record = tws.records.slot(index_of(handle));
+      break;
+    case Kind::kTimeWait6:
+      record = tws6.records.slot(index_of(handle));
       break;
   }
   __builtin_prefetch(record);
@@ -236,7 +250,9 @@ bool Stack::Impl::same_flow(std::uint32_t handle, const FlowKey& f) const {
     case Kind::kSyn:
       return syns[index_of(handle)].flow == f;
     case Kind::kTimeWait:
-      return tws[index_of(handle)].flow() == f;
+      return tws.records[index_of(handle)].flow() == f;
+    case Kind::kTimeWait6:
+      return tws6.records[index_of(handle)].flow() == f;
   }
   return false;
 }
@@ -252,11 +268,15 @@ void Stack::Impl::on_tcp(Arrival& a) {
     case Kind::kSyn:
       return on_syn_entry(index_of(handle), a);
     case Kind::kTimeWait:
-      return on_time_wait(index_of(handle), a);
+      return on_time_wait(tws, Kind::kTimeWait, index_of(handle), a);
+    case Kind::kTimeWait6:
+      return on_time_wait(tws6, Kind::kTimeWait6, index_of(handle), a);
   }
 }
 
 void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
+  const std::uint8_t flags = a.frame.tcp.flags;
+  if ((flags & (tcp::SYN | tcp::ACK | tcp::RST)) == tcp::SYN && reopens(index, a)) return;
   const tcp::RxSegment seg = to_segment(a);
   tcp::on_segment(conns[index].tcb, seg, now, outbox);
   flush(index);
@@ -266,7 +286,7 @@ void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
 
 // CLOSED and LISTEN (RFC 9293 §3.10.7.1-2).
 void Stack::Impl::on_no_connection(Arrival& a) {
-  const ListenerId id = listening.find(a.flow.local, a.flow.local_port);
+  const ListenerId id = listener_for(a.flow, a.hash);
   const tcp::RxSegment seg = header_of(a);
   if (id == kNoIndex) {
     if ((seg.flags & tcp::RST) != 0) return drop(a.buf, counters.drop_closed_rst);
@@ -281,7 +301,7 @@ void Stack::Impl::on_no_connection(Arrival& a) {
       send_reset(a);
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::ListenAnswer::kSyn:
-      return on_syn(a, id, nullptr);
+      return on_syn(a, id, std::nullopt);
   }
 }
 

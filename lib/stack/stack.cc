@@ -27,6 +27,8 @@ std::string_view to_string(Error e) {
       return "address in use";
     case Error::kAddressNotLocal:
       return "address not available";
+    case Error::kNoPort:
+      return "no local port left to this remote";
     case Error::kInvalidRemote:
       return "invalid remote address";
     case Error::kNoRoute:
@@ -52,6 +54,7 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
       logs(c.max_connections),
       syns(c.tcp.max_syn_backlog),
       tws(c.tcp.max_tw_buckets),
+      tws6(c.tcp.max_tw_buckets),
       generations(c.max_connections) {
   for (const IpPrefix& p : c.addrs) routes.add_address(p.addr, p.prefix_len);
   if (c.gateway) {
@@ -80,6 +83,7 @@ void Stack::receive(std::span<Buf* const> frames, Instant now) {
 void Stack::advance(Instant now) {
   Impl& s = *impl_;
   s.now = now;
+  s.receive_looped();
   for (unsigned left = Impl::kTimersPerCall; left > 0 && s.tx.room() > 2 * Impl::kOneCall; --left) {
     std::uint32_t due = 0;
     if (s.wheel.advance(now, {&due, 1}) == 0) break;
@@ -123,49 +127,18 @@ bool Stack::has_pending_output() const {
 
 Instant Stack::next_deadline() const {
   const Impl& s = *impl_;
-  if (!s.output.empty() || !s.ready.empty() || s.may_accept()) return s.now;
+  const bool at_once = !s.output.empty() || !s.ready.empty() || !s.looped.empty();
+  if (at_once || s.may_accept()) return s.now;
   return std::min({s.wheel.next_deadline(), s.next_syn_deadline(), s.next_tw_deadline(),
                    s.neighbours.next_deadline()});
 }
 
-//= RFC9293 MUST-41
 Result<ListenerId, Error> Stack::listen(const Endpoint& local, const ListenOptions& options) {
-  Impl& s = *impl_;
-  if (!local.addr.is_unspecified() && !s.routes.is_local(local.addr)) {
-    return Error::kAddressNotLocal;
-  }
-  ListenerId id = 0;
-  while (id < s.listeners.size() && s.listeners[id].used) ++id;
-  if (id == kMaxListeners) return Error::kFull;
-  if (!s.listening.add(local.addr, local.port, id)) return Error::kAddressInUse;
-  if (id == s.listeners.size()) s.listeners.emplace_back();
-  Listener& l = s.listeners[id];
-  l.local = local;
-  l.backlog = std::max<std::uint32_t>(1, std::min(options.backlog, s.config.tcp.somaxconn));
-  l.used = true;
-  l.paused = false;
-  return id;
+  return impl_->listen(local, options);
 }
 
 void Stack::stop_listening(ListenerId id) {
-  Impl& s = *impl_;
-  if (id >= s.listeners.size() || !s.listeners[id].used) return;
-  Listener& l = s.listeners[id];
-  s.listening.remove(l.local.addr, l.local.port);
-  l.used = false;
-  while (!l.accept_queue.empty()) {
-    const std::uint32_t index = l.accept_queue.pop(s.conns);
-    Conn& c = s.conns[index];
-    c.waits_accept = false;
-    --l.waiting;
-    --s.accept_waiting;
-    if (c.doomed) {
-      s.free_if_unlisted(index);
-    } else {
-      s.leave(index, Leaving::kAbort);
-    }
-  }
-  s.forget_unwanted_syns();
+  impl_->stop_listening(id);
 }
 
 void Stack::pause_accept(ListenerId id, bool paused) {
@@ -173,9 +146,9 @@ void Stack::pause_accept(ListenerId id, bool paused) {
 }
 
 Result<ConnId, Error> Stack::connect(const Endpoint& remote, std::optional<IpAddr> local,
-                                     Instant now) {
+                                     Instant now, std::uint16_t local_port) {
   impl_->now = now;
-  return impl_->connect(remote, local);
+  return impl_->connect(remote, local, local_port);
 }
 
 bool Stack::alive(ConnId id) const {
@@ -337,7 +310,8 @@ Instant Stack::now() const {
 
 Gauges Stack::gauges() const {
   const Impl& s = *impl_;
-  return {s.conns.size(), s.established, s.syns.size(), s.tw_live, s.neighbours.size()};
+  return {s.conns.size(), s.established,       s.syns.size(),
+          s.tw_live,      s.neighbours.size(), s.accept_waiting};
 }
 
 Footprint Stack::footprint() {
@@ -354,6 +328,7 @@ void Stack::set_meter(telemetry::StageMeter* meter) {
 
 void Stack::release_spare() {
   while (!impl_->fresh.empty()) impl_->released.push_back(impl_->fresh.pop());
+  while (!impl_->looped.empty()) impl_->consume(impl_->looped.pop());
 }
 
 void Stack::check_invariants() const {

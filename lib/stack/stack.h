@@ -66,8 +66,9 @@ struct ConnId {
 using ListenerId = std::uint32_t;
 
 enum class Error : std::uint8_t {
-  kAddressInUse,     // EADDRINUSE
-  kAddressNotLocal,  // EADDRNOTAVAIL: not an address of this stack, or no port is left
+  kAddressInUse,     // EADDRINUSE: of a listener, or of a connection with this very 4-tuple
+  kAddressNotLocal,  // EADDRNOTAVAIL: not an address of this stack
+  kNoPort,           // EADDRNOTAVAIL: no local port to this remote is left (on this core)
   kInvalidRemote,    // EINVAL: broadcast, multicast, unspecified
   kNoRoute,          // ENETUNREACH
   kFull,             // ENOBUFS: every connection record is in use
@@ -98,6 +99,7 @@ struct Gauges {                   // of the moment
   std::uint32_t half_open = 0;
   std::uint32_t time_wait = 0;
   std::uint32_t neighbours = 0;
+  std::uint32_t accept_waiting = 0;  // established, and not yet handed to the program
 };
 
 // Octets that one of each takes with all its parts: record, timer, table entry; buffers apart.
@@ -107,8 +109,21 @@ struct Footprint {
   std::uint32_t time_wait = 0;
 };
 
+// An address and port in TIME-WAIT, or with connections, may always be listened on (SO_REUSEADDR is
+// implied); the same address and port twice only where every listener says reuse_port.
 struct ListenOptions {
   std::uint32_t backlog = 4096;  // min(backlog, somaxconn) connections may wait for accept
+  bool reuse_port = false;       // SO_REUSEPORT: shares with others, each flow going to one of them
+};
+
+struct ListenerStats {
+  Endpoint local;
+  std::uint32_t backlog = 0;           // the accept queue's limit
+  std::uint32_t waiting = 0;           // in the accept queue
+  std::uint32_t half_open = 0;         // in the SYN queue, of this listener
+  std::uint64_t accepted = 0;          // handed to the program
+  std::uint64_t accept_overflows = 0;  // SYNs and last ACKs that found the accept queue full
+  std::uint64_t syn_overflows = 0;     // SYNs that found the SYN queue full
 };
 
 class Stack {
@@ -140,7 +155,11 @@ class Stack {
   Result<ListenerId, Error> listen(const Endpoint& local, const ListenOptions& options = {});
   void stop_listening(ListenerId id);             // half-open and unaccepted connections are reset
   void pause_accept(ListenerId id, bool paused);  // kAccepted is withheld; the backlog fills
-  Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local, Instant now);
+  [[nodiscard]] std::optional<ListenerStats> listener_stats(ListenerId id) const;
+  // From the address `local`, else the route's; from `local_port`, else one by RFC 6056. An address
+  // of this stack itself is reached without the port.
+  Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local, Instant now,
+                                std::uint16_t local_port = 0);
 
   // Every call below takes a stale ConnId quietly: it does nothing and returns 0 or nothing.
   [[nodiscard]] bool alive(ConnId id) const;

@@ -11,15 +11,21 @@ namespace weir::stack {
 namespace {
 
 constexpr unsigned kPerCall = 64;
-constexpr std::uint8_t kMaxRetries = 15;  // an entry counts them in 4 bits
 
 }  // namespace
 
-void Stack::Impl::on_syn(Arrival& a, ListenerId listener, const tcp::TwRecord* reopened) {
-  const Listener& l = listeners[listener];
-  if (l.waiting >= l.backlog) return drop(a.buf, counters.drop_accept_queue_full);
-  if (reopened == nullptr && cookie_due()) return send_cookie(a);
-  if (syns.size() >= config.tcp.max_syn_backlog) evict_oldest_syn();
+bool Stack::Impl::accept_queue_full(Listener& l) {
+  if (l.waiting < l.backlog) return false;
+  ++l.accept_overflows;
+  return true;
+}
+
+void Stack::Impl::on_syn(Arrival& a, ListenerId listener, std::optional<Seq> beyond) {
+  Listener& l = listeners[listener];
+  if (!beyond && accept_queue_full(l)) return drop(a.buf, counters.drop_accept_queue_full);
+  if (syns.full()) ++l.syn_overflows;
+  if (!beyond && cookie_due()) return send_cookie(a);
+  if (syns.full()) evict_oldest_syn();
   const std::uint32_t index = syns.take();
   if (index == kNoIndex) return drop(a.buf, counters.drop_syn_queue_full);
   if (!table.insert(a.hash, handle_of(Kind::kSyn, index))) {
@@ -28,10 +34,12 @@ void Stack::Impl::on_syn(Arrival& a, ListenerId listener, const tcp::TwRecord* r
   }
   tcp::SynEntry& e = *::new (syns.slot(index)) tcp::SynEntry;
   Seq iss = tcp::initial_sequence(secrets.isn, a.flow, now);
-  if (reopened != nullptr && !after(iss, reopened->snd_nxt)) {
-    iss = reopened->snd_nxt + 0x1'0000;  // RFC 9293 §3.6.1: beyond what the old one used
+  if (beyond && !after(iss, *beyond)) {
+    iss = *beyond + 0x1'0000;  // RFC 9293 §3.6.1: beyond what the old one used
   }
   tcp::open_syn_entry(e, header_of(a), a.flow, iss, config.tcp);
+  e.listener = listener & 0xffffU;
+  ++l.half_open;
   syn_link(index);
   send_syn_ack(e);
   counters.out_segs.add();
@@ -52,16 +60,9 @@ void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
       send_syn_ack(e);
       counters.retrans_segs.add();
       break;
-    case tcp::SynAnswer::kChallenge: {
-      tcp::TxSegment ack = tcp::make_syn_ack(e, config.tcp, config.mtu, ts_clock(e.flow));
-      ack.seq = e.iss + 1;
-      ack.flags = tcp::ACK;
-      ack.options.mss = 0;  //= RFC9293 MUST-65
-      ack.options.window_scale = wire::kNoWindowScale;
-      ack.options.sack_permitted = false;
-      if (rst_limit.allow(now)) send_stray(ack, e.flow);
+    case tcp::SynAnswer::kChallenge:
+      challenge_half_open(e);
       break;
-    }
     case tcp::SynAnswer::kReset:
       send_reset(a);
       break;
@@ -75,15 +76,26 @@ void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
   consume(a.buf);
 }
 
+// One for each SYN-ACK sent, by a bit of the entry: nothing is shared that another peer could read.
+//= RFC5961 7-a
+void Stack::Impl::challenge_half_open(tcp::SynEntry& e) {
+  if ((e.bits & tcp::SynEntry::kChallenged) != 0) return counters.drop_challenge_rate.add();
+  e.bits |= tcp::SynEntry::kChallenged;
+  tcp::TxSegment ack = tcp::make_syn_ack(e, config.tcp, config.mtu, ts_clock(e.flow));
+  ack.seq = e.iss + 1;
+  ack.flags = tcp::ACK;
+  ack.options.mss = 0;  //= RFC9293 MUST-65
+  ack.options.window_scale = wire::kNoWindowScale;
+  ack.options.sack_permitted = false;
+  counters.challenge_acks.add();
+  send_stray(ack, e.flow);
+}
+
 // The last ACK: a control block takes the entry's place in the table.
 void Stack::Impl::promote(std::uint32_t index, Arrival& a) {
-  const ListenerId id = listening.find(a.flow.local, a.flow.local_port);
-  if (id == kNoIndex) {  // stopped listening in the meantime
-    send_reset(a);
-    syn_free(index, true);
-    return drop(a.buf, counters.drop_no_listener);
-  }
+  const ListenerId id = syns[index].listener;
   if (telemetry::Counter* why = no_room_to_accept(listeners[id])) {
+    syns[index].bits |= tcp::SynEntry::kAnswered;
     if (config.tcp.abort_on_overflow) {
       send_reset(a);
       syn_free(index, true);
@@ -100,9 +112,9 @@ void Stack::Impl::promote(std::uint32_t index, Arrival& a) {
 }
 
 // Null when there is room.
-telemetry::Counter* Stack::Impl::no_room_to_accept(const Listener& l) {
+telemetry::Counter* Stack::Impl::no_room_to_accept(Listener& l) {
   if (conns.full()) return &counters.drop_conn_table_full;
-  return l.waiting >= l.backlog ? &counters.drop_accept_queue_full : nullptr;
+  return accept_queue_full(l) ? &counters.drop_accept_queue_full : nullptr;
 }
 
 // Makes `conn` the control block of a handshake that is complete, in its listener's accept queue.
@@ -131,55 +143,78 @@ void Stack::Impl::syn_link(std::uint32_t index) {
       std::min<Duration>(Duration(config.tcp.rto_initial) * (1U << level), config.tcp.rto_max);
   e.deadline_ms = ms_of(now + wait);
   SynQueue& q = syn_queues[level];
-  e.prev = q.tail;
-  e.next = kNoIndex;
-  (q.tail == kNoIndex ? q.head : syns[q.tail].next) = index;
+  e.prev = q.tail & tcp::kSynNone;
+  e.next = tcp::kSynNone;
+  if (q.tail == tcp::kSynNone) {
+    q.head = index;
+  } else {
+    syns[q.tail].next = index & tcp::kSynNone;
+  }
   q.tail = index;
 }
 
 void Stack::Impl::syn_unlink(std::uint32_t index) {
   const tcp::SynEntry& e = syns[index];
   SynQueue& q = syn_queues[std::min<unsigned>(e.retries(), kSynLevels - 1)];
-  (e.prev == kNoIndex ? q.head : syns[e.prev].next) = e.next;
-  (e.next == kNoIndex ? q.tail : syns[e.next].prev) = e.prev;
+  if (e.prev == tcp::kSynNone) {
+    q.head = e.next;
+  } else {
+    syns[e.prev].next = e.next;
+  }
+  if (e.next == tcp::kSynNone) {
+    q.tail = e.prev;
+  } else {
+    syns[e.next].prev = e.prev;
+  }
 }
 
 void Stack::Impl::syn_free(std::uint32_t index, bool erase_from_table) {
-  if (erase_from_table) table.erase(hash_of(syns[index].flow), handle_of(Kind::kSyn, index));
+  const tcp::SynEntry& e = syns[index];
+  if (erase_from_table) table.erase(hash_of(e.flow), handle_of(Kind::kSyn, index));
+  --listeners[e.listener].half_open;
   syn_unlink(index);
   syns.give(index);
 }
 
 // RFC 4987 §3.2: the one that has had the most time to answer gives way.
+//= RFC4987 3.2
 void Stack::Impl::evict_oldest_syn() {
   for (unsigned level = kSynLevels; level-- > 0;) {
-    if (syn_queues[level].head == kNoIndex) continue;
+    if (syn_queues[level].head == tcp::kSynNone) continue;
     counters.drop_syn_evicted.add();
     return syn_free(syn_queues[level].head, true);
   }
 }
 
-// Those whose listener is gone; should their last ACK come, it is answered by a RST.
+// Those of a listener that is gone go to another that would have had them, if any; else, should
+// their last ACK come, it is answered by a RST.
 void Stack::Impl::forget_unwanted_syns() {
   for (SynQueue& q : syn_queues) {
-    for (std::uint32_t i = q.head, next = kNoIndex; i != kNoIndex; i = next) {
-      next = syns[i].next;
-      const FlowKey& f = syns[i].flow;
-      if (listening.find(f.local, f.local_port) == kNoIndex) syn_free(i, true);
+    for (std::uint32_t i = q.head, next = tcp::kSynNone; i != tcp::kSynNone; i = next) {
+      tcp::SynEntry& e = syns[i];
+      next = e.next;
+      if (listeners[e.listener].used) continue;
+      const ListenerId heir = listener_for(e.flow, hash_of(e.flow));
+      if (heir == kNoIndex) {
+        syn_free(i, true);
+        continue;
+      }
+      --listeners[e.listener].half_open;
+      e.listener = heir & 0xffffU;
+      ++listeners[heir].half_open;
     }
   }
 }
 
 void Stack::Impl::advance_syns() {
-  const std::uint8_t retries = std::min(config.tcp.synack_retries, kMaxRetries);
   unsigned left = kPerCall;
   for (SynQueue& q : syn_queues) {
-    while (q.head != kNoIndex && left > 0 && tx.room() > kOneCall) {
+    while (q.head != tcp::kSynNone && left > 0 && tx.room() > kOneCall) {
       const std::uint32_t index = q.head;
       tcp::SynEntry& e = syns[index];
       if (static_cast<std::int32_t>(e.deadline_ms - now_ms()) > 0) break;
       --left;
-      if (e.retries() >= retries) {
+      if (e.retries() >= tcp::synack_limit(e, config.tcp)) {
         counters.drop_synack_retries.add();
         counters.attempt_fails.add();
         syn_free(index, true);
@@ -187,6 +222,7 @@ void Stack::Impl::advance_syns() {
       }
       syn_unlink(index);
       e.add_retry();
+      e.bits = static_cast<std::uint8_t>(e.bits & ~unsigned{tcp::SynEntry::kChallenged});
       syn_link(index);
       send_syn_ack(e);
       counters.retrans_segs.add();
@@ -197,7 +233,7 @@ void Stack::Impl::advance_syns() {
 Instant Stack::Impl::next_syn_deadline() const {
   Instant first = kNever;
   for (const SynQueue& q : syn_queues) {
-    if (q.head != kNoIndex) first = std::min(first, instant_of(syns[q.head].deadline_ms));
+    if (q.head != tcp::kSynNone) first = std::min(first, instant_of(syns[q.head].deadline_ms));
   }
   return first;
 }

@@ -1,6 +1,7 @@
 // TIME-WAIT without a control block. Every record waits 2MSL, so the queue of deadlines is first
 // in, first out; a record whose wait was restarted goes to the end when its turn comes, where it
-// may wait up to 2MSL longer than it must.
+// may wait up to 2MSL longer than it must. IPv4 and IPv6 have records and queues of their own, and
+// max_tw_buckets together.
 #include "stack/impl.h"
 #include "tcp/isn.h"
 
@@ -8,48 +9,64 @@ namespace weir::stack {
 namespace {
 
 constexpr unsigned kPerCall = 64;
+constexpr Duration kReuseAfter = 1s;  // the timestamps' clock has surely ticked, RFC 6191 §2
 
 }  // namespace
 
 // Pre: the control block is in TIME-WAIT, its user is gone, its last ACK is sent.
 void Stack::Impl::enter_time_wait(std::uint32_t index) {
-  Conn& c = conns[index];
-  const std::uint32_t record = tws.take();
-  if (record == kNoIndex) {
-    counters.drop_tw_full.add();
-    table.erase(c.hash, handle_of(Kind::kConn, index));
-    return let_go(index);
+  if (conns[index].flow.local.is_v4()) {
+    make_time_wait(tws, Kind::kTimeWait, index);
+  } else {
+    make_time_wait(tws6, Kind::kTimeWait6, index);
   }
-  tcp::TwRecord& r = *::new (tws.slot(record)) tcp::TwRecord;
-  tcp::make_tw_record(r, c.tcb, c.flow);
-  tw_push(record);
-  ++tw_live;
-  const bool replaced =
-      table.replace(c.hash, handle_of(Kind::kConn, index), handle_of(Kind::kTimeWait, record));
-  WEIR_ASSERT(replaced);
   let_go(index);
 }
 
-void Stack::Impl::tw_push(std::uint32_t index) {
-  tcp::TwRecord& r = tws[index];
-  r.deadline_ms = ms_of(now + 2 * config.tcp.msl);
-  r.next = tcp::kTwNone;
-  if (tw_tail == tcp::kTwNone) {
-    tw_head = index;
-  } else {
-    tws[tw_tail].next = index & tcp::kTwNone;
+template <class Record>
+void Stack::Impl::make_time_wait(TimeWaits<Record>& of, Kind kind, std::uint32_t conn) {
+  const Conn& c = conns[conn];
+  const bool room = tws.records.size() + tws6.records.size() < config.tcp.max_tw_buckets;
+  const std::uint32_t record = room ? of.records.take() : kNoIndex;
+  if (record == kNoIndex) {
+    counters.drop_tw_full.add();
+    table.erase(c.hash, handle_of(Kind::kConn, conn));
+    return;
   }
-  tw_tail = index;
+  Record& r = *::new (of.records.slot(record)) Record;
+  tcp::make_tw_state(r, c.tcb, c.flow);
+  r.set_addresses(c.flow);
+  tw_push(of, record);
+  ++tw_live;
+  const bool replaced =
+      table.replace(c.hash, handle_of(Kind::kConn, conn), handle_of(kind, record));
+  WEIR_ASSERT(replaced);
 }
 
-void Stack::Impl::on_time_wait(std::uint32_t index, Arrival& a) {
-  tcp::TwRecord& r = tws[index];
+template <class Record>
+void Stack::Impl::tw_push(TimeWaits<Record>& of, std::uint32_t index) {
+  Record& r = of.records[index];
+  r.deadline_ms = ms_of(now + 2 * config.tcp.msl);
+  r.next = tcp::kTwNone;
+  if (of.tail == tcp::kTwNone) {
+    of.head = index;
+  } else {
+    of.records[of.tail].next = index & tcp::kTwNone;
+  }
+  of.tail = index;
+}
+
+// Out of the table; the queue frees it in its turn.
+void Stack::Impl::tw_forget(tcp::TwState& r, std::uint64_t hash, std::uint32_t handle) {
+  table.erase(hash, handle);
+  r.dead = 1;
+  --tw_live;
+}
+
+template <class Record>
+void Stack::Impl::on_time_wait(TimeWaits<Record>& of, Kind kind, std::uint32_t index, Arrival& a) {
+  tcp::TwState& r = of.records[index];
   const tcp::RxSegment seg = header_of(a);
-  const auto forget = [&] {
-    table.erase(a.hash, handle_of(Kind::kTimeWait, index));
-    r.dead = 1;
-    --tw_live;
-  };
   switch (tcp::tw_arrives(r, seg, config.tcp)) {
     case tcp::TwAnswer::kDrop:
       break;
@@ -61,48 +78,92 @@ void Stack::Impl::on_time_wait(std::uint32_t index, Arrival& a) {
       send_stray(tcp::make_tw_ack(r, ts_clock(a.flow)), a.flow);
       break;
     case tcp::TwAnswer::kEnd:
-      forget();
+      tw_forget(r, a.hash, handle_of(kind, index));
       break;
     case tcp::TwAnswer::kNewSyn: {
-      const ListenerId id = listening.find(a.flow.local, a.flow.local_port);
+      const ListenerId id = listener_for(a.flow, a.hash);
       if (id == kNoIndex) break;
-      if (listeners[id].waiting >= listeners[id].backlog) {  // the record stays for the next SYN
+      if (accept_queue_full(listeners[id])) {  // the record stays for the next SYN
         return drop(a.buf, counters.drop_accept_queue_full);
       }
-      const tcp::TwRecord old = r;
-      forget();
+      const Seq beyond = r.snd_nxt;
+      tw_forget(r, a.hash, handle_of(kind, index));
       counters.time_wait_reused.add();
-      return on_syn(a, id, &old);
+      return on_syn(a, id, beyond);
     }
   }
   drop(a.buf, counters.drop_time_wait);
 }
 
-void Stack::Impl::advance_time_wait() {
-  for (unsigned i = 0; i < kPerCall && tw_head != tcp::kTwNone; ++i) {
-    const std::uint32_t index = tw_head;
-    tcp::TwRecord& r = tws[index];
+template void Stack::Impl::on_time_wait(TimeWaits<tcp::TwRecord>&, Kind, std::uint32_t, Arrival&);
+template void Stack::Impl::on_time_wait(TimeWaits<tcp::TwRecord6>&, Kind, std::uint32_t, Arrival&);
+
+// The same for a connection in TIME-WAIT that its user still holds: it ends as it would have at
+// 2MSL, and the SYN opens another. True when that was done.
+//= RFC6191 2-a
+bool Stack::Impl::reopens(std::uint32_t index, Arrival& a) {
+  Conn& c = conns[index];
+  if (c.tcb.state != tcp::State::kTimeWait || c.doomed) return false;
+  tcp::TwState r;
+  tcp::make_tw_state(r, c.tcb, c.flow);
+  if (tcp::tw_arrives(r, header_of(a), config.tcp) != tcp::TwAnswer::kNewSyn) return false;
+  const ListenerId id = listener_for(a.flow, a.hash);
+  if (id == kNoIndex || accept_queue_full(listeners[id])) return false;
+  tcp::end_time_wait(c.tcb, outbox);
+  flush(index);
+  settle(index);
+  counters.time_wait_reused.add();
+  on_syn(a, id, r.snd_nxt);
+  return true;
+}
+
+tcp::TwState* Stack::Impl::tw_of(std::uint32_t handle) {
+  if (kind_of(handle) == Kind::kTimeWait) return &tws.records[index_of(handle)];
+  if (kind_of(handle) == Kind::kTimeWait6) return &tws6.records[index_of(handle)];
+  return nullptr;
+}
+
+// RFC 6191's reasoning from the other end, as Linux's tcp_tw_reuse: our SYN will carry a timestamp
+// that is newer than any of the old connection, and a sequence number beyond what it used.
+bool Stack::Impl::tw_reusable(const tcp::TwState& r, const FlowKey& flow) const {
+  const std::uint8_t reuse = config.tcp.tw_reuse;
+  if (reuse == 0 || (reuse == 2 && !loops(flow))) return false;
+  if (r.has_timestamps == 0 || !config.tcp.timestamps) return false;
+  const Duration left = instant_of(r.deadline_ms) - now;
+  return left <= 2 * config.tcp.msl - kReuseAfter;
+}
+
+template <class Record>
+void Stack::Impl::advance_time_wait(TimeWaits<Record>& of, Kind kind) {
+  for (unsigned i = 0; i < kPerCall && of.head != tcp::kTwNone; ++i) {
+    const std::uint32_t index = of.head;
+    Record& r = of.records[index];
     const bool over = static_cast<std::int32_t>(r.deadline_ms - now_ms()) <= 0;
     if (!over && r.dead == 0 && r.restarted == 0) return;
-    tw_head = r.next;
-    if (tw_head == tcp::kTwNone) tw_tail = tcp::kTwNone;
+    of.head = r.next;
+    if (of.head == tcp::kTwNone) of.tail = tcp::kTwNone;
     if (over || r.dead != 0) {
-      if (r.dead == 0) {
-        table.erase(hash_of(r.flow()), handle_of(Kind::kTimeWait, index));
-        --tw_live;
-      }
-      tws.give(index);
+      if (r.dead == 0) tw_forget(r, hash_of(r.flow()), handle_of(kind, index));
+      of.records.give(index);
       continue;
     }
     const std::uint32_t deadline = r.deadline_ms;  // no later than of what is pushed from now on
-    tw_push(index);
+    tw_push(of, index);
     r.deadline_ms = deadline;
     r.restarted = 0;
   }
 }
 
+void Stack::Impl::advance_time_wait() {
+  advance_time_wait(tws, Kind::kTimeWait);
+  advance_time_wait(tws6, Kind::kTimeWait6);
+}
+
 Instant Stack::Impl::next_tw_deadline() const {
-  return tw_head == tcp::kTwNone ? kNever : instant_of(tws[tw_head].deadline_ms);
+  const auto of = [this](const auto& t) {
+    return t.head == tcp::kTwNone ? kNever : instant_of(t.records[t.head].deadline_ms);
+  };
+  return std::min(of(tws), of(tws6));
 }
 
 }  // namespace weir::stack

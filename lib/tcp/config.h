@@ -10,8 +10,8 @@
 namespace weir::tcp {
 
 struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
-  std::uint8_t syn_retries = 5;          // SYNs resent before connect fails
-  std::uint8_t synack_retries = 5;       // SYN-ACKs resent before a half-open connection is dropped
+  std::uint8_t syn_retries = 5;          // SYNs resent before connect fails; from 6 on, 3 minutes
+  std::uint8_t synack_retries = 2;       // SYN-ACKs resent to who never answered (Linux: 5), ADR 8
   std::uint8_t orphan_retries = 8;       // as retries2, once the application has closed
   std::uint8_t retries2 = 15;            // R2 of RFC 9293 §3.8.3
   Duration fin_timeout = 60s;            // FIN-WAIT-2 after close
@@ -21,6 +21,7 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   bool abort_on_overflow = false;        // accept queue full: RST instead of silence
   Duration msl = 30s;                    // TIME-WAIT lasts twice this; Linux's 60 s in all
   std::uint32_t max_tw_buckets = 262'144;
+  std::uint8_t tw_reuse = 2;  // connect takes a 4-tuple in TIME-WAIT: 0 no, 1 yes, 2 to this host
   bool timestamps = true;
   bool window_scaling = true;
   bool sack = true;                // RFC 2018

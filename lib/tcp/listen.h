@@ -4,6 +4,7 @@
 // These functions judge; tables, queues and timers belong to the stack.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/addr.h"
@@ -17,12 +18,16 @@ struct SynEntry {
   Seq iss, irs;
   std::uint32_t ts_recent = 0;
   std::uint32_t deadline_ms = 0;       // of the next SYN-ACK, on the stack's millisecond clock
-  std::uint32_t prev = 0, next = 0;    // the stack's retransmission queue
   std::uint16_t mss = 0;               // the peer's option; 0: it sent none
   std::uint8_t scale_and_retries = 0;  // window scale in the low 4 bits (15: none)
   std::uint8_t bits = 0;
+  std::uint64_t prev : 24 = 0, next : 24 = 0;  // the stack's retransmission queue
+  std::uint64_t listener : 16 = 0;             // the stack's
 
   static constexpr std::uint8_t kTimestampsOffered = 1, kSackOffered = 2;
+  // A challenge ACK went since the last SYN-ACK; the last ACK came, and found the accept queue
+  // full.
+  static constexpr std::uint8_t kChallenged = 64, kAnswered = 128;
   static constexpr std::uint8_t kNoScale = 15;
   void offer(bool timestamps, bool sack) {
     bits = static_cast<std::uint8_t>((timestamps ? kTimestampsOffered : 0) |
@@ -35,6 +40,17 @@ struct SynEntry {
   void add_retry() { scale_and_retries = static_cast<std::uint8_t>(scale_and_retries + 16U); }
 };
 static_assert(sizeof(SynEntry) == 64, "budget of a half-open connection");
+inline constexpr std::uint32_t kSynNone = (1U << 24U) - 1;  // the end of the queue
+
+// How often the SYN-ACK of `e` is resent at most. RFC 4987 §3.3, and ADR 8: a source that has not
+// answered may be a forgery, and what we send reaches somebody else.
+[[nodiscard]] inline std::uint8_t synack_limit(const SynEntry& e, const Config& c) {
+  constexpr std::uint8_t kMost = 15;       // an entry counts them in 4 bits
+  constexpr std::uint8_t kAnsweredTo = 5;  // Linux's tcp_synack_retries
+  const bool answered = (e.bits & SynEntry::kAnswered) != 0;
+  const std::uint8_t limit = answered ? std::max(c.synack_retries, kAnsweredTo) : c.synack_retries;
+  return std::min(limit, kMost);
+}
 
 // What a listener does with a segment that no connection claims.
 enum class ListenAnswer : std::uint8_t { kDrop, kReset, kSyn };

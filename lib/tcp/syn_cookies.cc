@@ -19,8 +19,8 @@ constexpr std::uint32_t kStampBits = 6, kStampMask = (1U << kStampBits) - 1;
 constexpr std::uint32_t kStampSack = 1U << 4U;
 constexpr std::uint32_t kNoStamp = 0xff;
 
-std::uint32_t age_of(Instant now) {  // in steps of 67 s
-  return static_cast<std::uint32_t>(now.time_since_epoch().count() >> 26);
+std::uint32_t age_of(Instant now) {  // in steps
+  return static_cast<std::uint32_t>(now.time_since_epoch() / kCookieStep);
 }
 
 enum class Use : std::uint8_t { kMask = 1, kHash = 2 };

@@ -12,7 +12,8 @@
 
 namespace weir::tcp {
 
-inline constexpr Duration kCookieLife{std::int64_t{2} << 26U};  // at most; at least half of it
+inline constexpr Duration kCookieStep = 64s;
+inline constexpr Duration kCookieLife = 2 * kCookieStep;  // at most; at least half of it
 
 // Makes `e`, filled by open_syn_entry, what a cookie can say of it: its iss is the cookie. Returns
 // the timestamp for the SYN-ACK: `ts_now` or a little older.

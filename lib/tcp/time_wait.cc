@@ -5,9 +5,7 @@
 
 namespace weir::tcp {
 
-void make_tw_record(TwRecord& r, const Tcb& t, const FlowKey& flow) {
-  r.local = flow.local.v4_value();
-  r.remote = flow.remote.v4_value();
+void make_tw_state(TwState& r, const Tcb& t, const FlowKey& flow) {
   r.local_port = flow.local_port;
   r.remote_port = flow.remote_port;
   r.snd_nxt = t.snd_nxt;
@@ -20,7 +18,7 @@ void make_tw_record(TwRecord& r, const Tcb& t, const FlowKey& flow) {
 
 //= RFC9293 MAY-2
 //= RFC9293 SHLD-4
-TwAnswer tw_arrives(const TwRecord& r, const RxSegment& seg, const Config& config) {
+TwAnswer tw_arrives(const TwState& r, const RxSegment& seg, const Config& config) {
   const bool rst = (seg.flags & RST) != 0;
   if (rst) {
     return !config.rfc1337 && seg.seq == r.rcv_nxt ? TwAnswer::kEnd : TwAnswer::kDrop;
@@ -39,7 +37,12 @@ TwAnswer tw_arrives(const TwRecord& r, const RxSegment& seg, const Config& confi
   return seg_len(seg) > 0 ? TwAnswer::kAck : TwAnswer::kDrop;
 }
 
-TxSegment make_tw_ack(const TwRecord& r, std::uint32_t ts_now) {
+void end_time_wait(Tcb& t, Outbox& out) {
+  transition(t, Trigger::kTimeout2Msl);
+  close_now(t, CloseReason::kNormal, out);
+}
+
+TxSegment make_tw_ack(const TwState& r, std::uint32_t ts_now) {
   TxSegment s;
   s.seq = r.snd_nxt;
   s.ack = r.rcv_nxt;

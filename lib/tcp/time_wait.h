@@ -1,4 +1,5 @@
-// TIME-WAIT (RFC 9293 §3.6.1, RFC 1337, RFC 6191) in 32 bytes, without a control block.
+// TIME-WAIT (RFC 9293 §3.6.1, RFC 1337, RFC 6191) in 32 bytes (56 for IPv6), without a control
+// block.
 //
 // Judges segments; the table and the queue of deadlines belong to the stack.
 #pragma once
@@ -12,8 +13,7 @@
 
 namespace weir::tcp {
 
-struct TwRecord {
-  std::uint32_t local = 0, remote = 0;  // IPv4, host order
+struct TwState {
   std::uint16_t local_port = 0, remote_port = 0;
   Seq snd_nxt, rcv_nxt;
   std::uint32_t ts_recent = 0;
@@ -22,16 +22,35 @@ struct TwRecord {
   std::uint32_t restarted : 1 = 0;  // 2MSL anew since it took its place there
   std::uint32_t has_timestamps : 1 = 0;
   std::uint32_t dead : 1 = 0;  // replaced by a new connection: the queue frees it in its turn
+};
+
+struct TwRecord : TwState {             // IPv4
+  std::uint32_t local = 0, remote = 0;  // host order
 
   [[nodiscard]] FlowKey flow() const {
     return {IpAddr::v4(local), IpAddr::v4(remote), local_port, remote_port};
   }
+  void set_addresses(const FlowKey& f) {
+    local = f.local.v4_value();
+    remote = f.remote.v4_value();
+  }
 };
 static_assert(sizeof(TwRecord) == 32, "budget: 60 million of them are the design case");
+
+struct TwRecord6 : TwState {  // IPv6
+  IpAddr local, remote;
+
+  [[nodiscard]] FlowKey flow() const { return {local, remote, local_port, remote_port}; }
+  void set_addresses(const FlowKey& f) {
+    local = f.local;
+    remote = f.remote;
+  }
+};
+static_assert(sizeof(TwRecord6) == 56);
 inline constexpr std::uint32_t kTwNone = (1U << 29U) - 1;  // the end of the queue
 
-// Fills all but deadline and queue. Pre: IPv4, state TIME-WAIT.
-void make_tw_record(TwRecord& r, const Tcb& t, const FlowKey& flow);
+// What is remembered of `t`, but deadline and queue. Pre: state TIME-WAIT.
+void make_tw_state(TwState& r, const Tcb& t, const FlowKey& flow);
 
 enum class TwAnswer : std::uint8_t {
   kDrop,
@@ -40,8 +59,11 @@ enum class TwAnswer : std::uint8_t {
   kNewSyn,      // a new incarnation (RFC 6191, MAY-2)
   kEnd,         // RST, and rfc1337 is off
 };
-[[nodiscard]] TwAnswer tw_arrives(const TwRecord& r, const RxSegment& seg, const Config& config);
+[[nodiscard]] TwAnswer tw_arrives(const TwState& r, const RxSegment& seg, const Config& config);
 
-[[nodiscard]] TxSegment make_tw_ack(const TwRecord& r, std::uint32_t ts_now);
+// What 2MSL does, before its time. Pre: state TIME-WAIT.
+void end_time_wait(Tcb& t, Outbox& out);
+
+[[nodiscard]] TxSegment make_tw_ack(const TwState& r, std::uint32_t ts_now);
 
 }  // namespace weir::tcp

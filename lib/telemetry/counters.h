@@ -40,6 +40,7 @@ namespace weir::telemetry {
   X(ofo_queued, "segments queued out of order")                                   \
   X(time_wait_entered, "connections that entered TIME-WAIT")                      \
   X(time_wait_reused, "TIME-WAIT records ended by a new SYN (RFC 6191)")          \
+  X(time_wait_recycled, "TIME-WAIT records ended by a connect (tw_reuse)")        \
   X(probes_in, "window and keepalive probes of peers, answered")                  \
   X(keepalive_probes, "keepalive probes sent")                                    \
   X(arp_requests_out, "ARP requests sent")                                        \
@@ -48,6 +49,7 @@ namespace weir::telemetry {
   X(icmp_unreachables_out, "destination unreachables sent")                       \
   X(icmp_errors_in, "ICMP errors accepted for a connection")                      \
   X(handed_over, "frames passed to the core that owns their flow")                \
+  X(looped_back, "segments to an address of this host, not sent but received")    \
   /* drops */                                                                     \
   X(drop_short_frame, "no room for the headers the frame claims")                 \
   X(drop_ip_version, "IP version is not the EtherType's")                         \
@@ -68,7 +70,6 @@ namespace weir::telemetry {
   X(drop_icmp_ignored, "ICMP message that nothing waits for")                     \
   X(drop_icmp_rate, "ICMP reply withheld by the rate limit")                      \
   X(drop_no_listener, "no connection and no listener (answered by RST)")          \
-  X(drop_rst_rate, "RST withheld by the rate limit")                              \
   X(drop_closed_rst, "RST that belongs to no connection")                         \
   X(drop_listen_bad, "segment a listener does not take")                          \
   X(drop_syncookie_bad, "ACK to a listener that answers no cookie of ours")       \
@@ -97,6 +98,7 @@ namespace weir::telemetry {
   X(drop_no_route, "no route to the destination")                                 \
   X(drop_no_buffer, "no free buffer")                                             \
   X(drop_tx_full, "packet the port did not take")                                 \
+  X(drop_loop_full, "segment to this host, as too many were on their way")        \
   X(drop_handover_full, "packet for another core, ring full")
 
 // A counter: relaxed stores by its one writer, relaxed loads by readers.

@@ -121,7 +121,7 @@ TEST(SimultaneousOpen, PeerSynAgainResendsTheSynAck) {
 }
 
 TEST(SimultaneousOpen, SynAckIsResentAndGivenUp) {
-  Script s{SynSent{.tune = [](tcp::Config& c) { c.synack_retries = 2; }}};
+  Script s{SynSent{.tune = [](tcp::Config& c) { c.syn_retries = 2; }}};
   s.sends({.flags = SYN});
   s.receives({.flags = SYN}).sends({.flags = SYN | ACK});
   s.at(1s).sends({.seq = 0, .ack = 1, .flags = SYN | ACK});

@@ -102,7 +102,8 @@ TEST(TwRecord, IsMadeFromTheControlBlock) {
   s.state(kTimeWait);
   const FlowKey flow{IpAddr::v4(0x0a00'0001), IpAddr::v4(0x0a00'0002), 80, 12'345};
   tcp::TwRecord r;
-  make_tw_record(r, s.tcb(), flow);
+  make_tw_state(r, s.tcb(), flow);
+  r.set_addresses(flow);
   EXPECT_EQ(r.flow(), flow);
   EXPECT_EQ(r.snd_nxt, s.tcb().snd_nxt);
   EXPECT_EQ(r.rcv_nxt, s.tcb().rcv_nxt);

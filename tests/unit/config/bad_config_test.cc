@@ -54,6 +54,8 @@ const Bad kBad[] = {
     BAD(UnknownTable, p.tail = "[prot]\n", "prot: unknown key; did you mean port?"),
     BAD(EmptyKey, p.port += "\"\" = 1\n", "port.\"\": unknown key"),
     BAD(ServeTable, p.tail = "[serve]\n", "belongs to `weir serve`"),
+    BAD(ChallengeAckLimitZero, p.tcp = "challenge_ack_limit = 0\n", "tcp.challenge_ack_limit = 0:"),
+    BAD(TwReuse, p.tcp = "tw_reuse = 3\n", "0 never, 1 by connect, 2 by connect to this host"),
     BAD(LaterKnob, p.tcp = "ecn = 1\n", "tcp.ecn = 1: not in this version"),
     BAD(StringForInteger, p.port += "mtu = \"1500\"\n",
         "x.toml:4: port.mtu = \"1500\": is a string, not an integer; write a number in 576..9216"),

@@ -38,6 +38,7 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
       "rmem = 65536\nwmem = 131072\ninitial_cwnd = 4\nrto_initial = 300\nrto_min = 100\n"
       "rto_max = \"60s\"\ndelack_max = 20\nslow_start_after_idle = false\n"
       "challenge_ack_interval = 250\nip_local_port_range = [2000, 3000]\nttl = 32\n"
+      "tw_reuse = 1\n"
       "keepalive = true\nkeepalive_time = 60\nkeepalive_intvl = 7\nkeepalive_probes = 3\n";
   EXPECT_FALSE(parse(p).ok());  // msl has a floor of one second
   p.tcp.replace(p.tcp.find("\"500ms\""), 7, "\"2000ms\"");
@@ -66,6 +67,7 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
   EXPECT_EQ(t.delack_max, 20ms);
   EXPECT_FALSE(t.slow_start_after_idle);
   EXPECT_EQ(t.challenge_ack_interval, 250ms);
+  EXPECT_EQ(t.tw_reuse, 1);
   EXPECT_EQ(t.port_low, 2'000);
   EXPECT_EQ(t.port_high, 3'000);
   EXPECT_EQ(t.ttl, 32);
@@ -73,6 +75,20 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
   EXPECT_EQ(t.keepalive_time, 60s);
   EXPECT_EQ(t.keepalive_intvl, 7s);
   EXPECT_EQ(t.keepalive_probes, 3);
+}
+
+// Linux's name, and N a second for one connection: its own 2147483647 means no limit here too.
+//= RFC5961 7-b type=test
+TEST(Config, ChallengeAckLimitIsOfOneConnectionInASecond) {
+  for (const auto& [limit, interval] :
+       {std::pair{"2", Duration(500ms)}, std::pair{"1", Duration(1s)},
+        std::pair{"2147483647", Duration(0s)}}) {
+    Parts p;
+    p.tcp = "challenge_ack_limit = " + std::string(limit) + "\n";
+    const auto c = parse(p);
+    ASSERT_TRUE(c.ok()) << c.error();
+    EXPECT_EQ(c.value().tcp.challenge_ack_interval, interval);
+  }
 }
 
 TEST(Config, JoinsListenersWithTheirPools) {

@@ -44,8 +44,12 @@ TEST(SynQueue, SynAckToABareSynHasTheMssAlone) {
   EXPECT_FALSE(s.tcp().options.has_timestamps);
 }
 
+// Linux's value of the setting.
+//= RFC4987 3.3 type=test
 TEST(SynQueue, SynAckIsResentAfter1_2_4_8_16SecondsAndThenGivenUp) {
-  World w;
+  Config config = small_config();
+  config.tcp.synack_retries = 5;
+  World w(config);
   w.listen();
   Peer p(w);
   p.send(SYN);
@@ -64,6 +68,50 @@ TEST(SynQueue, SynAckIsResentAfter1_2_4_8_16SecondsAndThenGivenUp) {
   EXPECT_EQ(w.stack->gauges().half_open, 0U);
   EXPECT_EQ(w.count(&C::drop_synack_retries), 1U);
   EXPECT_EQ(w.count(&C::retrans_segs), 5U);
+}
+
+// ADR 8: by default no source draws more than three times what it sent, in segments or octets.
+//= RFC4987 3.3 type=test
+TEST(SynQueue, ASourceThatNeverAnswersDrawsThreeSynAcksAtMost) {
+  World w;
+  w.listen();
+  Peer p(w);
+  p.syn_options = {.mss = 1'460, .window_scale = 7, .sack_permitted = true};
+  p.stamped = true;
+  const Octets syn = p.next(SYN);
+  w.feed(syn);
+  std::size_t octets = 0;
+  w.run_to(10min);
+  EXPECT_EQ(w.tcp.size(), 3U);
+  for (const Sent& s : w.tcp) octets += s.octets.size();
+  EXPECT_LE(octets, 3 * syn.size());
+  EXPECT_EQ(w.tcp[1].at, kStart + 1s);
+  EXPECT_EQ(w.tcp[2].at, kStart + 3s);
+  EXPECT_EQ(w.stack->gauges().half_open, 0U);
+  w.tcp.clear();
+}
+
+// Who has answered is no forgery: the SYN-ACK is resent as often as Linux does, until there is
+// room.
+TEST(SynQueue, ASourceThatAnsweredAFullAcceptQueueIsToldForLonger) {
+  World w;
+  const ListenerId l = w.listen(80, 1);
+  w.stack->pause_accept(l, true);
+  Peer first(w, {.port = 1}), second(w, {.port = 2});
+  first.syn();
+  second.syn();
+  first.send(ACK);
+  second.send(ACK);
+  EXPECT_EQ(w.count(&C::drop_accept_queue_full), 1U);
+  w.run_to(40s);
+  unsigned again = 0;
+  while (second.take()) ++again;
+  EXPECT_EQ(again, 5U);
+  w.stack->pause_accept(l, false);
+  w.iterate();
+  second.send(ACK);
+  EXPECT_TRUE(w.next_event());
+  EXPECT_TRUE(w.next_event());
 }
 
 TEST(SynQueue, EveryRetryCountThatConfigTakesEnds) {

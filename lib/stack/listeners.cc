@@ -1,0 +1,88 @@
+// Who listens: one at an address and port, or a group that shares them (SO_REUSEPORT). A flow goes
+// to the same member of its group as long as the group stays the same.
+#include <algorithm>
+
+#include "stack/impl.h"
+
+namespace weir::stack {
+namespace {
+
+constexpr std::uint32_t kMaxListeners = 1'024;
+
+}  // namespace
+
+ListenerId Stack::Impl::listener_for(const FlowKey& flow, std::uint64_t hash) const {
+  const ListenerId first = listening.find(flow.local, flow.local_port);
+  if (first == kNoIndex) return kNoIndex;
+  const std::vector<ListenerId>& group = listeners[first].group;
+  // The table's hash is keyed: no peer chooses its listener. Its low bits choose the bucket there.
+  return group.size() == 1 ? first : group[(hash >> 40U) % group.size()];
+}
+
+//= RFC9293 MUST-41
+Result<ListenerId, Error> Stack::Impl::listen(const Endpoint& local, const ListenOptions& options) {
+  if (!local.addr.is_unspecified() && !routes.is_local(local.addr)) {
+    return Error::kAddressNotLocal;
+  }
+  ListenerId id = 0;
+  while (id < listeners.size() && listeners[id].used) ++id;
+  if (id == kMaxListeners) return Error::kFull;
+  const ListenerId first = listening.exact(local.addr, local.port);
+  if (first != kNoIndex && !(options.reuse_port && listeners[first].reuse_port)) {
+    return Error::kAddressInUse;
+  }
+  if (first == kNoIndex && !listening.add(local.addr, local.port, id)) return Error::kFull;
+  if (id == listeners.size()) listeners.emplace_back();
+  Listener& l = listeners[id];
+  l = Listener{};
+  l.local = local;
+  l.backlog = std::max<std::uint32_t>(1, std::min(options.backlog, config.tcp.somaxconn));
+  l.used = true;
+  l.reuse_port = options.reuse_port;
+  listeners[first == kNoIndex ? id : first].group.push_back(id);
+  return id;
+}
+
+void Stack::Impl::leave_group(ListenerId id) {
+  const Endpoint at = listeners[id].local;
+  const ListenerId first = listening.exact(at.addr, at.port);
+  std::vector<ListenerId> group = std::move(listeners[first].group);
+  std::erase(group, id);
+  if (first == id) {
+    listening.remove(at.addr, at.port);
+    if (group.empty()) return;
+    const bool added = listening.add(at.addr, at.port, group.front());  // in the place just left
+    WEIR_ASSERT(added);
+  }
+  listeners[group.front()].group = std::move(group);
+}
+
+void Stack::Impl::stop_listening(ListenerId id) {
+  if (id >= listeners.size() || !listeners[id].used) return;
+  Listener& l = listeners[id];
+  leave_group(id);
+  l.used = false;
+  while (!l.accept_queue.empty()) {
+    const std::uint32_t index = l.accept_queue.pop(conns);
+    Conn& c = conns[index];
+    c.waits_accept = false;
+    --l.waiting;
+    --accept_waiting;
+    if (c.doomed) {
+      free_if_unlisted(index);
+    } else {
+      leave(index, Leaving::kAbort);
+    }
+  }
+  forget_unwanted_syns();
+}
+
+std::optional<ListenerStats> Stack::listener_stats(ListenerId id) const {
+  const Impl& s = *impl_;
+  if (id >= s.listeners.size() || !s.listeners[id].used) return std::nullopt;
+  const Listener& l = s.listeners[id];
+  return ListenerStats{l.local,    l.backlog,          l.waiting,      l.half_open,
+                       l.accepted, l.accept_overflows, l.syn_overflows};
+}
+
+}  // namespace weir::stack
