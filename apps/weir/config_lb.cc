@@ -54,7 +54,7 @@ void read_pool(TableReader t, const Config& config, lb::PoolConfig& pool, Proble
     return t.report("backends", "needs 1.." + std::to_string(lb::kMaxBackends) + " entries");
   }
   for (const toml::node& n : *list) read_backend(n, t.full("backends"), config, pool, problem);
-  t.duration("connect_timeout", pool.connect_timeout, 1s, 10ms, 127s);
+  t.duration("connect_timeout", pool.connect_timeout, 3s, 10ms, 127s);
   t.integer("retries", pool.retries, 0, lb::kMaxBackends);
   t.duration("put_aside_min", pool.put_aside_min, 1s, 10ms, 1h);
   t.duration("put_aside_max", pool.put_aside_max, 1s, 10ms, 24h);

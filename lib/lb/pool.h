@@ -27,7 +27,7 @@ struct PoolConfig {
   std::string name;
   Balance balance = Balance::kRoundRobin;
   std::vector<Endpoint> backends;        // 1..kMaxBackends
-  Duration connect_timeout = 1s;         // of one try
+  Duration connect_timeout = 3s;         // of one try: a lost SYN goes again after rto_initial, 1 s
   std::uint32_t retries = kMaxBackends;  // further backends tried; each at most once a session
   Duration put_aside_min = 1s;           // after the first failure, then doubled
   Duration put_aside_max = 30s;

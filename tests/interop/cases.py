@@ -225,8 +225,9 @@ def backend_killed(world):
     killed_at = []
 
     def kill_in_time(load):
-        # While a dozen answers are under way.
-        if len(load.outcomes) >= 40 and not killed_at:
+        # While most of a dozen answers are well under way, half of them from the one to be killed.
+        halfway = sum(0 < n < 150_000 for n in load.octets_so_far())
+        if len(load.outcomes) >= 40 and halfway >= 8 and not killed_at:
             one.kill()
             killed_at.append(time.monotonic())
         if killed_at and sum(o.begun > killed_at[0] for o in load.outcomes) >= 60:

@@ -34,6 +34,10 @@ class Load:
     def stop(self):
         self.stopping = True
 
+    def octets_so_far(self):
+        """Of each answer that is under way, its head included."""
+        return [len(data) for _, _, data, _ in self.open.values()]
+
     def _begin(self):
         s = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self.begun += 1

@@ -297,6 +297,22 @@ TEST(Lb, ASilentBackendGivesWayToTheNext) {
   EXPECT_EQ(lab.of_backend(0).failed.get(), 1U);
 }
 
+// The SYN goes again after rto_initial, which must lie well inside connect_timeout.
+TEST(Lb, ASynThatIsLostOnceCondemnsNoBackend) {
+  Lab lab(1);
+  lab.backend[0]->reply = {.text = "answer"};
+  lab.start();
+  lab.request("the neighbour is known");
+  lab.world.run_for(1s);
+  lab.lose_all_to_backend(0);
+  Stream& c = lab.request("q");
+  lab.world.run_for(500ms);
+  lab.world.network().down(2).set_faults({});
+  ASSERT_TRUE(lab.world.run_until([&] { return c.peer_closed; }, 1s));
+  EXPECT_EQ(c.in, "answer");
+  EXPECT_EQ(lab.of_backend(0).failed.get(), 0U);
+}
+
 TEST(Lb, AMissingHostGivesWayToTheNext) {
   Lab lab(1);
   lab.config.pools[0].backends.insert(lab.config.pools[0].backends.begin(),
