@@ -45,6 +45,10 @@ build_options() {
         '-Dbench=false'
       ;;
     tsan) echo "--buildtype=debug -Doptimization=1 -Db_sanitize=thread $no_dpdk" ;;
+    fuzz)
+      echo '--buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false' \
+        '-Dfuzz=true -Ddpdk=disabled -Dbench=false'
+      ;;
     coverage) echo "--buildtype=debug -Db_coverage=true $no_dpdk" ;;
     *) die "no kind of build is called '$1'" ;;
   esac
@@ -53,7 +57,7 @@ build_options() {
 # configure KIND: makes or refreshes build/KIND; no work when its options are as they were.
 configure() {
   local kind=$1 dir="$ROOT/build/$1" cxx=g++ cc=gcc options log
-  [[ $kind == clang ]] && cxx=clang++ cc=clang
+  [[ $kind == clang || $kind == fuzz ]] && cxx=clang++ cc=clang
   options="$(build_options "$kind") ${WEIR_MESON_ARGS:-}"
   if [[ -f $dir/build.ninja && $(cat "$dir/.weir-options" 2>/dev/null) == "$options" ]]; then
     return 0

@@ -42,6 +42,8 @@ const Bad kBad[] = {
     BAD(Syntax, p.tail = "x = = 1\n", "x.toml:16: "),
     BAD(UnclosedString, p.tail = "x = \"abc\n", "x.toml:16: "),
     BAD(UnclosedTable, p.tail = "[pool\n", "x.toml:16: "),
+    BAD(NoKeyInATableHeader, p.tail = "[!x]\n", "x.toml:16: "),
+    BAD(NoKeyInAnInlineTable, p.tail = "x = {!}\n", "x.toml:16: "),
     BAD(InvalidUtf8, p.tail = "# \xff\xfe\n", "x.toml:16: "),
     BAD(ControlCharacter, p.tail = "# \x01\n", "x.toml:16: "),
     BAD(DuplicateKey, p.port += "mtu = 1500\nmtu = 1500\n", "mtu"),

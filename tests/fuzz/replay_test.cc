@@ -1,0 +1,81 @@
+// A fuzz target without libFuzzer, in every build: its corpus, and inputs made from it by a seed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <vector>
+
+#include "base/rng.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
+namespace weir::test {
+namespace {
+
+constexpr unsigned kMutants = 2'000;
+
+using Input = std::vector<std::uint8_t>;
+
+std::vector<Input> corpus() {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(WEIR_CORPUS)) {
+    files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  std::vector<Input> all;
+  for (const auto& path : files) {
+    std::ifstream in(path, std::ios::binary);
+    all.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+  }
+  return all;
+}
+
+void mutate(Input& input, const Input& other, Rng& rng) {
+  for (unsigned n = 1 + rng.below(4); n > 0 && !input.empty(); --n) {
+    const std::uint32_t at = rng.below(static_cast<std::uint32_t>(input.size()));
+    switch (rng.below(5)) {
+      case 0:
+        input[at] ^= static_cast<std::uint8_t>(1U << rng.below(8));
+        break;
+      case 1:
+        input[at] = static_cast<std::uint8_t>(rng.below(256));
+        break;
+      case 2:
+        input.resize(at);
+        break;
+      case 3:
+        input.insert(input.begin() + at, static_cast<std::uint8_t>(rng.below(256)));
+        break;
+      default:  // goes on as another one
+        input.resize(at);
+        input.insert(input.end(), other.begin() + std::min<long>(at, std::ssize(other)),
+                     other.end());
+    }
+  }
+}
+
+TEST(Corpus, HasNoFinding) {
+  const std::vector<Input> all = corpus();
+  ASSERT_FALSE(all.empty()) << WEIR_CORPUS;
+  LLVMFuzzerTestOneInput(nullptr, 0);
+  for (const Input& input : all) LLVMFuzzerTestOneInput(input.data(), input.size());
+}
+
+TEST(Corpus, NorHaveItsMutants) {
+  const std::vector<Input> all = corpus();
+  ASSERT_FALSE(all.empty()) << WEIR_CORPUS;
+  Rng rng(1);
+  const auto some = [&] { return all[rng.below(static_cast<std::uint32_t>(all.size()))]; };
+  for (unsigned i = 0; i < kMutants; ++i) {
+    Input input = some();
+    mutate(input, some(), rng);
+    LLVMFuzzerTestOneInput(input.data(), input.size());
+  }
+}
+
+}  // namespace
+}  // namespace weir::test
