@@ -64,6 +64,10 @@ class IpAddr {
   [[nodiscard]] constexpr bool is_multicast() const {
     return is_v4() ? octets_[12] >= 224 && octets_[12] < 240 : octets_[0] == 0xff;
   }
+  // fe80::/10 (RFC 4291 §2.5.6)
+  [[nodiscard]] constexpr bool is_link_local6() const {
+    return octets_[0] == 0xfe && (octets_[1] & 0xc0U) == 0x80;
+  }
   // An address that may stand as the source of a unicast segment: not unspecified, multicast,
   // loopback, 0/8, 240/4 or the limited broadcast (RFC 1122 §3.2.1.3).
   [[nodiscard]] constexpr bool is_unicast() const {

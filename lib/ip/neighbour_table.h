@@ -47,6 +47,15 @@ class NeighbourTable : public Neighbours {
     return outcome;
   }
 
+  // As Neighbours::on_nd; `deliver` as above.
+  template <class Deliver>
+  NdOutcome on_nd(const wire::Frame& f, const Routes& routes, const MacAddr& local_mac, Instant now,
+                  Deliver&& deliver) {
+    const NdOutcome outcome = Neighbours::on_nd(f, routes, local_mac, now);
+    if (outcome.resolved != kNoIndex) drain(outcome.resolved, deliver);
+    return outcome;
+  }
+
   // As Neighbours::advance; `drop(item)` gets what waited for entries that failed. `out.failed` is
   // for the caller to look at and to clear.
   template <class Drop>

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/assert.h"
+#include "wire/frame.h"
 
 namespace weir::ip {
 namespace {
@@ -21,32 +22,71 @@ Routes::Bits Routes::bits_of(const IpAddr& addr) {
   return {__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
 }
 
-void Routes::add_address(const IpAddr& addr, std::uint8_t prefix_len) {
+void Routes::add_address(const IpAddr& addr, std::uint8_t prefix_len, bool usable) {
   const bool v4 = addr.is_v4();
   WEIR_ASSERT(prefix_len <= (v4 ? 32 : 128));
-  std::optional<IpAddr>& source = v4 ? source4_ : source6_;
-  if (!source) source = addr;
   if (v4) {
     insert_sorted(local4_, addr.v4_value());
   } else {
     insert_sorted(local6_, addr);
+    insert_sorted(groups_, wire::solicited_node(addr));
   }
+  in_order_.push_back(addr);
+  if (!usable) insert_sorted(unusable_, addr);
   if (v4 && prefix_len < 31) {
     const std::uint32_t value = addr.v4_value() | 0xffff'ffffU >> prefix_len;
     if (std::find(broadcast_.begin(), broadcast_.end(), value) == broadcast_.end()) {
       broadcast_.push_back(value);
     }
   }
+  std::optional<IpAddr>& source = v4 ? source4_ : source6_;
+  if (usable && (!source || (source->is_link_local6() && !addr.is_link_local6()))) source = addr;
+  Network n = network_of(addr, prefix_len);
+  if (usable) n.source = addr;
+  const auto known = [&](const Network& o) { return o.bits == n.bits && o.prefix == n.prefix; };
+  const auto same = std::find_if(networks_.begin(), networks_.end(), known);
+  if (same != networks_.end()) {
+    if (!same->source) same->source = n.source;
+    return;
+  }
+  const auto shorter = [&](const Network& o) { return o.bits < n.bits; };
+  networks_.insert(std::find_if(networks_.begin(), networks_.end(), shorter), n);
+}
+
+Routes::Network Routes::network_of(const IpAddr& addr, std::uint8_t prefix_len) {
   Network n;
-  n.source = addr;
-  n.bits = prefix_len + (v4 ? 96U : 0U);
+  n.v4 = addr.is_v4();
+  n.bits = prefix_len + (n.v4 ? 96U : 0U);
   for (unsigned i = 0; i < n.bits; ++i) n.mask[i / 64] |= std::uint64_t{1} << (63 - i % 64);
   const Bits bits = bits_of(addr);
   n.prefix = {bits[0] & n.mask[0], bits[1] & n.mask[1]};
-  const auto known = [&](const Network& o) { return o.bits == n.bits && o.prefix == n.prefix; };
-  if (std::any_of(networks_.begin(), networks_.end(), known)) return;
-  const auto shorter = [&](const Network& o) { return o.bits < n.bits; };
-  networks_.insert(std::find_if(networks_.begin(), networks_.end(), shorter), n);
+  return n;
+}
+
+void Routes::set_usable(const IpAddr& addr, bool usable) {
+  const auto at = std::lower_bound(unusable_.begin(), unusable_.end(), addr);
+  const bool listed = at != unusable_.end() && *at == addr;
+  if (!is_ours(addr) || usable != listed) return;
+  if (usable) {
+    unusable_.erase(at);
+  } else {
+    unusable_.insert(at, addr);
+  }
+  choose_sources();
+}
+
+void Routes::choose_sources() {
+  const auto first = [this](const auto& fits) -> std::optional<IpAddr> {
+    const auto good = [&](const IpAddr& a) { return fits(a) && is_local(a); };
+    const auto at = std::find_if(in_order_.begin(), in_order_.end(), good);
+    return at == in_order_.end() ? std::nullopt : std::optional(*at);
+  };
+  for (Network& n : networks_) {
+    n.source = first([&](const IpAddr& a) { return n.holds(a, bits_of(a)); });
+  }
+  source4_ = first([](const IpAddr& a) { return a.is_v4(); });
+  source6_ = first([](const IpAddr& a) { return !a.is_v4() && !a.is_link_local6(); });
+  if (!source6_) source6_ = first([](const IpAddr& a) { return !a.is_v4(); });
 }
 
 void Routes::set_gateway(const IpAddr& gateway) {
@@ -54,19 +94,33 @@ void Routes::set_gateway(const IpAddr& gateway) {
 }
 
 std::optional<Route> Routes::lookup(const IpAddr& dst) const {
-  if (!dst.is_unicast() || is_broadcast(dst) || is_local(dst)) return std::nullopt;
-  if (const Network* n = longest_match(dst)) return Route{dst, n->source};
+  if (!dst.is_unicast() || is_broadcast(dst) || is_ours(dst)) return std::nullopt;
+  if (const Network* n = longest_match(dst)) {
+    return n->source ? std::optional(Route{dst, *n->source}) : std::nullopt;
+  }
   const std::optional<IpAddr>& via = dst.is_v4() ? gateway4_ : gateway6_;
-  if (!via) return std::nullopt;
-  if (const Network* n = longest_match(*via)) return Route{*via, n->source};
-  const std::optional<IpAddr> source = default_source(dst.is_v4());
-  if (!source) return std::nullopt;
+  // RFC 4291 §2.5.6: what is of the link stays on it, as a destination and as a source.
+  if (!via || dst.is_link_local6()) return std::nullopt;
+  std::optional<IpAddr> source = default_source(dst.is_v4());
+  const Network* n = longest_match(*via);
+  if (n != nullptr && n->source && !n->source->is_link_local6()) source = n->source;
+  if (!source || source->is_link_local6()) return std::nullopt;
   return Route{*via, *source};
 }
 
 bool Routes::is_local(const IpAddr& addr) const {
+  if (!is_ours(addr)) return false;
+  return unusable_.empty() || !std::binary_search(unusable_.begin(), unusable_.end(), addr);
+}
+
+bool Routes::is_ours(const IpAddr& addr) const {
   if (addr.is_v4()) return std::binary_search(local4_.begin(), local4_.end(), addr.v4_value());
   return std::binary_search(local6_.begin(), local6_.end(), addr);
+}
+
+bool Routes::is_our_group(const IpAddr& group) const {
+  if (group == wire::kAllNodes) return !local6_.empty();
+  return std::binary_search(groups_.begin(), groups_.end(), group);
 }
 
 bool Routes::is_broadcast(const IpAddr& addr) const {
@@ -91,11 +145,9 @@ std::optional<IpAddr> Routes::gateway(bool v4) const {
 // An IPv4 network is held under ::ffff:0:0/96, which an IPv6 /0 to /96 could seem to hold: one
 // family's networks say nothing of the other's addresses.
 const Routes::Network* Routes::longest_match(const IpAddr& dst) const {
-  const bool v4 = dst.is_v4();
   const Bits bits = bits_of(dst);
   for (const Network& n : networks_) {
-    const bool fits = (bits[0] & n.mask[0]) == n.prefix[0] && (bits[1] & n.mask[1]) == n.prefix[1];
-    if (fits && n.source.is_v4() == v4) return &n;
+    if (n.holds(dst, bits)) return &n;
   }
   return nullptr;
 }

@@ -18,16 +18,22 @@ struct Route {
 
 class Routes {
  public:
-  // An address of this host and its network. The first of a family is its default source.
-  // `prefix_len` counts in the family's own bits: 24 for a /24, at most 32 or 128.
-  void add_address(const IpAddr& addr, std::uint8_t prefix_len);
+  // An address of this host and its network. The first of a family is its default source (of IPv6
+  // the first that is not link-local). `prefix_len` counts in the family's own bits: 24 for a /24,
+  // at most 32 or 128. One that is not `usable` (yet) is nobody's source nor destination.
+  void add_address(const IpAddr& addr, std::uint8_t prefix_len, bool usable = true);
+  void set_usable(const IpAddr& addr, bool usable);  // one that was added
   // One of each family; a later one replaces it.
   void set_gateway(const IpAddr& gateway);
 
   // Nothing for an address that no unicast packet may go to, for this host's own addresses (there
   // is no loopback), and where neither a prefix nor a gateway fits.
   [[nodiscard]] std::optional<Route> lookup(const IpAddr& dst) const;
-  [[nodiscard]] bool is_local(const IpAddr& addr) const;
+  [[nodiscard]] bool is_local(const IpAddr& addr) const;  // and usable
+  [[nodiscard]] bool is_ours(const IpAddr& addr) const;   // usable or not
+  // All nodes of the link, or the solicited-node group of one of ours, usable or not (RFC 4862
+  // §5.4.2).
+  [[nodiscard]] bool is_our_group(const IpAddr& group) const;
   // Limited, or directed to a connected network (RFC 1122 §3.2.1.3; not for /31 and /32, RFC 3021).
   [[nodiscard]] bool is_broadcast(const IpAddr& addr) const;
   [[nodiscard]] bool is_on_link(const IpAddr& addr) const;  // on a connected prefix
@@ -39,10 +45,18 @@ class Routes {
 
   struct Network {
     Bits prefix{}, mask{};
-    IpAddr source;      // the first address of this host on it
-    unsigned bits = 0;  // of 128
+    std::optional<IpAddr> source;  // the first usable address of this host on it
+    unsigned bits = 0;             // of 128
+    bool v4 = false;
+
+    [[nodiscard]] bool holds(const IpAddr& addr, const Bits& of_addr) const {
+      return (of_addr[0] & mask[0]) == prefix[0] && (of_addr[1] & mask[1]) == prefix[1] &&
+             addr.is_v4() == v4;
+    }
   };
   [[nodiscard]] static Bits bits_of(const IpAddr& addr);
+  [[nodiscard]] static Network network_of(const IpAddr& addr, std::uint8_t prefix_len);
+  void choose_sources();
   [[nodiscard]] const Network* longest_match(const IpAddr& dst) const;
 
   // Many addresses are on few networks: these are asked about for every packet.
@@ -50,6 +64,9 @@ class Routes {
   std::vector<std::uint32_t> broadcast_;  // each once
   std::vector<std::uint32_t> local4_;     // sorted
   std::vector<IpAddr> local6_;            // sorted
+  std::vector<IpAddr> in_order_;          // all of them as they were added
+  std::vector<IpAddr> unusable_;          // sorted, seldom any
+  std::vector<IpAddr> groups_;            // sorted
   std::optional<IpAddr> source4_, source6_;
   std::optional<IpAddr> gateway4_, gateway6_;
 };

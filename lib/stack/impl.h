@@ -6,7 +6,8 @@
 //   listeners.cc    who listens, alone or in a group; what a listener tells of itself
 //   loopback.cc     segments from this host to itself
 //   connections.cc  control blocks: made, settled after every event, freed; the user's calls
-//   output.cc       segments to packets: next hop, neighbours, ARP, ICMP
+//   output.cc       segments to packets: next hop, neighbours
+//   neighbours.cc   ARP and neighbour discovery, in and out; which addresses may be used
 #pragma once
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include "flow/ports.h"
 #include "flow/table.h"
 #include "flow/toeplitz.h"
+#include "ip/dad.h"
 #include "ip/neighbour_table.h"
 #include "ip/routes.h"
 #include "ip/token_bucket.h"
@@ -51,7 +53,8 @@ struct Stack::Impl {
   static constexpr unsigned kOneCall = 64;    // packets that one call into the core may make
   static constexpr unsigned kTimersPerCall = 64;
   static constexpr Duration kBufferRetry = 10ms;
-  static constexpr unsigned kSynLevels = 16;  // by SYN-ACKs resent so far
+  static constexpr unsigned kMaxConflicts = 64;  // that are told of
+  static constexpr unsigned kSynLevels = 16;     // by SYN-ACKs resent so far
 
   Impl(const Config& c, const Secrets& s, BufSource src, Instant start);
   ~Impl();
@@ -83,8 +86,9 @@ struct Stack::Impl {
   void on_icmp(Arrival& a);
   bool on_icmp_error(const wire::Frame& f);
   void on_udp(Arrival& a);
-  void on_arp(Arrival& a);
-  void copy_to_other_shards(const Buf* b);
+  void on_other_protocol(Arrival& a);
+  void send_icmp_error(const Arrival& about, std::uint8_t type, std::uint8_t code,
+                       std::uint32_t rest, telemetry::Counter& sent);
   void drop(Buf* b, telemetry::Counter& why);
   void consume(Buf* b);  // done with: to be released
   [[nodiscard]] static tcp::RxSegment header_of(const Arrival& a);
@@ -186,9 +190,28 @@ struct Stack::Impl {
   void send_reset(const Arrival& a);
   std::uint32_t neighbour_of(Conn& c);
   [[nodiscard]] IpAddr packet_next_hop(const tcp::TxPacket& packet) const;
-  void advance_neighbours();
-  void send_arp(const wire::ArpPacket& arp, const MacAddr& dst);
   Buf* take_buf();
+
+  // -- neighbours.cc
+  [[nodiscard]] IpAddr link_local_address() const;
+  void add_addresses();
+  void add_gateway(const std::optional<IpAddr>& gateway, const std::optional<MacAddr>& mac);
+  void on_address_conflict(const IpAddr& addr, const MacAddr& other);
+  void advance_dad();
+  void send_dad(const ip::DadMessage& m);
+  void on_arp(Arrival& a);
+  [[nodiscard]] bool on_arp_while_tentative(const Arrival& a);
+  void send_arp(const wire::ArpPacket& arp, const MacAddr& dst);
+  [[nodiscard]] bool admit_nd(Arrival& a);
+  void on_nd(Arrival& a);
+  void on_nd_while_tentative(const wire::Frame& f);
+  void send_advertisement(const wire::Frame& asked);
+  void send_nd(const wire::NdPacket& nd, const IpAddr& src, const IpAddr& dst,
+               const MacAddr& dst_mac);
+  void send_solicitation(const ip::Solicit& s, const IpAddr& source);
+  void confirm_neighbour(const Conn& c);
+  void advance_neighbours();
+  void copy_to_other_shards(const Buf* b);
 
   // -- small things
   [[nodiscard]] static Instant deadline_of(const Conn& c) {
@@ -216,6 +239,9 @@ struct Stack::Impl {
 
   ip::Routes routes;
   ip::NeighbourTable<tcp::TxPacket> neighbours;
+  ip::Dad dad;
+  std::optional<IpAddr> made_link_local;  // the one that nobody configured
+  std::vector<AddressConflict> conflicts;
   flow::Table table;
   flow::Listeners listening;
   flow::PortPicker ports;
@@ -239,6 +265,7 @@ struct Stack::Impl {
 
   ip::TokenBucket icmp_limit{1'000, 100};
   ip::NeighbourWork neighbour_work;
+  ip::DadWork dad_work;
 
   std::array<Arrival, kMaxFrames> arrivals;
   tcp::Outbox outbox;  // of the call into the core under way

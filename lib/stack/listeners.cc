@@ -21,7 +21,7 @@ ListenerId Stack::Impl::listener_for(const FlowKey& flow, std::uint64_t hash) co
 
 //= RFC9293 MUST-41
 Result<ListenerId, Error> Stack::Impl::listen(const Endpoint& local, const ListenOptions& options) {
-  if (!local.addr.is_unspecified() && !routes.is_local(local.addr)) {
+  if (!local.addr.is_unspecified() && !routes.is_ours(local.addr)) {
     return Error::kAddressNotLocal;
   }
   ListenerId id = 0;

@@ -87,31 +87,6 @@ IpAddr Stack::Impl::packet_next_hop(const tcp::TxPacket& packet) const {
   return route ? route->next_hop : packet.flow.remote;
 }
 
-void Stack::Impl::send_arp(const wire::ArpPacket& arp, const MacAddr& dst) {
-  Buf* b = take_buf();
-  if (b == nullptr) return;
-  const std::size_t len = wire::write_arp_frame({b->data, b->room}, config.mac, dst, arp);
-  b->len = static_cast<std::uint32_t>(len);
-  b->room -= b->len;
-  tx_frames.push_back(b);
-}
-
-void Stack::Impl::advance_neighbours() {
-  if (now < neighbours.next_deadline()) return;
-  neighbours.advance(now, neighbour_work, [this](const tcp::TxPacket& packet) {
-    counters.drop_neigh_failed.add();
-    close_unreachable(packet.flow);
-  });
-  for (const ip::Solicit& s : neighbour_work.solicits.items()) {
-    const auto route = routes.lookup(s.target);
-    if (!route || !s.target.is_v4()) continue;
-    send_arp(ip::arp_request(s.target, route->source, config.mac), s.dst_mac);
-    counters.arp_requests_out.add();
-  }
-  neighbour_work.solicits.clear();
-  neighbour_work.failed.clear();
-}
-
 // One call per connection that something happened to, however much happened to it.
 void Stack::Impl::poll_output() {
   output_pending = false;

@@ -36,6 +36,8 @@ telemetry::Counter& counter_of(telemetry::Counters& c, wire::Fault fault) {
       return c.drop_icmp_malformed;
     case kIcmpChecksum:
       return c.drop_icmp_checksum;
+    case kNdMalformed:
+      return c.drop_nd_malformed;
     case kNone:
       break;
   }
@@ -130,13 +132,17 @@ bool Stack::Impl::admit(Arrival& a) {
     if (!ours) drop(a.buf, counters.drop_not_for_us);
     return ours;
   }
+  if (f.kind == wire::Kind::kNd) return admit_nd(a);
+  //= RFC4443 4.2-b
+  const bool group_echo = f.kind == wire::Kind::kIcmp6 && f.icmp.type == wire::kIcmp6Echo &&
+                          f.dst_mac.is_multicast() && routes.is_our_group(f.dst);
   //= RFC9293 MUST-57
-  if (is_ip(f.kind) && (f.dst_mac != config.mac || !routes.is_local(f.dst))) {
+  if (is_ip(f.kind) && !group_echo && (f.dst_mac != config.mac || !routes.is_local(f.dst))) {
     return drop(a.buf, counters.drop_not_for_us), false;
   }
   //= RFC9293 MUST-63
   const bool ours = a.looped || (a.buf->flags & Buf::kHandedOver) != 0;  // from this very host
-  if (!f.src.is_unicast() || routes.is_broadcast(f.src) || (routes.is_local(f.src) && !ours)) {
+  if (!f.src.is_unicast() || routes.is_broadcast(f.src) || (routes.is_ours(f.src) && !ours)) {
     return drop(a.buf, counters.drop_bad_source), false;
   }
   const bool error =
@@ -195,8 +201,12 @@ void Stack::Impl::deliver(Arrival& a) {
     case wire::Kind::kIcmp4:
     case wire::Kind::kIcmp6:
       return on_icmp(a);
+    case wire::Kind::kNd:
+      return on_nd(a);
     case wire::Kind::kUdp:
       return on_udp(a);
+    case wire::Kind::kOtherIp:
+      return on_other_protocol(a);
     default:
       return drop(a.buf, counters.drop_other_protocol);
   }
@@ -278,7 +288,10 @@ void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
   const std::uint8_t flags = a.frame.tcp.flags;
   if ((flags & (tcp::SYN | tcp::ACK | tcp::RST)) == tcp::SYN && reopens(index, a)) return;
   const tcp::RxSegment seg = to_segment(a);
-  tcp::on_segment(conns[index].tcb, seg, now, outbox);
+  Conn& c = conns[index];
+  const Seq una = c.tcb.snd_una;
+  tcp::on_segment(c.tcb, seg, now, outbox);
+  if (c.tcb.snd_una != una) confirm_neighbour(c);
   flush(index);
   mark_output(index);
   settle(index);
@@ -310,8 +323,12 @@ void Stack::Impl::on_icmp(Arrival& a) {
   const bool v4 = f.kind == wire::Kind::kIcmp4;
   const std::uint8_t echo_request = v4 ? 8 : 128;
   if (f.icmp.type == echo_request && f.icmp.code == 0 && a.buf->next == nullptr) {
+    // To a group's question an address of the asker's own scope answers (RFC 4443 §4.2).
+    const auto route = routes.is_local(f.dst) ? std::nullopt : routes.lookup(f.src);
+    if (!routes.is_local(f.dst) && !route) return drop(a.buf, counters.drop_no_route);
     if (!icmp_limit.allow(now)) return drop(a.buf, counters.drop_icmp_rate);
-    const std::size_t len = wire::make_echo_reply({a.buf->data, a.buf->len}, f, config.mac);
+    const std::size_t len = wire::make_echo_reply({a.buf->data, a.buf->len}, f, config.mac,
+                                                  route ? route->source : f.dst);
     a.buf->len = static_cast<std::uint32_t>(len);
     counters.icmp_echo_replies.add();
     tx_frames.push_back(a.buf);
@@ -359,51 +376,41 @@ void Stack::Impl::on_udp(Arrival& a) {
   constexpr std::uint32_t kUdpHeader = 8;  // less names no port that could be unreachable
   if (a.frame.l4_len < kUdpHeader) return drop(a.buf, counters.drop_short_frame);
   const bool v4 = a.frame.dst.is_v4();
+  v4 ? send_icmp_error(a, wire::kIcmp4Unreachable, 3, 0, counters.icmp_unreachables_out)
+     : send_icmp_error(a, wire::kIcmp6Unreachable, 4, 0, counters.icmp_unreachables_out);
+}
+
+// Protocol unreachable (RFC 1122 §3.2.2.1); a parameter problem that points at the Next Header
+// field (RFC 4443 §3.4, RFC 8200 §4).
+//= RFC4443 3.4-a
+void Stack::Impl::on_other_protocol(Arrival& a) {
+  constexpr std::uint8_t kNoNextHeader = 59, kUnknownNextHeader = 1, kProtocol = 2;
+  counters.drop_other_protocol.add();
+  if (a.frame.dst.is_v4()) {
+    return send_icmp_error(a, wire::kIcmp4Unreachable, kProtocol, 0,
+                           counters.icmp_unreachables_out);
+  }
+  if (a.frame.protocol == kNoNextHeader) return consume(a.buf);
+  send_icmp_error(a, wire::kIcmp6ParameterProblem, kUnknownNextHeader, a.frame.next_header_at,
+                  counters.icmp_param_problems_out);
+}
+
+// Consumes what it is about. Pre: that was sent to one address of ours by another unicast address,
+// and is no ICMP error itself (RFC 4443 §2.4 (e)).
+//= RFC4443 2.4-e
+//= RFC4443 2.4-f
+void Stack::Impl::send_icmp_error(const Arrival& about, std::uint8_t type, std::uint8_t code,
+                                  std::uint32_t rest, telemetry::Counter& sent) {
   Buf* reply = icmp_limit.allow(now) ? take_buf() : nullptr;
-  if (reply == nullptr) return drop(a.buf, counters.drop_icmp_rate);
-  const std::size_t len = wire::write_icmp_error(
-      {reply->data, reply->room}, config.mac, a.frame.dst, v4 ? std::uint8_t{3} : std::uint8_t{1},
-      v4 ? std::uint8_t{3} : std::uint8_t{4}, {a.buf->data, a.buf->len}, a.frame);
+  if (reply == nullptr) return drop(about.buf, counters.drop_icmp_rate);
+  const std::size_t len =
+      wire::write_icmp_error({reply->data, reply->room}, config.mac, about.frame.dst, type, code,
+                             {about.buf->data, about.buf->len}, about.frame, rest);
   reply->room -= static_cast<std::uint32_t>(len);
   reply->len = static_cast<std::uint32_t>(len);
   tx_frames.push_back(reply);
-  counters.icmp_unreachables_out.add();
-  consume(a.buf);
-}
-
-void Stack::Impl::on_arp(Arrival& a) {
-  const bool first_hand = (a.buf->flags & Buf::kHandedOver) == 0;
-  if (first_hand && config.shards > 1) copy_to_other_shards(a.buf);
-  const ip::ArpOutcome outcome =
-      neighbours.on_arp(a.frame.arp, routes, config.mac, now, [this](tcp::TxPacket packet) {
-        const ip::NeighbourId id = neighbours.find(packet_next_hop(packet));
-        send_packet(packet.seg, packet.flow, id);
-      });
-  if (outcome.reply && first_hand) {
-    send_arp(ip::arp_reply(a.frame.arp, config.mac), a.frame.arp.sender_mac);
-    counters.arp_replies_out.add();
-  }
-  if (outcome.defend && first_hand) {
-    send_arp(ip::arp_announcement(a.frame.arp.sender_ip, config.mac), MacAddr::broadcast());
-  }
-  consume(a.buf);
-}
-
-// A port gives an ARP packet to one queue; every shard has a neighbour table to fill.
-void Stack::Impl::copy_to_other_shards(const Buf* b) {
-  const std::uint32_t len =
-      std::min<std::uint32_t>(b->len, wire::kMinFrame);  // the rest is padding
-  for (std::uint16_t s = 0; s < config.shards; ++s) {
-    if (s == config.shard) continue;
-    if (handed.room() == 0) return counters.drop_handover_full.add();
-    Buf* copy = take_buf();
-    if (copy == nullptr) return;
-    std::copy_n(b->data, len, copy->data);
-    copy->len = len;
-    copy->room -= len;
-    copy->flags = Buf::kHandedOver;
-    handed.push({s, copy});
-  }
+  sent.add();
+  consume(about.buf);
 }
 
 }  // namespace weir::stack

@@ -16,7 +16,16 @@ ip::NeighbourConfig neighbour_config(const Secrets& s) {
   c.key = s.table;
   c.queue_len = 64;  // a burst of connects to one backend that is not resolved yet
   c.pool = 1'024;
+  c.vary_reachable_time = true;
   return c;
+}
+
+ip::DadConfig dad_config(const Config& c, const Secrets& s) {
+  ip::DadConfig d;
+  d.transmits = c.dad_transmits;
+  d.arp_probes = c.arp_probes;
+  d.seed = s.seed;
+  return d;
 }
 
 }  // namespace
@@ -45,6 +54,7 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
       source(src),
       now(start),
       neighbours(c.max_neighbours, neighbour_config(s)),
+      dad(dad_config(c, s)),
       table(c.max_connections + c.tcp.max_syn_backlog + c.tcp.max_tw_buckets),
       listening(kMaxListeners),
       // Shards differ, lest what one picks tells what another will.
@@ -56,12 +66,10 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
       tws(c.tcp.max_tw_buckets),
       tws6(c.tcp.max_tw_buckets),
       generations(c.max_connections) {
-  for (const IpPrefix& p : c.addrs) routes.add_address(p.addr, p.prefix_len);
-  if (c.gateway) {
-    routes.set_gateway(*c.gateway);
-    const ip::NeighbourId id = neighbours.lookup_or_create(*c.gateway);
-    if (id != kNoIndex) neighbours.pin(id);
-  }
+  conflicts.reserve(kMaxConflicts);
+  add_addresses();
+  add_gateway(c.gateway, c.gateway_mac);
+  add_gateway(c.gateway6, c.gateway6_mac);
   outbox.counters = &counters;
   outbox.logs = &logs;
   outbox.tso_max = c.tso_max;
@@ -91,6 +99,7 @@ void Stack::advance(Instant now) {
   }
   s.advance_syns();
   s.advance_time_wait();
+  s.advance_dad();
   s.advance_neighbours();
 }
 
@@ -130,7 +139,15 @@ Instant Stack::next_deadline() const {
   const bool at_once = !s.output.empty() || !s.ready.empty() || !s.looped.empty();
   if (at_once || s.may_accept()) return s.now;
   return std::min({s.wheel.next_deadline(), s.next_syn_deadline(), s.next_tw_deadline(),
-                   s.neighbours.next_deadline()});
+                   s.neighbours.next_deadline(), s.dad.next_deadline()});
+}
+
+bool Stack::addresses_settled() const {
+  return impl_->dad.settled();
+}
+
+std::span<const AddressConflict> Stack::address_conflicts() const {
+  return impl_->conflicts;
 }
 
 Result<ListenerId, Error> Stack::listen(const Endpoint& local, const ListenOptions& options) {

@@ -38,9 +38,16 @@ struct IpPrefix {
 
 struct Config {
   MacAddr mac;
-  std::uint16_t mtu = 1500;     // IP octets
-  std::vector<IpPrefix> addrs;  // the first of a family is the default source
-  std::optional<IpAddr> gateway;
+  std::uint16_t mtu = 1500;        // IP octets
+  std::vector<IpPrefix> addrs;     // the first of a family is the default source
+  std::optional<IpAddr> gateway;   // of either family
+  std::optional<IpAddr> gateway6;  // of IPv6, where `gateway` is of IPv4
+  // The gateways' MAC addresses where they are pinned: never asked for, never learned.
+  std::optional<MacAddr> gateway_mac, gateway6_mac;
+  // Tests of an address before it is used: neighbour solicitations of RFC 4862 §5.4 for IPv6,
+  // probes of RFC 5227 §2.1 (which wants 3, and Linux sends none) for IPv4; 0: none.
+  std::uint8_t dad_transmits = 1;
+  std::uint8_t arp_probes = 0;
   std::uint32_t max_connections = 65'536;
   std::uint32_t max_neighbours = 1'024;
   std::uint32_t tso_max = 0;  // octets of text a port segments by itself; 0: no TSO
@@ -91,6 +98,13 @@ struct Ready {
   std::uint8_t events = 0;
   tcp::CloseReason reason{};  // with kClosed
   ListenerId listener = 0;    // with kAccepted
+};
+
+// Another host on the link has an address of this one.
+struct AddressConflict {
+  IpAddr addr;
+  MacAddr other;
+  bool in_use = false;  // it had been free before, and stays in use; else it is not used
 };
 
 struct Gauges {                   // of the moment
@@ -150,6 +164,11 @@ class Stack {
   // True when poll_output stopped for want of room: call the iteration again at once.
   [[nodiscard]] bool has_pending_output() const;
   [[nodiscard]] Instant next_deadline() const;  // nothing happens before it without a frame
+
+  // False while addresses wait to be found free (Config::dad_transmits, arp_probes): until then
+  // they are neither source nor destination.
+  [[nodiscard]] bool addresses_settled() const;
+  [[nodiscard]] std::span<const AddressConflict> address_conflicts() const;  // one an address
 
   // -- Calls of the user (RFC 9293 §3.10.1-6) -----------------------------------------------
   Result<ListenerId, Error> listen(const Endpoint& local, const ListenOptions& options = {});

@@ -45,8 +45,12 @@ namespace weir::telemetry {
   X(keepalive_probes, "keepalive probes sent")                                    \
   X(arp_requests_out, "ARP requests sent")                                        \
   X(arp_replies_out, "ARP replies sent")                                          \
+  X(nd_solicits_out, "neighbour solicitations sent")                              \
+  X(nd_adverts_out, "neighbour advertisements sent")                              \
+  X(address_conflicts, "packets of others that claim an address of ours")         \
   X(icmp_echo_replies, "echo requests answered")                                  \
   X(icmp_unreachables_out, "destination unreachables sent")                       \
+  X(icmp_param_problems_out, "ICMPv6 parameter problems sent")                    \
   X(icmp_errors_in, "ICMP errors accepted for a connection")                      \
   X(handed_over, "frames passed to the core that owns their flow")                \
   X(looped_back, "segments to an address of this host, not sent but received")    \
@@ -64,6 +68,7 @@ namespace weir::telemetry {
   X(drop_arp_malformed, "ARP packet")                                             \
   X(drop_icmp_malformed, "ICMP packet")                                           \
   X(drop_icmp_checksum, "ICMP checksum")                                          \
+  X(drop_nd_malformed, "neighbour discovery packet (RFC 4861 7.1, RFC 6980)")     \
   X(drop_not_for_us, "destination MAC or IP address is not ours")                 \
   X(drop_bad_source, "source address that no segment may have")                   \
   X(drop_other_protocol, "EtherType or IP protocol not spoken")                   \

@@ -25,6 +25,7 @@ enum class Kind : std::uint8_t {
   kUdp,  // header not parsed further: only to answer port unreachable
   kIcmp4,
   kIcmp6,
+  kNd,       // a neighbour solicitation or advertisement that passed RFC 4861 §7.1
   kOtherIp,  // a protocol Weir does not speak
   kOther,    // another EtherType
 };
@@ -45,6 +46,7 @@ enum class Fault : std::uint8_t {
   kArpMalformed,   // not Ethernet and IPv4, no such operation, or a sender no host can have
   kIcmpMalformed,  // below 8 octets, or an error that does not quote 8 octets of the culprit
   kIcmpChecksum,
+  kNdMalformed,  // a solicitation or advertisement that RFC 4861 §7.1 or RFC 6980 §5 forbids
 };
 
 struct ArpPacket {       // RFC 826, Ethernet and IPv4 only
@@ -63,6 +65,14 @@ struct IcmpPacket {  // RFC 792, RFC 4443
   Seq inner_seq;  // TCP
 };
 
+struct NdPacket {                                                 // RFC 4861 §4.3, §4.4
+  bool advertisement = false;                                     // else a solicitation
+  bool router = false, solicited = false, override_flag = false;  // of an advertisement
+  bool has_lladdr = false;  // the source's (solicitation), the target's (advertisement)
+  MacAddr lladdr;
+  IpAddr target;
+};
+
 // Always set: kind and fault. With every kind but kMalformed: the MAC addresses. With the kinds
 // that IP carries: src to l4_len. The rest as noted. What the kind does not name keeps what it
 // held.
@@ -76,6 +86,8 @@ struct Frame {
   std::uint8_t protocol = 0;
   std::uint16_t l3_offset = 0;       // of the IP header in the frame
   std::uint16_t l4_offset = 0;       // of what IP carries
+  std::uint16_t next_header_at = 0;  // IPv6: of the field that named `protocol`, in the packet
+  bool had_fragment_header = false;  // IPv6, of an atomic fragment too
   std::uint16_t payload_offset = 0;  // of the TCP payload (kTcp only)
   bool checksum_pending = false;     // kTcp: not checked, as the frame is scattered
   std::uint32_t payload_len = 0;     // octets of it by IP's length: padding is excluded (kTcp only)
@@ -83,6 +95,7 @@ struct Frame {
   TcpHeader tcp;                     // kTcp
   ArpPacket arp;                     // kArp
   IcmpPacket icmp;                   // kIcmp4, kIcmp6
+  NdPacket nd;                       // kNd
 };
 
 struct ParseOptions {
@@ -137,6 +150,23 @@ std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxCheck
 std::size_t write_arp_frame(std::span<std::byte> out, const MacAddr& src_mac,
                             const MacAddr& dst_mac, const ArpPacket& arp);
 
+// ff02::1, and an address's solicited-node group ff02::1:ffXX:XXXX (RFC 4291 §2.7.1).
+inline constexpr IpAddr kAllNodes = IpAddr::v6({0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+[[nodiscard]] IpAddr solicited_node(const IpAddr& addr);
+[[nodiscard]] bool is_solicited_node(const IpAddr& addr);
+[[nodiscard]] MacAddr multicast_mac(const IpAddr& group);  // RFC 2464 §7
+
+// A whole solicitation or advertisement with hop limit 255. Returns the frame's length. Pre:
+// out.size() >= kMaxNdFrame, all addresses IPv6.
+inline constexpr std::size_t kMaxNdFrame = kEthHeader + kIpv6Header + 32;
+struct NdAddresses {
+  const MacAddr& src_mac;
+  const MacAddr& dst_mac;
+  const IpAddr& src;
+  const IpAddr& dst;
+};
+std::size_t write_nd_frame(std::span<std::byte> out, const NdAddresses& at, const NdPacket& nd);
+
 inline constexpr std::uint8_t kIcmp4EchoReply = 0;
 inline constexpr std::uint8_t kIcmp4Unreachable = 3;  // codes 2 protocol, 3 port, 4 too big with DF
 inline constexpr std::uint8_t kIcmp4Echo = 8;
@@ -148,19 +178,26 @@ inline constexpr std::uint8_t kIcmp6EchoReply = 129;
 
 // Turns an ICMP or ICMPv6 echo request, in place, into its reply: addresses swapped, type changed,
 // checksums mended, IPv4 options and IPv6 extension headers cut. Pre: `frame` parsed as
-// kIcmp4/kIcmp6 with an echo request's type, its destination one address of ours (not a group);
-// `local_mac` becomes the source. The octets behind IP's length are cut; returns the new length.
+// kIcmp4/kIcmp6 with an echo request's type; `local_mac` and `local_ip` become the source: the
+// latter is the request's destination unless that was a group. The octets behind IP's length are
+// cut; returns the new length.
 std::size_t make_echo_reply(std::span<std::byte> frame, const Frame& parsed,
-                            const MacAddr& local_mac);
+                            const MacAddr& local_mac, const IpAddr& local_ip);
+inline std::size_t make_echo_reply(std::span<std::byte> frame, const Frame& parsed,
+                                   const MacAddr& local_mac) {
+  return make_echo_reply(frame, parsed, local_mac, parsed.dst);
+}
 
 // An ICMP or ICMPv6 error about `offender`, quoting its IP header and as much as fits (RFC 792: at
-// least 8 octets; at most 576 octets in all for IPv4, 1280 for IPv6). `type`, `code` are given by
+// least 8 octets; at most 576 octets in all for IPv4, 1280 for IPv6). `type`, `code` and `rest`
+// (octets 4 to 7: a pointer, or zero) are given by
 // the caller for the address family at hand, and so is the judgement whether to answer at all (RFC
 // 1122 §3.2.2, RFC 4443 §2.4e). Returns the frame's length. Pre: `offender` parsed as one of the
 // kinds that IP carries, `local_ip` of its family; out.size() >= kMaxIcmpErrorFrame.
 inline constexpr std::size_t kMaxIcmpErrorFrame = 1280 + kEthHeader;
 std::size_t write_icmp_error(std::span<std::byte> out, const MacAddr& local_mac,
                              const IpAddr& local_ip, std::uint8_t type, std::uint8_t code,
-                             std::span<const std::byte> offender, const Frame& parsed);
+                             std::span<const std::byte> offender, const Frame& parsed,
+                             std::uint32_t rest = 0);
 
 }  // namespace weir::wire

@@ -88,6 +88,10 @@ std::uint16_t mended_checksum(std::uint16_t field, std::uint16_t before, std::ui
   return sum == 0xffffU ? std::uint16_t{0xffff} : static_cast<std::uint16_t>(~sum);
 }
 
+std::uint16_t word_of(const IpAddr& addr, std::size_t at) {
+  return static_cast<std::uint16_t>(addr.octets()[at] << 8U | addr.octets()[at + 1]);
+}
+
 // Writes Ethernet and IP headers back to where the frame came from; returns where ICMP goes.
 std::byte* write_reply_headers(std::byte* out, const MacAddr& dst_mac, const MacAddr& src_mac,
                                const IpFields& ip) {
@@ -113,20 +117,23 @@ Fault parse_icmp(std::span<const std::byte> first, Frame& out) {
   icmp.code = load8(packet.data() + 1);
   icmp.rest = load32(packet.data() + 4);
   icmp.has_inner = false;
+  if (out.kind == Kind::kIcmp6 && (icmp.type == kNdSolicitation || icmp.type == kNdAdvertisement)) {
+    return parse_nd(packet, out);
+  }
   if (!is_error(out)) return Fault::kNone;
   const auto quote = packet.subspan(kIcmpHeader);
   return out.kind == Kind::kIcmp4 ? parse_inner_v4(quote, icmp) : parse_inner_v6(quote, icmp);
 }
 
 std::size_t make_echo_reply(std::span<std::byte> frame, const Frame& parsed,
-                            const MacAddr& local_mac) {
+                            const MacAddr& local_mac, const IpAddr& local_ip) {
   const bool v4 = parsed.kind == Kind::kIcmp4;
   WEIR_ASSERT(v4 ? parsed.icmp.type == kIcmp4Echo
                  : parsed.kind == Kind::kIcmp6 && parsed.icmp.type == kIcmp6Echo);
   WEIR_ASSERT(parsed.l4_offset + std::size_t{parsed.l4_len} <= frame.size());
   std::byte* icmp = frame.data() + kEthHeader + (v4 ? kIpv4MinHeader : kIpv6Header);
   std::memmove(icmp, frame.data() + parsed.l4_offset, parsed.l4_len);
-  const IpFields ip{.src = parsed.dst,
+  const IpFields ip{.src = local_ip,
                     .dst = parsed.src,
                     .tos = parsed.tos,  // RFC 1122 §3.2.2.6 leaves it open; the kernel reflects it
                     .protocol = v4 ? kIcmp : kIcmpv6,
@@ -134,13 +141,18 @@ std::size_t make_echo_reply(std::span<std::byte> frame, const Frame& parsed,
   write_reply_headers(frame.data(), parsed.src_mac, local_mac, ip);
   const std::uint16_t before = load16(icmp);
   store8(icmp, v4 ? kIcmp4EchoReply : kIcmp6EchoReply);
-  store16(icmp + 2, mended_checksum(load16(icmp + 2), before, load16(icmp)));
+  std::uint16_t sum = mended_checksum(load16(icmp + 2), before, load16(icmp));
+  for (std::size_t i = 0; !v4 && local_ip != parsed.dst && i < 16; i += 2) {
+    sum = mended_checksum(sum, word_of(parsed.dst, i), word_of(local_ip, i));
+  }
+  store16(icmp + 2, sum);
   return static_cast<std::size_t>(icmp - frame.data()) + parsed.l4_len;
 }
 
 std::size_t write_icmp_error(std::span<std::byte> out, const MacAddr& local_mac,
                              const IpAddr& local_ip, std::uint8_t type, std::uint8_t code,
-                             std::span<const std::byte> offender, const Frame& parsed) {
+                             std::span<const std::byte> offender, const Frame& parsed,
+                             std::uint32_t rest) {
   WEIR_ASSERT(out.size() >= kMaxIcmpErrorFrame);
   const bool v4 = parsed.src.is_v4();
   WEIR_ASSERT(local_ip.is_v4() == v4);
@@ -156,7 +168,7 @@ std::size_t write_icmp_error(std::span<std::byte> out, const MacAddr& local_mac,
   store8(icmp, type);
   store8(icmp + 1, code);
   store16(icmp + 2, 0);
-  store32(icmp + 4, 0);
+  store32(icmp + 4, rest);
   std::memcpy(icmp + kIcmpHeader, offender.data() + parsed.l3_offset, quoted);
   Checksum sum;
   if (!v4) sum.add_pseudo_header(ip.src, ip.dst, kIcmpv6, static_cast<std::uint32_t>(l4_len));

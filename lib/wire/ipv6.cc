@@ -59,6 +59,8 @@ Fault check_extension(std::uint8_t type, const std::byte* p, std::size_t len) {
 Fault walk_extensions(std::span<const std::byte> packet, UpperLayer& out) {
   std::size_t offset = kIpv6Header;
   std::uint8_t next = load8(packet.data() + 6);
+  std::size_t named_at = 6;
+  bool fragment = false;
   for (unsigned count = 0; is_extension(next); ++count) {
     const std::byte* p = packet.data() + offset;
     const std::size_t left = packet.size() - offset;
@@ -68,10 +70,12 @@ Fault walk_extensions(std::span<const std::byte> packet, UpperLayer& out) {
     const std::size_t len = next == kFragment ? 8 : (std::size_t{load8(p + 1)} + 1) * 8;
     if (len > left) return Fault::kIpExtension;
     if (const Fault f = check_extension(next, p, len); f != Fault::kNone) return f;
+    fragment = fragment || next == kFragment;
     next = load8(p);
+    named_at = offset;
     offset += len;
   }
-  out = {offset, next};
+  out = {offset, next, static_cast<std::uint16_t>(named_at), fragment};
   return Fault::kNone;
 }
 
@@ -96,6 +100,8 @@ Fault parse_ipv6(std::span<const std::byte> first, std::size_t frame_len, Frame&
   out.l3_offset = kEthHeader;
   out.l4_offset = static_cast<std::uint16_t>(kEthHeader + upper.offset);
   out.l4_len = static_cast<std::uint32_t>(total - upper.offset);
+  out.next_header_at = upper.named_at;
+  out.had_fragment_header = upper.fragment;
   return Fault::kNone;
 }
 

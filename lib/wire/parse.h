@@ -18,6 +18,8 @@ inline constexpr std::uint16_t kEtherTypeIpv6 = 0x86dd;
 
 enum Protocol : std::uint8_t { kIcmp = 1, kTcpProtocol = 6, kUdpProtocol = 17, kIcmpv6 = 58 };
 
+inline constexpr std::uint8_t kNdSolicitation = 135, kNdAdvertisement = 136;
+
 // Each fills its part of `out` and says what is wrong. Pre: `first` holds an Ethernet header.
 [[nodiscard]] Fault parse_arp(std::span<const std::byte> first, Frame& out);
 [[nodiscard]] Fault parse_ipv4(std::span<const std::byte> first, std::size_t frame_len,
@@ -26,10 +28,15 @@ enum Protocol : std::uint8_t { kIcmp = 1, kTcpProtocol = 6, kUdpProtocol = 17, k
 // Pre: parse_ipv4 or parse_ipv6 went well.
 [[nodiscard]] Fault parse_icmp(std::span<const std::byte> first, Frame& out);
 
+// Pre: parse_icmp's own checks are done; `packet` is the ICMPv6 message, of type 135 or 136.
+[[nodiscard]] Fault parse_nd(std::span<const std::byte> packet, Frame& out);
+
 // What an IPv6 packet carries behind its extension headers, and where.
 struct UpperLayer {
   std::size_t offset = 0;  // from the IPv6 header
   std::uint8_t protocol = 0;
+  std::uint16_t named_at = 6;  // the Next Header field that says so, from the IPv6 header
+  bool fragment = false;       // there was a fragment header
 };
 // Pre: `packet` begins with an IPv6 header and is cut to the packet's length.
 [[nodiscard]] Fault walk_extensions(std::span<const std::byte> packet, UpperLayer& out);

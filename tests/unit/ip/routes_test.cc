@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "wire/frame.h"
 
 namespace weir::ip {
 namespace {
@@ -177,6 +178,81 @@ TEST(Routes, AnswersAsANaiveListDoes) {
     }
   }
   EXPECT_GT(hits, 1'000U);
+}
+
+const IpAddr kGlobal6 = IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+const IpAddr kOther6 = IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2});
+const IpAddr kFar6 = IpAddr::v6({0x20, 1, 0x0d, 0xb8, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9});
+const IpAddr kLocal6 = IpAddr::v6({0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 1});
+const IpAddr kRouter6 = IpAddr::v6({0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0xfe});
+
+Routes with_link_local() {
+  Routes r;
+  r.add_address(kLocal6, 64);
+  r.add_address(kGlobal6, 64);
+  return r;
+}
+
+TEST(Routes, SourceIsOfTheDestinationsScope) {
+  Routes r = with_link_local();
+  EXPECT_EQ(r.default_source(false), kGlobal6);
+  r.set_gateway(kRouter6);
+  EXPECT_EQ(r.lookup(kRouter6)->source, kLocal6);
+  EXPECT_EQ(r.lookup(kOther6)->source, kGlobal6);
+  EXPECT_EQ(r.lookup(kFar6)->next_hop, kRouter6);
+  EXPECT_EQ(r.lookup(kFar6)->source, kGlobal6);
+}
+
+TEST(Routes, LinkLocalNeverLeavesTheLink) {
+  Routes r;
+  r.add_address(kGlobal6, 64);
+  r.set_gateway(kOther6);
+  EXPECT_FALSE(r.lookup(kRouter6));  // there is no fe80::/64, and no gateway to it
+  Routes only;
+  only.add_address(kLocal6, 64);
+  only.set_gateway(kRouter6);
+  EXPECT_FALSE(only.lookup(kFar6));  // nor does its source
+}
+
+TEST(Routes, UnusableAddressIsNeitherSourceNorDestination) {
+  Routes r;
+  r.add_address(kGlobal6, 64, false);
+  EXPECT_TRUE(r.is_ours(kGlobal6));
+  EXPECT_FALSE(r.is_local(kGlobal6));
+  EXPECT_FALSE(r.default_source(false));
+  EXPECT_FALSE(r.lookup(kOther6));
+  EXPECT_FALSE(r.lookup(kGlobal6));
+  EXPECT_TRUE(r.is_on_link(kOther6));
+  r.set_usable(kGlobal6, true);
+  EXPECT_TRUE(r.is_local(kGlobal6));
+  EXPECT_EQ(r.lookup(kOther6)->source, kGlobal6);
+  r.set_usable(kGlobal6, false);
+  EXPECT_FALSE(r.lookup(kOther6));
+  r.set_usable(kFar6, true);  // none of ours
+  EXPECT_FALSE(r.is_local(kFar6));
+}
+
+TEST(Routes, TheNextUsableAddressOfANetworkIsItsSource) {
+  Routes r;
+  r.add_address(kGlobal6, 64, false);
+  r.add_address(kFar6, 64);
+  r.add_address(kOther6, 64);
+  const IpAddr peer = IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 77});
+  EXPECT_EQ(r.lookup(peer)->source, kOther6);
+  EXPECT_EQ(r.default_source(false), kFar6);
+  r.set_usable(kGlobal6, true);  // the first of them again
+  EXPECT_EQ(r.lookup(peer)->source, kGlobal6);
+  EXPECT_EQ(r.default_source(false), kGlobal6);
+}
+
+TEST(Routes, GroupsAreThoseOfOurAddresses) {
+  Routes r;
+  EXPECT_FALSE(r.is_our_group(wire::kAllNodes));  // no IPv6 here
+  r.add_address(kGlobal6, 64, false);
+  EXPECT_TRUE(r.is_our_group(wire::kAllNodes));
+  EXPECT_TRUE(r.is_our_group(wire::solicited_node(kGlobal6)));
+  EXPECT_FALSE(r.is_our_group(wire::solicited_node(kOther6)));
+  EXPECT_FALSE(r.is_our_group(IpAddr::v6({0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2})));
 }
 
 }  // namespace

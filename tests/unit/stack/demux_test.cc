@@ -101,8 +101,6 @@ const Bad kBad[] = {
      }},
     {"EtherType", &C::drop_other_protocol,
      [] { return patched([](Octets& f) { put8(f, 12, 0x88), put8(f, 13, 0xcc); }); }},
-    {"IpProtocol", &C::drop_other_protocol,
-     [] { return patched([](Octets& f) { put8(f, 23, 132); }); }},
     {"Runt", &C::drop_short_frame, [] { return Octets(13); }},
     {"ArpMalformed", &C::drop_arp_malformed,
      [] {

@@ -54,7 +54,8 @@ Secrets fixed_secrets() {
 }  // namespace
 
 MacAddr mac_of(const IpAddr& addr) {
-  if (addr == kHost) return kHostMac;
+  if (addr == kHost || addr == kHost6 || addr == kHostLocal6) return kHostMac;
+  if (addr.is_multicast() && !addr.is_v4()) return wire::multicast_mac(addr);
   const auto& o = addr.octets();
   return {{2, 1, o[12], o[13], o[14], o[15]}};
 }
@@ -68,6 +69,14 @@ Config small_config() {
   c.max_neighbours = 32;
   c.tcp.max_syn_backlog = 64;
   c.tcp.max_tw_buckets = 64;
+  return c;
+}
+
+Config config6() {
+  Config c = small_config();
+  c.addrs.push_back({kHost6, 64});
+  c.gateway6 = kGateway6;
+  c.dad_transmits = 0;
   return c;
 }
 
@@ -162,6 +171,65 @@ Octets arp_frame(std::uint16_t op, const IpAddr& sender, const MacAddr& sender_m
   return f;
 }
 
+Octets nd_frame(const wire::NdPacket& nd, const IpAddr& src, const IpAddr& dst,
+                const MacAddr& dst_mac) {
+  Octets f(wire::kMaxNdFrame);
+  f.resize(wire::write_nd_frame(f, {nd.lladdr, dst_mac, src, dst}, nd));
+  return f;
+}
+
+Octets solicitation(const IpAddr& asker, const IpAddr& target) {
+  wire::NdPacket nd;
+  nd.target = target;
+  nd.has_lladdr = !asker.is_unspecified();
+  nd.lladdr = mac_of(asker);
+  const IpAddr group = wire::solicited_node(target);
+  return nd_frame(nd, asker, group, mac_of(group));
+}
+
+Octets advertisement(const IpAddr& target, const MacAddr& mac, const IpAddr& dst, bool solicited,
+                     bool override_flag) {
+  wire::NdPacket nd;
+  nd.advertisement = nd.has_lladdr = true;
+  nd.solicited = solicited;
+  nd.override_flag = override_flag;
+  nd.target = target;
+  nd.lladdr = mac;
+  return nd_frame(nd, target, dst, mac_of(dst));
+}
+
+Octets ipv6_frame(const IpAddr& src, const IpAddr& dst, std::uint8_t next_header,
+                  const Octets& behind) {
+  Octets f(54);
+  const MacAddr to = mac_of(dst);
+  const MacAddr from = mac_of(src);
+  std::copy_n(std::as_bytes(std::span{to.octets}).begin(), 6, f.begin());
+  std::copy_n(std::as_bytes(std::span{from.octets}).begin(), 6, f.begin() + 6);
+  wire::store16(&f[12], 0x86dd);
+  wire::store8(&f[14], 0x60);
+  wire::store16(&f[18], static_cast<std::uint16_t>(behind.size()));
+  wire::store8(&f[20], next_header);
+  wire::store8(&f[21], 64);
+  std::copy_n(std::as_bytes(std::span{src.octets()}).begin(), 16, f.begin() + 22);
+  std::copy_n(std::as_bytes(std::span{dst.octets()}).begin(), 16, f.begin() + 38);
+  f.insert(f.end(), behind.begin(), behind.end());
+  return f;
+}
+
+Octets icmp6_frame(const IpAddr& src, const IpAddr& dst, std::uint8_t type, std::uint8_t code,
+                   std::uint32_t rest, const Octets& body) {
+  Octets l4(8);
+  wire::store8(&l4[0], type);
+  wire::store8(&l4[1], code);
+  wire::store32(&l4[4], rest);
+  l4.insert(l4.end(), body.begin(), body.end());
+  wire::Checksum sum;
+  sum.add_pseudo_header(src, dst, 58, static_cast<std::uint32_t>(l4.size()));
+  sum.add(l4);
+  wire::store16(&l4[2], sum.finish());
+  return ipv6_frame(src, dst, 58, l4);
+}
+
 // -- The world -------------------------------------------------------------------------------
 
 World::World(const Config& config, sim::BlockPool* shared)
@@ -233,19 +301,30 @@ void World::collect() {
     s.octets.assign(b->data, b->data + b->len);
     s.frame = parse(s.octets);
     EXPECT_NE(s.frame.kind, wire::Kind::kMalformed) << "fault " << static_cast<int>(s.frame.fault);
-    const wire::ArpPacket& a = s.frame.arp;
+    answer_arp_or_nd(s);
     const bool is_arp = s.frame.kind == wire::Kind::kArp;
-    if (is_arp && a.op == 1 && a.sender_ip != a.target_ip && !silent.contains(a.target_ip)) {
-      arp_answers_.push_back(
-          arp_frame(2, a.target_ip, mac_of(a.target_ip), a.sender_ip, a.sender_mac));
-    }
-    (is_arp ? arp : icmp).push_back(std::move(s));
+    (is_arp ? arp : s.frame.kind == wire::Kind::kNd ? nd : icmp).push_back(std::move(s));
     pool.give(b);
   }
   for (const tcp::HandOver& h : stack->hand_over()) handed.push_back(h);
   stack->clear_hand_over();
   stack->clear_tx();
   pool.give(stack->take_released());
+}
+
+// As the host that is asked would, unless it is silent; nobody answers an address test.
+void World::answer_arp_or_nd(const Sent& s) {
+  const wire::ArpPacket& a = s.frame.arp;
+  const wire::NdPacket& n = s.frame.nd;
+  if (s.frame.kind == wire::Kind::kArp && a.op == 1 && a.sender_ip != a.target_ip &&
+      !a.sender_ip.is_unspecified() && !silent.contains(a.target_ip)) {
+    arp_answers_.push_back(
+        arp_frame(2, a.target_ip, mac_of(a.target_ip), a.sender_ip, a.sender_mac));
+  }
+  if (s.frame.kind == wire::Kind::kNd && !n.advertisement && !s.frame.src.is_unspecified() &&
+      !silent.contains(n.target)) {
+    arp_answers_.push_back(advertisement(n.target, mac_of(n.target), s.frame.src));
+  }
 }
 
 void World::run_to(Duration since_start) {

@@ -33,8 +33,22 @@ inline constexpr IpAddr kPeer = IpAddr::v4(10, 0, 0, 2);
 inline constexpr MacAddr kHostMac{{2, 0, 0, 0, 0, 1}};
 inline constexpr Instant kStart{1'000s};
 
+// 2001:db8::/64 with the same hosts, and fe80::/64 with the addresses that their MACs give.
+[[nodiscard]] constexpr IpAddr global6(unsigned host) {
+  return IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                     static_cast<std::uint8_t>(host >> 8U), static_cast<std::uint8_t>(host)});
+}
+[[nodiscard]] constexpr IpAddr link_local6(unsigned host) {
+  return IpAddr::v6({0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0,
+                     static_cast<std::uint8_t>(host >> 8U), static_cast<std::uint8_t>(host)});
+}
+inline constexpr IpAddr kHost6 = global6(1), kHostLocal6 = link_local6(1);
+inline constexpr IpAddr kGateway6 = link_local6(254);
+inline constexpr IpAddr kPeer6 = global6(2);
+
 [[nodiscard]] MacAddr mac_of(const IpAddr& addr);  // of any host but ours
 [[nodiscard]] Config small_config();               // 10.0.0.1/24 and a gateway; small tables
+[[nodiscard]] Config config6();                    // the same with 2001:db8::1/64, no DAD
 [[nodiscard]] Octets octets_of(std::string_view text);
 [[nodiscard]] std::string text_of(std::span<const std::byte> octets);
 [[nodiscard]] std::string pattern(std::size_t n, unsigned seed = 1);  // text that repeats nowhere
@@ -49,6 +63,18 @@ inline constexpr Instant kStart{1'000s};
                                 std::uint8_t code, std::uint32_t rest, const Octets& body);
 [[nodiscard]] Octets arp_frame(std::uint16_t op, const IpAddr& sender, const MacAddr& sender_mac,
                                const IpAddr& target, const MacAddr& dst_mac);
+// A neighbour solicitation or advertisement; the frame's source is `nd.lladdr`.
+[[nodiscard]] Octets nd_frame(const wire::NdPacket& nd, const IpAddr& src, const IpAddr& dst,
+                              const MacAddr& dst_mac);
+// Who has `target`? `asker` has the MAC address mac_of(asker).
+[[nodiscard]] Octets solicitation(const IpAddr& asker, const IpAddr& target);
+[[nodiscard]] Octets advertisement(const IpAddr& target, const MacAddr& mac, const IpAddr& dst,
+                                   bool solicited = true, bool override_flag = true);
+// An IPv6 packet to the MAC address of `dst`, or of its group.
+[[nodiscard]] Octets ipv6_frame(const IpAddr& src, const IpAddr& dst, std::uint8_t next_header,
+                                const Octets& behind);
+[[nodiscard]] Octets icmp6_frame(const IpAddr& src, const IpAddr& dst, std::uint8_t type,
+                                 std::uint8_t code, std::uint32_t rest, const Octets& body);
 void mend_ipv4(Octets& frame);  // its header checksum
 inline void put8(Octets& f, std::size_t at, unsigned v) {
   f.at(at) = static_cast<std::byte>(v);
@@ -104,17 +130,18 @@ class World {
   sim::BlockPool& pool;
   std::unique_ptr<Stack> stack;
   Instant now = kStart;
-  std::deque<Sent> tcp, icmp, arp;             // what was sent and not taken yet
+  std::deque<Sent> tcp, icmp, arp, nd;         // what was sent and not taken yet
   std::deque<Ready> events;                    // not taken yet
   std::vector<tcp::HandOver> handed;           // for other shards: the test's to pass on
   std::function<void(const Ready&)> on_ready;  // called instead of queueing, when set
-  std::set<IpAddr> silent;                     // hosts that answer no ARP request
+  std::set<IpAddr> silent;                     // hosts that answer no ARP request nor solicitation
   bool check = true;                           // invariants after every iteration
   unsigned frames_per_receive = 64;
 
  private:
   void step(std::span<Buf* const> frames);
   void collect();
+  void answer_arp_or_nd(const Sent& sent);
   void take_events();
   void answer_arp();
   void finish();

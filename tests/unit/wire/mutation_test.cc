@@ -25,6 +25,7 @@ void check(const Frame& f, std::size_t frame_len) {
     case Kind::kUdp:
     case Kind::kIcmp4:
     case Kind::kIcmp6:
+    case Kind::kNd:
     case Kind::kOtherIp:
       ASSERT_EQ(f.l3_offset, kEthHeader);
       ASSERT_LE(f.l4_offset + std::size_t{f.l4_len}, frame_len);
@@ -46,6 +47,13 @@ std::vector<Octets> seeds() {
   put8(error6, 0, 1);
   const Octets inner6 = golden_sack6();
   append(error6, Octets(inner6.begin() + 14, inner6.begin() + 62));
+  Octets solicitation(kMaxNdFrame);
+  NdPacket nd;
+  nd.target = kB6;
+  nd.has_lladdr = true;
+  nd.lladdr = kMacA;
+  const IpAddr group = solicited_node(kB6);
+  write_nd_frame(solicitation, {kMacA, multicast_mac(group), kA6, group}, nd);
   return {golden_syn4(),
           golden_data4(),
           golden_sack6(),
@@ -55,7 +63,8 @@ std::vector<Octets> seeds() {
           ipv4_frame(6, tcp_segment({}, false), hex("94 04 00 00 01 07 07 04 00 00 00 00")),
           ipv6_frame(0, chain),
           ipv4_frame(1, error),
-          ipv6_frame(58, error6)};
+          ipv6_frame(58, error6),
+          solicitation};
 }
 
 void mend(Octets& f, Rng& rng) {  // so that mutants get past the checksums
@@ -94,7 +103,7 @@ Octets mutant(const std::vector<Octets>& seeds, Rng& rng) {
 TEST(Mutation, NoFrameIsReadBeyondItsEnd) {
   const std::vector<Octets> all = seeds();
   Rng rng(20'240);
-  std::array<int, 8> kinds{};
+  std::array<int, 9> kinds{};
   for (int round = 0; round < kRounds; ++round) {
     const Octets f = mutant(all, rng);
     const ParseOptions options{rng.below(2) == 0, rng.below(2) == 0};
