@@ -69,6 +69,19 @@ void read_timers(TableReader& t, tcp::Config& c) {
   }
 }
 
+void read_congestion(TableReader& t, tcp::Config& c) {
+  auto algorithm = static_cast<unsigned>(c.congestion_control);
+  t.word("congestion_control", algorithm, {"reno", "cubic"});
+  c.congestion_control = static_cast<tcp::CongestionControl>(algorithm);
+  t.boolean("hystart", c.hystart);
+  t.boolean("frto", c.frto);
+  t.integer("reordering", c.reordering, 3, 127, "RFC 5681 asks for 3 duplicate ACKs at least");
+  t.duration("min_rtt_wlen", c.min_rtt_wlen, 1s, 1s, 86'400s);
+  t.boolean("pacing", c.pacing);
+  t.integer("pacing_ss_ratio", c.pacing_ss_ratio, 100, 1'000);
+  t.integer("pacing_ca_ratio", c.pacing_ca_ratio, 100, 1'000);
+}
+
 void read_port_range(TableReader& t, tcp::Config& c) {
   const toml::array* range = t.array("ip_local_port_range", "32768, 60999");
   if (range == nullptr) return;
@@ -89,14 +102,14 @@ void read_port_range(TableReader& t, tcp::Config& c) {
 
 void read_tcp(TableReader t, tcp::Config& c) {
   // Names that later versions know.
-  for (const char* name :
-       {"ecn", "congestion_control", "reordering", "delack_min", "mtu_probing"}) {
+  for (const char* name : {"ecn", "delack_min", "mtu_probing"}) {
     t.refuse(name, "not in this version; remove the line");
   }
   read_retries(t, c);
   read_tables_sizes(t, c);
   read_options(t, c);
   read_timers(t, c);
+  read_congestion(t, c);
   read_port_range(t, c);
   t.finish();
 }

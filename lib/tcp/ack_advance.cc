@@ -53,16 +53,20 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   const std::uint32_t flight_before = flight(t);
   const std::uint32_t acked = distance(t.snd_una, seg.ack);
   const bool fin_acked = t.fin_sent() && acked == t.sndq.bytes() + 1;
+  // RFC 6582 §3.2, step 3: of the partial ACKs only the first restarts the timer.
+  //= RFC6582 3.2-e
+  const bool impatient = t.log == nullptr && t.recovery == Recovery::kFast && t.partial_acked;
   sample_rtt(t, seg, now);
   drop_acked(t, std::min(acked, t.sndq.bytes()), out);
+  t.cwnd_full = later_of(t.cwnd_full, t.snd_una);  // never so far behind that it seems ahead
   t.snd_una = seg.ack;
-  t.snd_small = later_of(t.snd_small, t.snd_una);  // never so far behind that it seems ahead
+  t.snd_small = later_of(t.snd_small, t.snd_una);  // likewise
   t.retries = 0;
-  if (t.log == nullptr) cc_on_ack(t, acked, flight_before);
+  if (t.log == nullptr) cc_on_ack(t, acked, flight_before, now, out);
   if (t.snd_una == t.snd_nxt) {
     t.clear(kPersisting);
     t.rtx_deadline = kNever;  // RFC 6298 §5.2
-  } else {
+  } else if (!impatient || t.recovery != Recovery::kFast) {
     arm_rtx(t, now);  // §5.3
   }
   note_room(t);

@@ -9,6 +9,8 @@
 
 namespace weir::tcp {
 
+enum class CongestionControl : std::uint8_t { kReno, kCubic };  // RFC 5681, RFC 9438
+
 struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   std::uint8_t syn_retries = 5;          // SYNs resent before connect fails; from 6 on, 3 minutes
   std::uint8_t synack_retries = 2;       // SYN-ACKs resent to who never answered (Linux: 5), ADR 8
@@ -31,7 +33,14 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   std::uint32_t rmem = 262'144;    // receive buffer, octets
   std::uint32_t wmem = 262'144;    // send buffer, octets
   std::uint8_t initial_cwnd = 10;  // segments, RFC 6928
-  Micros delack_max = 40ms;        // RFC 9293 MUST-40: below 500 ms
+  CongestionControl congestion_control = CongestionControl::kCubic;
+  bool hystart = true;           // HyStart++, RFC 9406, where CUBIC is used
+  bool frto = true;              // RFC 5682
+  std::uint8_t reordering = 3;   // DupThresh, segments: RFC 5681 §3.2, RFC 8985 §6.2
+  Duration min_rtt_wlen = 300s;  // RACK.min_RTT is the least of so long, RFC 8985 §6.2
+  bool pacing = false;           // cwnd spread over the round trip
+  std::uint16_t pacing_ss_ratio = 200, pacing_ca_ratio = 120;  // percent of cwnd a round trip
+  Micros delack_max = 40ms;                                    // RFC 9293 MUST-40: below 500 ms
   bool slow_start_after_idle = true;
   Duration challenge_ack_interval = 500ms;  // at most one a connection in this time, RFC 5961 §7
   std::uint16_t port_low = 32'768, port_high = 60'999;  // ip_local_port_range

@@ -46,6 +46,11 @@ void advance_cursor(Tcb& t, std::uint32_t octets);
 struct SackNews {                 // of one ACK
   std::uint32_t delivered = 0;    // octets that it acknowledges or tells of for the first time
   std::uint32_t pipe_before = 0;  // octets in the network before it
+  std::uint32_t acked = 0;        // octets by which SND.UNA moves
+  std::uint32_t rtt_us = 0;       // of what was sent once; 0: it tells of no round trip
+  bool of_first_sending = false;  // a timestamp shows that it answers what was sent before the last
+  bool sacked_old = false;        // it tells of text below `recover` that was sent once
+  bool sacked_new = false;        // and of text above
 };
 // Lends a log where there is none, the peer sends SACKs, and nothing is being recovered.
 void log_begin(Tcb& t, Instant now, Outbox& out);
@@ -64,18 +69,44 @@ void on_reordering_timeout(Tcb& t, Instant now, Outbox& out);
 void mark_lost_on_rto(Tcb& t, Instant now, Outbox& out);
 
 // -- prr.cc (RFC 6937) ------------------------------------------------------------------------
-void cc_on_sack(Tcb& t, const SackNews& news, Outbox& out);
+void cc_on_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out);
 void cc_on_hidden_loss(Tcb& t);
 
-// -- cc/reno.cc (RFC 5681, 6582, 3042) -------------------------------------------------------
+// -- cc/reno.cc (RFC 5681 §3.2, RFC 6582): recovery without SACK --------------------------------
+void cc_on_dup_ack(Tcb& t, Instant now, Outbox& out);
+void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before, Instant now, Outbox& out);
+
+// -- cc/congestion.cc (RFC 5681, 6928, 3042, 3465, 9438, 9406) --------------------------------
 void cc_init(Tcb& t);
-void cc_on_dup_ack(Tcb& t, Outbox& out);
-void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before);
-void cc_grow(Tcb& t, std::uint32_t acked, std::uint32_t flight_before);
+struct Growth {                     // an ACK of something new
+  std::uint32_t acked = 0;          // octets by which it moved SND.UNA
+  std::uint32_t flight_before = 0;  // octets in the network before it
+  std::uint32_t rtt_us = 0;         // 0: none
+  bool after_rto = false;           // of what was in flight when the timer fired
+};
+void cc_grow(Tcb& t, const Growth& g, Instant now);
+// A congestion event with `out` octets in flight: ssthresh. The caller sets cwnd.
+void cc_reduce(Tcb& t, std::uint32_t out);
+void cc_undo(Tcb& t, Instant now);  // there was no congestion: cwnd, ssthresh, no recovery
 void cc_on_rto(Tcb& t);
 void cc_restart_after_idle(Tcb& t, Instant now);
 [[nodiscard]] std::uint32_t flight(const Tcb& t);     // octets presumed in the network
 [[nodiscard]] std::uint32_t cwnd_room(const Tcb& t);  // octets cwnd lets go now
+
+// -- frto.cc (RFC 5682) -------------------------------------------------------------------------
+struct FrtoAck {
+  std::uint32_t acked = 0;  // octets by which it moved SND.UNA; 0: a duplicate, or SACKs alone
+  bool of_first_sending = false, sacked_old = false, sacked_new = false;  // as SackNews has them
+};
+void frto_begin(Tcb& t);  // the timer fired; before cc_on_rto
+void frto_on_ack(Tcb& t, const FrtoAck& a, Instant now, Outbox& out);
+void frto_give_up(Tcb& t);
+[[nodiscard]] std::uint32_t frto_room(const Tcb& t);  // Pre: kProbing
+
+// -- pacing.cc ----------------------------------------------------------------------------------
+[[nodiscard]] bool pacing_holds(Tcb& t, Instant now);
+[[nodiscard]] std::uint32_t pacing_quantum(const Tcb& t, std::uint32_t longest);
+void pacing_sent(Tcb& t, std::uint32_t octets, Instant now);
 
 // -- delayed_ack.cc (§3.8.6.3) ---------------------------------------------------------------
 // `octets` more lie in order; the segment that brought them had `in_segment`.

@@ -77,6 +77,7 @@ void emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbox& out
   }
   if (fin) s.flags |= FIN;
   out.tx.push(s);
+  pacing_sent(t, len, now);
 }
 
 // SND.UNA + SND.WND - SND.NXT, 0 when the window shrank below it (MUST-34, SHLD-15).
@@ -157,8 +158,9 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
   bool fin_due = t.has(kFinQueued) && !t.fin_sent();
   if (left == 0 && !fin_due) return;
   cc_restart_after_idle(t, now);
-  const std::uint32_t longest = out.tso_max > t.mss ? out.tso_max / t.mss * t.mss : t.mss;
-  while ((left > 0 || fin_due) && out.tx.room() > 1) {
+  const std::uint32_t longest =
+      pacing_quantum(t, out.tso_max > t.mss ? out.tso_max / t.mss * t.mss : t.mss);
+  while ((left > 0 || fin_due) && out.tx.room() > 1 && !pacing_holds(t, now)) {
     std::uint32_t room = std::min(usable_window(t), cwnd_room(t));
     const unsigned records = t.log != nullptr ? t.log->room() : SentLog::kCapacity / 2;
     if (records == 0) break;
@@ -176,8 +178,9 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
     note_sent(t, t.snd_nxt, now);
     if (t.log != nullptr) arm_tlp(t, now);
   }
+  if (cwnd_room(t) < t.mss) t.cwnd_full = t.snd_nxt;
   // Text waits and nothing is on its way that would bring an ACK: the persist timer must.
-  if (left > 0 && t.snd_una == t.snd_nxt && t.rtx_deadline == kNever) {
+  if (left > 0 && t.snd_una == t.snd_nxt && t.rtx_deadline == kNever && !t.pace_waits) {
     t.set(kPersisting);
     if (!t.has(kUserClosed)) t.retries = 0;
     t.rtx_deadline = now + t.rto.rto();
@@ -206,6 +209,7 @@ void resend_lost(Tcb& t, Instant now, Outbox& out) {
     const std::uint32_t len = t.log->length_of(i) - (fin ? 1U : 0U);
     const bool at_once = i == 0 && t.log->first_due;
     if (!at_once && t.log->pipe() > 0 && cwnd_room(t) < len) return;
+    if (!at_once && pacing_holds(t, now)) return;
     if (distance(t.snd_una, end) - (fin ? 1U : 0U) > t.snd_wnd)
       return log_abandon(t, out);  // it shrank
     send_again(t, i, now, out);
@@ -219,6 +223,7 @@ void send_retransmissions(Tcb& t, Instant now, Outbox& out) {
   t.rtx_nxt = later_of(t.rtx_nxt, t.snd_una);
   while (before(t.rtx_nxt, t.rtx_end) && out.tx.room() > 1) {
     if (t.recovery == Recovery::kRto && flight(t) > 0 && flight(t) + t.mss > t.cwnd) return;
+    if (t.rtx_nxt != t.snd_una && pacing_holds(t, now)) return;
     const std::uint32_t len = resend_length(t);
     const bool fin =
         t.fin_sent() && t.rtx_nxt + len == t.fin_seq() && after(t.rtx_end, t.fin_seq());
@@ -229,6 +234,18 @@ void send_retransmissions(Tcb& t, Instant now, Outbox& out) {
     t.clear(kTiming);  //= RFC9293 MUST-18
     if (t.rtx_deadline == kNever) arm_rtx(t, now);
   }
+}
+
+// What was lost first; but after a time-out that may have been spurious new text, if there is any
+// (RFC 5682 §2.1, step 2b).
+void send_text(Tcb& t, Instant now, Outbox& out) {
+  if (t.frto == Frto::kProbing) {
+    send_new_text(t, now, out);
+    if (t.snd_nxt != t.recover || t.pace_waits) return;
+    frto_give_up(t);
+  }
+  send_retransmissions(t, now, out);
+  send_new_text(t, now, out);
 }
 
 // One for the burst; but one for each segment that came early, since a sender without SACK learns
@@ -301,14 +318,12 @@ void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
 // Room for one segment more is always left for the ACK.
 //= RFC9293 MUST-59
 void poll_transmit(Tcb& t, Instant now, Outbox& out) {
+  t.pace_waits = false;
   if (t.state <= State::kListen || out.tx.room() == 0) return;
   if (t.has(kSynDue)) return send_syn(t, now, out);
   if (t.state == State::kSynSent) return;
   if (t.log != nullptr && t.log->stale) log_abandon(t, out);
-  if (t.synchronized()) {
-    send_retransmissions(t, now, out);
-    send_new_text(t, now, out);
-  }
+  if (t.synchronized()) send_text(t, now, out);
   send_acks(t, now, out);
 }
 

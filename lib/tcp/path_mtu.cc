@@ -21,6 +21,7 @@ void on_packet_too_big(Tcb& t, std::uint32_t mtu) {
       t.snd_una;  // what was too big never arrived: again at once, and no sign of congestion
   t.rtx_end = t.snd_nxt;
   if (t.recovery == Recovery::kRto) t.recover = t.snd_nxt;
+  t.frto = Frto::kOff;
 }
 
 }  // namespace weir::tcp

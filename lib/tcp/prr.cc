@@ -8,7 +8,8 @@ namespace {
 
 void enter_recovery(Tcb& t, Outbox& out) {
   const std::uint32_t outstanding = distance(t.snd_una, t.snd_nxt);
-  t.ssthresh = std::max<std::uint32_t>(std::min(outstanding, t.cwnd) / 2, 2U * t.mss);
+  cc_reduce(t, std::min(outstanding, t.cwnd));
+  t.may_undo = true;
   t.recover = t.snd_nxt;
   t.recovery = Recovery::kFast;
   t.log->prr = {.delivered = 0, .sent = 0, .flight = outstanding};
@@ -34,6 +35,19 @@ void reduce_in_proportion(Tcb& t, std::uint32_t delivered) {
   t.cwnd = std::max<std::uint32_t>(pipe + send, t.mss);
 }
 
+// The first ACK of something new answers what was sent before it was taken for lost (RFC 3522
+// §3.2): it came late, and nothing was lost.
+void undo_if_spurious(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
+  if (!t.may_undo) return;
+  t.may_undo = false;
+  if (!news.of_first_sending) return;
+  t.log->forget_lost();
+  t.log->rack = {};
+  t.reordering_seen = true;
+  cc_undo(t, now);
+  out.counters->spurious_recoveries.add();
+}
+
 void leave_recovery(Tcb& t) {
   if (t.recovery == Recovery::kFast) t.cwnd = std::max<std::uint32_t>(t.ssthresh, t.mss);
   t.recovery = Recovery::kNone;
@@ -42,20 +56,27 @@ void leave_recovery(Tcb& t) {
 
 }  // namespace
 
-void cc_on_sack(Tcb& t, const SackNews& news, Outbox& out) {
+void cc_on_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
   // Old marks stay close behind, lest the sequence space wraps round them.
   t.recover = later_of(t.recover, t.snd_una - 1);
+  if (t.recovery == Recovery::kFast && news.acked > 0) undo_if_spurious(t, news, now, out);
   const Recovery before = t.recovery;
   if (before != Recovery::kNone && at_or_after(t.snd_una, t.recover)) leave_recovery(t);
   if (t.recovery == Recovery::kNone && t.log->lost() > 0) enter_recovery(t, out);
   if (t.recovery == Recovery::kFast) return reduce_in_proportion(t, news.delivered);
   if (before == Recovery::kFast) return;  // what ended it does not grow the window as well
-  if (news.delivered > 0) cc_grow(t, news.delivered, news.pipe_before);
+  if (news.acked == 0) return;            // RFC 5681 §3.1: what is acknowledged cumulatively
+  cc_grow(t,
+          {.acked = news.acked,
+           .flight_before = news.pipe_before,
+           .rtt_us = news.rtt_us,
+           .after_rto = before == Recovery::kRto},
+          now);
 }
 
 // A probe mended the loss of the flight's tail (RFC 8985 §7.4.2): the window answers as to any.
 void cc_on_hidden_loss(Tcb& t) {
-  t.ssthresh = std::max<std::uint32_t>(t.cwnd / 2, 2U * t.mss);
+  cc_reduce(t, t.cwnd);
   t.cwnd = t.ssthresh;
 }
 

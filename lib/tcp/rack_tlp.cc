@@ -6,7 +6,6 @@
 namespace weir::tcp {
 namespace {
 
-constexpr unsigned kDupThresh = 3;            // RFC 5681 §3.2
 constexpr std::uint8_t kReoPersist = 16;      // recoveries: §6.2, step 4
 constexpr std::uint8_t kMaxReoMult = 20;      // min_RTT / 4 times this: SRTT is the limit anyway
 constexpr Duration kMaxAckDelay = 200ms;      // TLP.max_ack_delay, §7.2
@@ -29,7 +28,26 @@ struct Ack {
   Instant now;
   bool any;  // RACK.fack was set
   Seq fack;
+  SackNews& news;
 };
+
+// The least of the last min_rtt_wlen, kept in two halves: a path that got longer is believed in the
+// end. Linux's tcp_min_rtt_wlen.
+//= RFC8985 6.2-a
+void note_min_rtt(Tcb& t, std::uint32_t rtt_us, Instant now) {
+  using std::chrono::seconds;
+  const auto now_s = static_cast<std::uint32_t>(
+      std::chrono::duration_cast<seconds>(now.time_since_epoch()).count());
+  const seconds age(now_s - t.min_rtt_since_s);
+  if (t.min_rtt_us == kNoRtt || age >= t.config->min_rtt_wlen / 2) {
+    const bool stale = t.min_rtt_us == kNoRtt || age >= t.config->min_rtt_wlen;
+    t.min_rtt_us = stale ? rtt_us : t.min_rtt_late_us;
+    t.min_rtt_late_us = rtt_us;
+    t.min_rtt_since_s = now_s;
+  }
+  t.min_rtt_us = std::min(t.min_rtt_us, rtt_us);
+  t.min_rtt_late_us = std::min(t.min_rtt_late_us, rtt_us);
+}
 
 // Step 2, but for one segment; and step 3. A block of this ACK may lie below another: only what
 // lies below the ACKs before it was overtaken.
@@ -37,13 +55,17 @@ void on_delivered(Tcb& t, const SentSegment& s, const Ack& a) {
   SentLog& log = *t.log;
   const std::uint32_t rtt = us_of(a.now) - s.sent_us;
   if (!s.is(kSentAgain)) {
-    t.min_rtt_us = std::min(t.min_rtt_us, rtt);
+    note_min_rtt(t, rtt, a.now);
+    a.news.rtt_us = rtt;
     if (a.any && before(s.end(), a.fack)) t.reordering_seen = true;
   } else {
     // It may answer the segment's first sending.
-    const std::uint32_t stamp = ts_now(t, a.now) - rtt / 1'000;
+    const std::uint32_t stamp = ts_now(t, a.now - Duration(rtt));
     const bool echoed = t.has(kTimestamps) && a.seg.options.ts_ecr != 0;
-    if (echoed && before(Seq{a.seg.options.ts_ecr}, Seq{stamp})) return;
+    if (echoed && before(Seq{a.seg.options.ts_ecr}, Seq{stamp})) {
+      if (!s.is(kSentUntimed)) a.news.of_first_sending = true;
+      return;
+    }
     if (rtt < t.min_rtt_us) return;
   }
   log.rack.rtt_us = rtt;
@@ -81,6 +103,9 @@ std::uint32_t take_block(Tcb& t, const wire::SackBlock& b, const Ack& a) {
     if (log[i].is(kSentSacked)) continue;
     delivered += log.length_of(i);
     on_delivered(t, log[i], a);
+    const bool old = at_or_before(log[i].end(), t.recover);
+    if (!old) a.news.sacked_new = true;
+    if (old && !log[i].is(kSentAgain)) a.news.sacked_old = true;
     log.mark_sacked(i);
   }
   return delivered;
@@ -104,7 +129,7 @@ bool plausible(const Tcb& t, const wire::SackBlock& b) {
 // Step 4: how long a segment may be overtaken before it counts as lost.
 std::uint32_t reordering_window(const Tcb& t) {
   const SentLog& log = *t.log;
-  const bool many = log.sacked() >= kDupThresh * std::uint32_t{t.mss};
+  const bool many = log.sacked() >= t.config->reordering * std::uint32_t{t.mss};
   if (!t.reordering_seen && (t.recovery != Recovery::kNone || many)) return 0;
   const std::uint32_t window = t.min_rtt_us == kNoRtt ? 0 : t.min_rtt_us / 4 * t.reo_mult;
   if (!t.rto.sampled()) return window;
@@ -159,7 +184,7 @@ void log_begin(Tcb& t, Instant now, Outbox& out) {
   // What went out before cannot be told apart: any answer may be to an earlier sending.
   for (Seq at = t.snd_una; before(at, t.snd_nxt);) {
     at = earlier_of(at + t.mss, t.snd_nxt);
-    t.log->push(at, us_of(now), kSentAgain);
+    t.log->push(at, us_of(now), kSentAgain | kSentUntimed);
   }
 }
 
@@ -173,6 +198,7 @@ void log_end(Tcb& t, Outbox& out) {
 
 // What is left is recovered as after a time-out, without the peer's SACKs.
 void log_abandon(Tcb& t, Outbox& out) {
+  t.frto = Frto::kOff;
   if (t.recovery == Recovery::kFast || t.log->lost() > 0) {
     t.recovery = Recovery::kRto;
     t.recover = t.snd_nxt;
@@ -198,7 +224,8 @@ void log_sent_again(Tcb& t, unsigned i, Instant now) {
 SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   SackNews news;
   news.pipe_before = t.log->pipe();
-  const Ack a{seg, now, t.log->rack.any, t.log->rack.fack};
+  const Ack a{seg, now, t.log->rack.any, t.log->rack.fack, news};
+  if (after(seg.ack, t.snd_una)) news.acked = distance(t.snd_una, seg.ack);
   news.delivered = take_acked(t, a);
   for (unsigned i = 0; i < seg.options.sack_count; ++i) {
     const wire::SackBlock& b = seg.options.sack[i];
@@ -213,13 +240,21 @@ SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
 
 void after_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
   SentLog& log = *t.log;
+  frto_on_ack(t,
+              {.acked = news.acked,
+               .of_first_sending = news.of_first_sending,
+               .sacked_old = news.sacked_old,
+               .sacked_new = news.sacked_new},
+              now, out);
   // Without a hole and without a retransmission nothing can have been overtaken.
   if (news.delivered > 0 && (log.sacked() > 0 || t.recovery != Recovery::kNone)) {
     detect_loss(t, now);
   }
-  cc_on_sack(t, news, out);
+  cc_on_sack(t, news, now, out);
   if (t.snd_una == t.snd_nxt) return log_end(t, out);
-  arm_tlp(t, now);
+  // Only what tells something new: an ACK that repeats itself must not put the probe off (§7.2).
+  //= RFC8985 7.2-a
+  if (news.delivered > 0) arm_tlp(t, now);
 }
 
 // §7.4.2: what became of the probe. May be told long after the flight that it ended.
@@ -252,7 +287,7 @@ void arm_tlp(Tcb& t, Instant now) {
 
 void on_reordering_timeout(Tcb& t, Instant now, Outbox& out) {
   detect_loss(t, now);
-  cc_on_sack(t, {}, out);
+  cc_on_sack(t, {}, now, out);
 }
 
 void mark_lost_on_rto(Tcb& t, Instant now, Outbox& out) {

@@ -206,7 +206,8 @@ void update_window(Tcb& t, const Arrival& a, Instant now) {
       t.rtx_nxt = t.snd_una;
       t.rtx_end = t.snd_nxt;
       if (t.recovery == Recovery::kRto) t.recover = t.snd_nxt;  // all of it counts as lost again
-      arm_rtx(t, now);                                          // never without a timer
+      t.frto = Frto::kOff;
+      arm_rtx(t, now);  // never without a timer
     }
   }
 }
@@ -234,7 +235,7 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (t.log != nullptr) {
     after_sack(t, news, now, out);
   } else if (duplicate && !t.has(kPersisting)) {
-    cc_on_dup_ack(t, out);
+    cc_on_dup_ack(t, now, out);
   }
   return t.state != State::kClosed;
 }

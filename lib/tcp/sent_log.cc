@@ -34,7 +34,7 @@ void SentLog::mark_lost(unsigned i) {
 void SentLog::mark_sent_again(unsigned i, std::uint32_t sent_us) {
   SentSegment& s = at(i);
   if (s.is(kSentLost)) lost_ -= length_of(i);
-  s.flags = static_cast<std::uint8_t>((s.flags & ~unsigned{kSentLost}) | kSentAgain);
+  s.flags = static_cast<std::uint8_t>((s.flags & ~unsigned{kSentLost | kSentUntimed}) | kSentAgain);
   s.sent_us = sent_us;
 }
 
@@ -43,6 +43,13 @@ void SentLog::forget_sacked() {
     at(i).flags = static_cast<std::uint8_t>(at(i).flags & ~unsigned{kSentSacked});
   }
   sacked_ = 0;
+}
+
+void SentLog::forget_lost() {
+  for (unsigned i = 0; i < count_; ++i) {
+    at(i).flags = static_cast<std::uint8_t>(at(i).flags & ~unsigned{kSentLost});
+  }
+  lost_ = 0;
 }
 
 void SentLog::drop_before(Seq ack) {

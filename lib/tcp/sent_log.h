@@ -12,13 +12,15 @@
 #include "base/assert.h"
 #include "base/seq.h"
 #include "base/slab.h"
+#include "tcp/cc/hystartpp.h"
 
 namespace weir::tcp {
 
 enum SentFlag : std::uint8_t {
-  kSentSacked = 1,  // the peer has it, out of order
-  kSentLost = 2,    // taken for lost, and not sent again since
-  kSentAgain = 4,   // sent more than once, so an answer may be to either
+  kSentSacked = 1,   // the peer has it, out of order
+  kSentLost = 2,     // taken for lost, and not sent again since
+  kSentAgain = 4,    // sent more than once, so an answer may be to either
+  kSentUntimed = 8,  // before the log began: nobody knows when
 };
 
 struct SentSegment {
@@ -63,6 +65,7 @@ class SentLog {
   void mark_lost(unsigned i);
   void mark_sent_again(unsigned i, std::uint32_t sent_us);
   void forget_sacked();  // the peer went back on what it said (RFC 2018 §8)
+  void forget_lost();    // nothing was lost (RFC 5682)
   // Everything before `ack` was received. Takes whole records off the front and trims the next.
   void drop_before(Seq ack);
 
@@ -77,6 +80,7 @@ class SentLog {
   struct {
     std::uint32_t delivered = 0, sent = 0, flight = 0;  // octets, since recovery began
   } prr;
+  HyStart hystart;         // RFC 9406
   bool stale = false;      // segments changed their size: to be dropped
   bool first_due = false;  // the timer fired: the first goes, whatever the window says
 

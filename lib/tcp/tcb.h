@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/seq.h"
 #include "base/time.h"
+#include "tcp/cc/cubic.h"
 #include "tcp/config.h"
 #include "tcp/core.h"
 #include "tcp/rto.h"
@@ -48,7 +49,16 @@ enum TcbFlag : std::uint16_t {
 
 inline constexpr std::uint32_t kNoRtt = 0xffff'ffffU;
 
+inline constexpr std::uint32_t kNoSsthresh = 0xffff'ffffU;  // nothing was ever lost
+
 enum class Recovery : std::uint8_t { kNone, kFast, kRto };
+
+// RFC 5682, between a time-out and the verdict on it.
+enum class Frto : std::uint8_t {
+  kOff,
+  kResent,   // the first segment was sent again (step 1)
+  kProbing,  // its ACK left something: new text goes (step 2)
+};
 
 struct Tcb {
   explicit Tcb(const Config& c) : rto(c), config(&c) {}
@@ -78,8 +88,9 @@ struct Tcb {
   SentLog* log = nullptr;        // what is in flight, where the peer's SACKs are used
   const Buf* nxt_buf = nullptr;  // where SND.NXT lies in sndq; null: at its front
   std::uint32_t nxt_offset = 0;
-  std::uint32_t cwnd = 0, ssthresh = 0xffff'ffff;
-  std::uint32_t cwnd_acked = 0;  // octets towards the next cwnd increase (RFC 5681 §3.1)
+  std::uint32_t cwnd = 0, ssthresh = kNoSsthresh;
+  std::uint32_t cwnd_acked = 0;  // towards the next cwnd increase: octets, or as cubic_grow says
+  Seq cwnd_full;                 // SND.NXT when cwnd last had no room for a segment
   Seq recover;                   // RFC 6582: SND.NXT when loss was found
   Seq rtx_nxt, rtx_end;          // what is to be retransmitted: [rtx_nxt, rtx_end)
   Seq rtt_seq;                   // the ACK that ends the measurement
@@ -108,15 +119,28 @@ struct Tcb {
   std::uint16_t peer_seg = 536;       // the longest text seen in one segment (delayed ACK)
   std::uint8_t retries = 0;           // of the timer that rtx_deadline is
   std::uint8_t keepalive_unanswered = 0;
+  Cubic cubic;
+  struct {
+    std::uint32_t cwnd = 0, ssthresh = 0, w_max = 0;
+  } undo;                             // as they were before the last congestion event
+  Instant pace_next{};                // nothing of a paced connection goes before
+  std::uint32_t max_pacing_rate = 0;  // octets a second; 0: none
   // RFC 8985 §5.2: RACK.min_RTT and what decides RACK.reo_wnd.
-  std::uint32_t min_rtt_us = kNoRtt;
+  std::uint32_t min_rtt_us = kNoRtt;       // of the last min_rtt_wlen
+  std::uint32_t min_rtt_late_us = kNoRtt;  // since min_rtt_since_s, half of that at most
+  std::uint32_t min_rtt_since_s = 0;
   Seq reo_round_end;             // RACK.dsack_round, where reo_round
   std::uint8_t reo_mult = 1;     // RACK.reo_wnd_mult
   std::uint8_t reo_persist = 0;  // RACK.reo_wnd_persist
   bool reo_round = false, reordering_seen = false;
   bool probe_is_tlp = false;                // what probe_deadline is
   bool tlp_out = false, tlp_again = false;  // a probe is out; TLP.is_retrans
-  Seq tlp_end;                              // TLP.end_seq: SND.NXT behind the probe
+  bool undo_running = false;                // of undo: cubic.running
+  bool may_undo = false;                    // the first ACK of this recovery has not come
+  bool partial_acked = false;  // RFC 6582 §3.2, step 3: the first one restarted the timer
+  bool pace_waits = false;     // something waits for pace_next
+  Frto frto = Frto::kOff;
+  Seq tlp_end;                    // TLP.end_seq: SND.NXT behind the probe
   std::uint8_t dup_acks_due = 0;  // segments that came early since the last ACK (RFC 5681 §4.2)
   CloseReason close_reason = CloseReason::kNone;
 
@@ -154,6 +178,9 @@ void user_send(Tcb& tcb, BufChain&& text);
 void user_shutdown(Tcb& tcb);  // FIN after what is queued
 void user_close(Tcb& tcb, Instant now, Outbox& out);
 void user_abort(Tcb& tcb, Outbox& out);
+// No more than so many octets a second, whatever cwnd lets go (Linux's SO_MAX_PACING_RATE); 0: no
+// limit.
+void user_pace(Tcb& tcb, std::uint32_t octets_per_second);
 
 // An open that cannot succeed: ICMP or ARP said so. Pre: SYN-SENT.
 void fail_open(Tcb& tcb, CloseReason reason, Outbox& out);

@@ -55,6 +55,7 @@ void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
   if (t.retries >= retry_limit(t)) return close_now(t, CloseReason::kTimedOut, out);
   ++t.retries;
   out.counters->rto_timeouts.add();
+  frto_begin(t);
   if (t.log != nullptr) mark_lost_on_rto(t, now, out);
   cc_on_rto(t);      // RFC 6298 §5.4, RFC 5681 §3.1
   t.rto.back_off();  // §5.5
@@ -104,7 +105,8 @@ void on_timeout(Tcb& t, Instant now, Outbox& out) {
 }
 
 Instant next_deadline(const Tcb& t) {
-  return std::min({t.rtx_deadline, t.probe_deadline, t.delack_deadline, t.life_deadline});
+  const Instant pace = t.pace_waits ? t.pace_next : kNever;
+  return std::min({t.rtx_deadline, t.probe_deadline, t.delack_deadline, t.life_deadline, pace});
 }
 
 }  // namespace weir::tcp

@@ -28,6 +28,8 @@ namespace weir::telemetry {
   X(out_rsts, "segments sent with RST")                                           \
   X(fast_retransmits, "recoveries entered by duplicate ACKs")                     \
   X(rto_timeouts, "retransmission timer expiries")                                \
+  X(spurious_rtos, "time-outs found spurious (RFC 5682, RFC 3522)")               \
+  X(spurious_recoveries, "fast recoveries undone (RFC 3522)")                     \
   X(persist_probes, "zero-window probes sent")                                    \
   X(delayed_acks, "ACKs sent by the delayed-ACK timer")                           \
   X(syncookies_sent, "SYNs answered by a cookie (RFC 4987)")                      \

@@ -5,6 +5,11 @@
 namespace weir::test {
 namespace {
 
+// What Reno does with the window; CUBIC's numbers are in cubic_rfc9438_test.cc.
+void reno(tcp::Config& c) {
+  c.congestion_control = tcp::CongestionControl::kReno;
+}
+
 constexpr std::uint32_t kWnd = 65'535;
 
 Peer sacks(std::uint32_t ack, std::vector<Block> blocks) {
@@ -19,7 +24,7 @@ Script& ten_out(Script& s) {
 }
 
 TEST(Rack, ThreeSegmentsSackedAboveAHoleTellOfItsLossAtOnce) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
   s.sends({.seq = 0, .len = 1'000});
   EXPECT_EQ(s.counters().fast_retransmits.get(), 1U);
@@ -28,14 +33,14 @@ TEST(Rack, ThreeSegmentsSackedAboveAHoleTellOfItsLossAtOnce) {
 
 // §6.2 step 4: a quarter of the round trip, in which it may still come.
 TEST(Rack, OneSackedSegmentWaitsForTheReorderingWindow) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}}));
   s.quiet().next_timer(125ms);
   s.at(125ms).sends({.seq = 0, .len = 1'000});
 }
 
 TEST(Rack, ASegmentThatComesLateIsNotSentAgain) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
   s.at(110ms).receives({.ack = 2'000}).quiet();
   s.at(130ms).receives({.ack = 10'000}).quiet();
@@ -43,7 +48,7 @@ TEST(Rack, ASegmentThatComesLateIsNotSentAgain) {
 
 // Once reordering was seen, three segments above a hole are no proof any more.
 TEST(Rack, ReorderingMakesItPatient) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
   s.at(110ms).receives({.ack = 2'000}).skip();
   EXPECT_TRUE(s.tcb().reordering_seen);
@@ -53,7 +58,7 @@ TEST(Rack, ReorderingMakesItPatient) {
 }
 
 TEST(Rack, ALostRetransmissionIsFoundByWhatWasSentAfterIt) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
   s.sends({.seq = 0, .len = 1'000}).quiet();
   s.app_send(5'000).quiet();
@@ -70,7 +75,7 @@ TEST(Rack, ALostRetransmissionIsFoundByWhatWasSentAfterIt) {
 // Sent again at 100 ms, answered at 101: that was the first sending, late. What went out beside it
 // is not lost for that.
 TEST(Rack, AnAnswerTooSoonForARetransmissionSaysNothingOfItsTime) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
   s.sends({.seq = 0, .len = 1'000});
   s.at(101ms).receives({.ack = 4'000}).quiet();
@@ -90,7 +95,7 @@ TEST(Rack, ATimestampTellsWhichSendingWasAnswered) {
 // §6.3: the first goes, whatever is in the network; what was sent a moment ago is not lost yet.
 //= RFC2018 5.1-b type=test
 TEST(Rack, ATimeOutResendsTheFirstAndSparesTheRecent) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
   s.sends({.seq = 0, .len = 1'000});
   s.app_send(3'000).at(990ms).receives(sacks(0, {{1'000, 8'000}})).skip();
@@ -102,7 +107,7 @@ TEST(Rack, ATimeOutResendsTheFirstAndSparesTheRecent) {
 }
 
 TEST(Rack, AFinThatWasLostGoesAgain) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   s.app_send(300).sends({.seq = 0, .len = 300});
   s.app_send(200).quiet();  // Nagle keeps it for the FIN
   s.app_shutdown().sends({.seq = 300, .len = 200, .flags = ACK | PSH | FIN});
@@ -113,7 +118,7 @@ TEST(Rack, AFinThatWasLostGoesAgain) {
 
 //= RFC2018 5-a type=test
 TEST(Sack, WhatThePeerHasIsNotSentAgainAfterATimeOut) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
   s.runs_until(124ms);
   s.at(125ms).sends({.seq = 0, .len = 1'000});
@@ -126,7 +131,7 @@ TEST(Sack, WhatThePeerHasIsNotSentAgainAfterATimeOut) {
 // RFC 2018 §8: a peer may drop what it told of.
 //= RFC2018 5-b type=test
 TEST(Sack, APeerThatGoesBackOnItsWordIsSentAllAgain) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{0, 1'000}, {5'000, 6'000}})).skip();
   s.runs_until(1'300ms);
   EXPECT_EQ(s.counters().sack_reneged.get(), 1U);
@@ -135,7 +140,7 @@ TEST(Sack, APeerThatGoesBackOnItsWordIsSentAllAgain) {
 }
 
 TEST(Sack, BlocksThatCannotBeAreIgnored) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms);
   s.receives(sacks(0, {{2'000, 1'000}, {9'000, 11'000}, {1'000, 1'000}})).quiet();
   s.receives(sacks(0, {{0x8000'0000U, 0x9000'0000U}})).quiet();
@@ -144,7 +149,7 @@ TEST(Sack, BlocksThatCannotBeAreIgnored) {
 }
 
 TEST(Sack, ABlockCountsForWholeSegmentsOnly) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'500, 3'500}}));
   s.quiet();
   EXPECT_EQ(s.tcb().log->sacked(), 1'000U);
@@ -163,7 +168,7 @@ TEST(Sack, TheSettingGoesBackToNewReno) {
 // The flight halves; what is SACKed or lost is not in the network. 10,000 out, of which 3,000 told
 // of and 1,000 lost: 6,000, above ssthresh, so one segment for two that arrive.
 TEST(Prr, TheWindowShrinksInProportion) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).app_send(20'000).quiet();
   s.at(100ms).receives(sacks(0, {{1'000, 4'000}}));
   s.ssthresh(5'000).sends({.seq = 0, .len = 1'000}).quiet();
@@ -178,7 +183,7 @@ TEST(Prr, TheWindowShrinksInProportion) {
 // Most of the flight is lost: what is in the network is below ssthresh, and may grow back to it by
 // one segment more than arrives.
 TEST(Prr, AfterAHeavyLossItGrowsBackSlowly) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{7'000, 10'000}}));
   s.ssthresh(5'000).cwnd(4'000);
   for (std::uint32_t i = 0; i < 4; ++i) s.sends({.seq = i * 1'000, .len = 1'000});
@@ -186,7 +191,7 @@ TEST(Prr, AfterAHeavyLossItGrowsBackSlowly) {
 }
 
 TEST(Prr, TwoHolesAreResentAsTheWindowLets) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{3'000, 6'000}, {1'000, 2'000}}));
   s.sends({.seq = 0, .len = 1'000}).quiet();
   s.receives(sacks(0, {{3'000, 8'000}, {1'000, 2'000}}));
@@ -195,7 +200,7 @@ TEST(Prr, TwoHolesAreResentAsTheWindowLets) {
 }
 
 TEST(Tlp, TheLastSegmentIsSentAgainWhenItsTailGoesUnanswered) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
   s.app_send(3'000).skip();
   s.next_timer(302ms);  // 2 SRTT and a little
@@ -211,7 +216,7 @@ TEST(Tlp, TheLastSegmentIsSentAgainWhenItsTailGoesUnanswered) {
 }
 
 TEST(Tlp, NewTextIsTheProbeWhereThereIsSome) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
   s.app_send(20'000).skip();
   const std::uint32_t sent = distance(s.tcb().snd_una, s.tcb().snd_nxt);
@@ -220,7 +225,7 @@ TEST(Tlp, NewTextIsTheProbeWhereThereIsSome) {
 }
 
 TEST(Tlp, OneProbeForAFlight) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
   s.app_send(3'000).skip().at(302ms).sends({.seq = 3'000, .len = 1'000});
   s.next_timer(602ms);  // the retransmission timer, started anew by the probe: RTO is 300 ms
@@ -230,7 +235,7 @@ TEST(Tlp, OneProbeForAFlight) {
 
 // A flight of one waits for the longest delayed ACK as well, so the timer comes first (§7.2).
 TEST(Tlp, AFlightOfOneIsProbedWhereTheTimerWouldFire) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
   s.app_send(1'000).skip().next_timer(400ms);
   s.at(400ms).sends({.seq = 1'000, .len = 1'000});
@@ -239,9 +244,42 @@ TEST(Tlp, AFlightOfOneIsProbedWhereTheTimerWouldFire) {
   s.receives({.ack = 2'000});
 }
 
+// §7.2: an ACK that says nothing new does not put the probe off, or a peer could for ever.
+//= RFC8985 7.2-a type=test
+TEST(Tlp, AnAckOfNothingNewDoesNotPutTheProbeOff) {
+  Script s(Established{.sack = true, .tune = reno});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(3'000).skip().next_timer(302ms);
+  s.at(200ms).receives({.ack = 1'000}).next_timer(302ms);
+  s.at(250ms).receives({.ack = 1'000, .wnd = 60'000}).next_timer(302ms);
+  s.at(300ms).receives({.len = 10, .flags = ACK | PSH, .wnd = 60'000}).next_timer(302ms).skip();
+  s.at(302ms).sends({.seq = 3'000, .len = 1'000}).app_reads(10).skip();
+  s.receives({.seq = 10, .ack = 4'000}).skip();
+}
+
+// §7.2: one of something new does.
+TEST(Tlp, AnAckOfSomethingNewDoes) {
+  Script s(Established{.sack = true, .tune = reno});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(3'000).skip().next_timer(302ms);
+  s.at(200ms).receives({.ack = 2'000}).next_timer(402ms);
+  s.receives({.ack = 4'000});
+}
+
+// A SACK above a hole ends it: the reordering timer judges (§7.2).
+//= RFC8985 7.2-b type=test
+TEST(Tlp, ASackEndsTheWaitForAProbe) {
+  Script s(Established{.sack = true, .tune = reno});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(3'000).skip().at(200ms).receives(sacks(1'000, {{2'000, 3'000}}));
+  s.next_timer(225ms).at(225ms).sends({.seq = 1'000, .len = 1'000});
+  EXPECT_EQ(s.counters().tlp_probes.get(), 0U);
+  s.at(325ms).receives({.ack = 4'000}).skip();
+}
+
 // §7.4.2: nothing but the probe mended it, so the window answers as to any loss.
 TEST(Tlp, AHiddenLossHalvesTheWindow) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
   s.app_send(1'000).skip().at(400ms).skip();
   s.at(500ms).receives({.ack = 2'000}).skip();
@@ -251,7 +289,7 @@ TEST(Tlp, AHiddenLossHalvesTheWindow) {
 }
 
 TEST(Tlp, BothCopiesAnsweredIsNoLoss) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
   s.app_send(1'000).skip().at(400ms).skip();
   s.at(450ms).receives({.ack = 2'000});
@@ -265,7 +303,7 @@ TEST(Tlp, BothCopiesAnsweredIsNoLoss) {
 // RFC 8985 §6.2 step 4: a D-SACK doubles the patience, once a round trip.
 //= RFC2883 5 type=test
 TEST(Rack, ADuplicateThatThePeerTellsOfWidensTheWindow) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
   s.at(125ms).sends({.seq = 0, .len = 1'000});
   s.at(130ms).receives({.ack = 2'000}).skip();
@@ -279,7 +317,7 @@ TEST(Rack, ADuplicateThatThePeerTellsOfWidensTheWindow) {
 
 // §6.2 step 4: sixteen recoveries without another D-SACK, and the patience is the first again.
 TEST(Rack, TheWiderWindowPersistsForSixteenRecoveries) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().receives({.ack = 1'000});
   std::uint32_t at = 1'000;
   s.app_send(1'000).skip().receives(sacks(at, {{0, 1'000}})).receives({.ack = at + 1'000});
@@ -292,8 +330,36 @@ TEST(Rack, TheWiderWindowPersistsForSixteenRecoveries) {
   EXPECT_EQ(s.tcb().reo_mult, 1);
 }
 
+// -- The least round trip (§5.2, §6.2) ---------------------------------------------------------
+
+// A path that got longer: the short round trips of before are forgotten, and no sooner.
+//= RFC8985 6.2-a type=test
+TEST(Rack, TheLeastRoundTripIsOfAWindowOfTime) {
+  Script s(Established{.sack = true, .tune = [](tcp::Config& c) { c.min_rtt_wlen = 10s; }});
+  std::uint32_t at = 0;
+  const auto round_trip = [&](Duration begin, Duration rtt) {
+    s.at(begin).app_send(1'000).skip().at(begin + rtt).receives({.ack = at += 1'000}).skip();
+    return Duration(s.tcb().min_rtt_us);
+  };
+  EXPECT_EQ(round_trip(0s, 100ms), 100ms);
+  EXPECT_EQ(round_trip(2s, 50ms), 50ms);
+  EXPECT_EQ(round_trip(4s, 80ms), 50ms);
+  EXPECT_EQ(round_trip(6s, 90ms), 50ms);
+  EXPECT_EQ(round_trip(8s, 95ms), 50ms);
+  EXPECT_EQ(round_trip(11s, 99ms), 90ms);    // of the last five seconds and since
+  EXPECT_EQ(round_trip(40s, 120ms), 120ms);  // nothing of the last ten
+}
+
+//= RFC8985 6.2-b type=test
+TEST(Rack, TheThresholdIsASetting) {
+  Script s(Established{.sack = true, .tune = [](tcp::Config& c) { c.reordering = 5; }});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 5'000}})).quiet();
+  s.at(101ms).receives(sacks(0, {{1'000, 6'000}})).sends({.seq = 0, .len = 1'000}).skip();
+  s.at(200ms).receives({.ack = 10'000}).skip();
+}
+
 TEST(SentLog, AWindowThatShrankGivesTheLogUp) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms);
   s.receives({.ack = 0, .wnd = 500, .sack = {{1'000, 4'000}}});
   EXPECT_EQ(s.tcb().log, nullptr);
@@ -301,7 +367,7 @@ TEST(SentLog, AWindowThatShrankGivesTheLogUp) {
 }
 
 TEST(SentLog, ASmallerPathGivesTheLogUpAndSendsAllAgain) {
-  Script s(Established{.sack = true});
+  Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms);
   tcp::on_packet_too_big(s.tcb(), 640);
   s.receives({.ack = 0});

@@ -39,6 +39,8 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
       "rto_max = \"60s\"\ndelack_max = 20\nslow_start_after_idle = false\n"
       "challenge_ack_interval = 250\nip_local_port_range = [2000, 3000]\nttl = 32\n"
       "tw_reuse = 1\n"
+      "congestion_control = \"reno\"\nhystart = false\nfrto = false\nreordering = 5\n"
+      "min_rtt_wlen = 60\npacing = true\npacing_ss_ratio = 150\npacing_ca_ratio = 110\n"
       "keepalive = true\nkeepalive_time = 60\nkeepalive_intvl = 7\nkeepalive_probes = 3\n";
   EXPECT_FALSE(parse(p).ok());  // msl has a floor of one second
   p.tcp.replace(p.tcp.find("\"500ms\""), 7, "\"2000ms\"");
@@ -75,6 +77,14 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
   EXPECT_EQ(t.keepalive_time, 60s);
   EXPECT_EQ(t.keepalive_intvl, 7s);
   EXPECT_EQ(t.keepalive_probes, 3);
+  EXPECT_EQ(t.congestion_control, tcp::CongestionControl::kReno);
+  EXPECT_FALSE(t.hystart);
+  EXPECT_FALSE(t.frto);
+  EXPECT_EQ(t.reordering, 5);
+  EXPECT_EQ(t.min_rtt_wlen, 60s);
+  EXPECT_TRUE(t.pacing);
+  EXPECT_EQ(t.pacing_ss_ratio, 150);
+  EXPECT_EQ(t.pacing_ca_ratio, 110);
 }
 
 // Linux's name, and N a second for one connection: its own 2147483647 means no limit here too.

@@ -1,0 +1,61 @@
+// Pacing: what cwnd lets go in one round trip leaves spread over it, as Linux's SO_MAX_PACING_RATE
+// and tcp_pacing_ss_ratio have it (no RFC; RFC 9406 §4.2 and RFC 9438 §5.5 like it). Off by
+// default.
+//
+// Nothing is sent before pace_next. Each segment moves it by the time that its octets take; a timer
+// of the connection wakes it up, which may be a tick late: so much is made up for at once.
+#include <algorithm>
+
+#include "tcp/internal.h"
+
+namespace weir::tcp {
+namespace {
+
+constexpr std::uint32_t kTickUs = 1'000;  // of the timer wheel
+
+bool paced(const Tcb& t) {
+  return t.max_pacing_rate != 0 || (t.config->pacing && t.rto.sampled());
+}
+
+// Microseconds that `octets` take: at the rate of cwnd a round trip and some, so that the pace
+// never is what limits; and not above the connection's own limit.
+std::uint64_t time_of(const Tcb& t, std::uint32_t octets) {
+  std::uint64_t us = 0;
+  if (t.config->pacing && t.rto.sampled()) {
+    const std::uint64_t percent =
+        t.cwnd < t.ssthresh / 2 ? t.config->pacing_ss_ratio : t.config->pacing_ca_ratio;
+    const auto srtt = static_cast<std::uint64_t>(t.rto.srtt().count());
+    us = octets * srtt / t.cwnd * 100 / percent;
+  }
+  if (t.max_pacing_rate != 0) {
+    us = std::max(us, std::uint64_t{octets} * 1'000'000 / t.max_pacing_rate);
+  }
+  return std::min<std::uint64_t>(us, 60'000'000);
+}
+
+}  // namespace
+
+bool pacing_holds(Tcb& t, Instant now) {
+  if (!paced(t) || t.pace_next <= now) return false;
+  t.pace_waits = true;
+  return true;
+}
+
+// Octets that may go in one piece: what a tick's time lets go, two segments at least.
+std::uint32_t pacing_quantum(const Tcb& t, std::uint32_t longest) {
+  if (!paced(t)) return longest;
+  const std::uint64_t us = std::max<std::uint64_t>(time_of(t, t.mss), 1);
+  const std::uint64_t segments = std::max<std::uint64_t>(kTickUs / us, 2);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(segments * t.mss, longest));
+}
+
+void pacing_sent(Tcb& t, std::uint32_t octets, Instant now) {
+  if (!paced(t)) return;
+  t.pace_next = std::max(t.pace_next, now - Duration(kTickUs)) + Duration(time_of(t, octets));
+}
+
+void user_pace(Tcb& t, std::uint32_t octets_per_second) {
+  t.max_pacing_rate = octets_per_second;
+}
+
+}  // namespace weir::tcp
