@@ -10,6 +10,7 @@ namespace {
 // retransmission does not make ambiguous.
 //= RFC9293 MUST-18
 //= RFC7323 4.1
+//= RFC6298 3
 void sample_rtt(Tcb& t, const RxSegment& seg, Instant now) {
   if (t.has(kTiming) && at_or_after(seg.ack, t.rtt_seq)) {
     t.clear(kTiming);
@@ -65,8 +66,10 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   if (t.log == nullptr) cc_on_ack(t, acked, flight_before, now, out);
   if (t.snd_una == t.snd_nxt) {
     t.clear(kPersisting);
+    //= RFC6298 5.2
     t.rtx_deadline = kNever;  // RFC 6298 §5.2
   } else if (!impatient || t.recovery != Recovery::kFast) {
+    //= RFC6298 5.3
     arm_rtx(t, now);  // §5.3
   }
   note_room(t);

@@ -8,6 +8,7 @@ namespace weir::tcp {
 //= RFC9293 MUST-40
 //= RFC9293 SHLD-18
 //= RFC9293 SHLD-19
+//= RFC5681 4.2-a
 void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, Instant now) {
   t.unacked_in += octets;
   // What a port has merged is longer than any segment was.

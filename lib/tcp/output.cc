@@ -124,6 +124,7 @@ void note_sent(Tcb& t, Seq end, Instant now) {
     t.rtt_seq = end;
     t.rtt_start = now;
   }
+  //= RFC6298 5.1
   if (t.rtx_deadline == kNever || t.has(kPersisting)) {
     t.retries = 0;
     arm_rtx(t, now);
@@ -242,6 +243,7 @@ void send_text(Tcb& t, Instant now, Outbox& out) {
   if (t.frto == Frto::kProbing) {
     send_new_text(t, now, out);
     if (t.snd_nxt != t.recover || t.pace_waits) return;
+    //= RFC5682 2.1-f
     frto_give_up(t);
   }
   send_retransmissions(t, now, out);
@@ -299,6 +301,7 @@ void send_probe(Tcb& t, Instant now, Outbox& out) {
 }
 
 // RFC 8985 §7.3: new text where there is some, whatever cwnd says; else the last segment again.
+//= RFC8985 7.3
 void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
   SentLog& log = *t.log;
   const std::uint32_t len = std::min({unsent(t), usable_window(t), std::uint32_t{t.mss}});

@@ -12,6 +12,7 @@ void enter_recovery(Tcb& t, Outbox& out) {
   t.may_undo = true;
   t.recover = t.snd_nxt;
   t.recovery = Recovery::kFast;
+  //= RFC6937 3-a
   t.log->prr = {.delivered = 0, .sent = 0, .flight = outstanding};
   out.counters->fast_retransmits.add();
 }
@@ -22,15 +23,18 @@ void reduce_in_proportion(Tcb& t, std::uint32_t delivered) {
   log.prr.delivered += delivered;
   const std::uint32_t pipe = log.pipe();
   std::uint32_t send = 0;
+  //= RFC6937 3-b
   if (pipe > t.ssthresh) {
     const std::uint64_t due =
         (std::uint64_t{log.prr.delivered} * t.ssthresh + log.prr.flight - 1) / log.prr.flight;
     send = due > log.prr.sent ? static_cast<std::uint32_t>(due - log.prr.sent) : 0;
+    //= RFC6937 3-c
   } else {  // slow start reduction bound
     const std::uint32_t owed =
         log.prr.delivered > log.prr.sent ? log.prr.delivered - log.prr.sent : 0;
     send = std::min(t.ssthresh - pipe, std::max(owed, delivered) + t.mss);
   }
+  //= RFC6937 3-d
   if (log.prr.sent == 0) send = std::max<std::uint32_t>(send, t.mss);  // the first goes at once
   t.cwnd = std::max<std::uint32_t>(pipe + send, t.mss);
 }
@@ -49,8 +53,10 @@ void undo_if_spurious(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
 }
 
 void leave_recovery(Tcb& t) {
+  //= RFC6937 3-e
   if (t.recovery == Recovery::kFast) t.cwnd = std::max<std::uint32_t>(t.ssthresh, t.mss);
   t.recovery = Recovery::kNone;
+  //= RFC8985 6.2-g
   if (t.reo_persist > 0 && --t.reo_persist == 0) t.reo_mult = 1;  // RFC 8985 §6.2, step 4
 }
 
@@ -75,6 +81,7 @@ void cc_on_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
 }
 
 // A probe mended the loss of the flight's tail (RFC 8985 §7.4.2): the window answers as to any.
+//= RFC8985 7.4.2
 void cc_on_hidden_loss(Tcb& t) {
   cc_reduce(t, t.cwnd);
   t.cwnd = t.ssthresh;

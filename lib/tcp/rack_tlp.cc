@@ -57,8 +57,10 @@ void on_delivered(Tcb& t, const SentSegment& s, const Ack& a) {
   if (!s.is(kSentAgain)) {
     note_min_rtt(t, rtt, a.now);
     a.news.rtt_us = rtt;
+    //= RFC8985 6.2-d
     if (a.any && before(s.end(), a.fack)) t.reordering_seen = true;
   } else {
+    //= RFC8985 6.2-c
     // It may answer the segment's first sending.
     const std::uint32_t stamp = ts_now(t, a.now - Duration(rtt));
     const bool echoed = t.has(kTimestamps) && a.seg.options.ts_ecr != 0;
@@ -129,14 +131,17 @@ bool plausible(const Tcb& t, const wire::SackBlock& b) {
 // Step 4: how long a segment may be overtaken before it counts as lost.
 std::uint32_t reordering_window(const Tcb& t) {
   const SentLog& log = *t.log;
+  //= RFC8985 6.2-b
   const bool many = log.sacked() >= t.config->reordering * std::uint32_t{t.mss};
   if (!t.reordering_seen && (t.recovery != Recovery::kNone || many)) return 0;
+  //= RFC8985 6.2-e
   const std::uint32_t window = t.min_rtt_us == kNoRtt ? 0 : t.min_rtt_us / 4 * t.reo_mult;
   if (!t.rto.sampled()) return window;
   return std::min(window, static_cast<std::uint32_t>(t.rto.srtt().count()));
 }
 
 // A peer that had a segment already shows that we took it for lost too early.
+//= RFC8985 6.2-f
 void widen_reordering(Tcb& t) {
   if (t.reo_round && after(t.reo_round_end, t.snd_una)) return;
   t.reo_round = true;
@@ -146,6 +151,8 @@ void widen_reordering(Tcb& t) {
 }
 
 // Step 5. Marks what is lost and sets the timer for what may be soon.
+//= RFC8985 6.2-h
+//= RFC8985 8
 void detect_loss(Tcb& t, Instant now) {
   SentLog& log = *t.log;
   if (!log.rack.any) return;
@@ -208,6 +215,7 @@ void log_abandon(Tcb& t, Outbox& out) {
   log_end(t, out);
 }
 
+//= RFC8985 6.1
 void log_sent(Tcb& t, std::uint32_t len, bool fin, Instant now) {
   SentLog& log = *t.log;
   log.prr.sent += len;
@@ -260,6 +268,7 @@ void after_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
 // §7.4.2: what became of the probe. May be told long after the flight that it ended.
 void end_tlp(Tcb& t, const RxSegment& seg, bool advances) {
   if (!t.tlp_out || before(seg.ack, t.tlp_end)) return;
+  //= RFC8985 7.4.1
   if (!t.tlp_again || is_dsack(seg)) {
     t.tlp_out = false;  // new text, or both copies came: nothing was lost
   } else if (after(seg.ack, t.tlp_end)) {
@@ -273,10 +282,13 @@ void end_tlp(Tcb& t, const RxSegment& seg, bool advances) {
 // §7.2.
 void arm_tlp(Tcb& t, Instant now) {
   const SentLog& log = *t.log;
+  //= RFC8985 7.2-b
   if (t.recovery != Recovery::kNone || log.sacked() > 0 || t.tlp_out || t.has(kPersisting)) {
     if (t.probe_is_tlp) t.probe_deadline = kNever;
     return;
   }
+  //= RFC8985 7.2-c
+  //= RFC8985 7.2-d
   Duration wait = kProbeWithoutSample;
   if (t.rto.sampled()) {
     wait = 2 * Duration(t.rto.srtt()) + (log.size() == 1 ? kMaxAckDelay : kProbeSlack);
@@ -290,6 +302,7 @@ void on_reordering_timeout(Tcb& t, Instant now, Outbox& out) {
   cc_on_sack(t, {}, now, out);
 }
 
+//= RFC8985 6.3
 void mark_lost_on_rto(Tcb& t, Instant now, Outbox& out) {
   SentLog& log = *t.log;
   if (log.size() > 0 && log[0].is(kSentSacked)) {

@@ -9,11 +9,14 @@ RtoEstimator::RtoEstimator(const RtoConfig& config) noexcept
     : config_(&config), rto_(config.rto_initial) {}
 
 void RtoEstimator::on_sample(Micros sample) noexcept {
+  //= RFC6298 2.2
   if (!sampled_) {  // §2.2
     srtt_ = sample;
     rttvar_ = sample / 2;
     sampled_ = true;
   } else {  // §2.3, alpha = 1/8, beta = 1/4
+            //= RFC6298 2.3
+            //= RFC8961 4-2
     const Micros error = srtt_ > sample ? srtt_ - sample : sample - srtt_;
     rttvar_ += (error - rttvar_) / 4;
     srtt_ += (sample - srtt_) / 8;
@@ -26,6 +29,8 @@ void RtoEstimator::compute() noexcept {
   rto_ = std::clamp(rto, config_->rto_min, config_->rto_max);
 }
 
+//= RFC6298 5.5
+//= RFC8961 4-3
 void RtoEstimator::back_off() noexcept {
   rto_ = rto_ > config_->rto_max / 2 ? config_->rto_max : rto_ * 2;
 }
@@ -38,6 +43,7 @@ void RtoEstimator::restore() noexcept {
   }
 }
 
+//= RFC6298 5.7
 void RtoEstimator::on_syn_timeout() noexcept {
   rto_ = std::min<Micros>(std::max<Micros>(3s, config_->rto_initial), config_->rto_max);
 }

@@ -225,6 +225,7 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   t.last_received = now;
   t.keepalive_unanswered = 0;
   update_ts_recent(t, a.seg, now);
+  //= RFC5681 3.2-e
   const bool duplicate =
       ack == t.snd_una && t.snd_una != t.snd_nxt && seg_len(a.seg) == 0 && a.wnd == t.snd_wnd;
   const SackNews news = t.log != nullptr ? take_sack(t, a.seg, now, out) : SackNews{};
@@ -270,6 +271,7 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   const bool hole = t.ofo_head != nullptr || a.seq != t.rcv_nxt;
   const Seq before_it = t.rcv_nxt;
   receive_text(t, std::move(a.text), out);
+  //= RFC5681 4.2-b
   if (hole) t.set(kAckNow);  // RFC 5681 §4.2: at once, to tell of the hole or of its filling
   if (t.rcv_nxt == before_it) {
     note_early(t, a.seq);

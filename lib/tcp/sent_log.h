@@ -25,6 +25,7 @@ enum SentFlag : std::uint8_t {
 
 struct SentSegment {
   std::uint32_t end_raw;  // it begins where the one before it ends
+                          //= RFC8985 5.1
   std::uint32_t sent_us;  // low bits of the instant in microseconds
   std::uint8_t flags;
   [[nodiscard]] Seq end() const { return Seq{end_raw}; }

@@ -49,6 +49,7 @@ enum TcbFlag : std::uint16_t {
 
 inline constexpr std::uint32_t kNoRtt = 0xffff'ffffU;
 
+//= RFC5681 3.1-h
 inline constexpr std::uint32_t kNoSsthresh = 0xffff'ffffU;  // nothing was ever lost
 
 enum class Recovery : std::uint8_t { kNone, kFast, kRto };

@@ -57,8 +57,10 @@ void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
   out.counters->rto_timeouts.add();
   frto_begin(t);
   if (t.log != nullptr) mark_lost_on_rto(t, now, out);
+  //= RFC6298 5.4
   cc_on_rto(t);      // RFC 6298 §5.4, RFC 5681 §3.1
   t.rto.back_off();  // §5.5
+                     //= RFC6298 5.6
   arm_rtx(t, now);   // §5.6
 }
 

@@ -141,7 +141,7 @@ TEST(SlowStart, AfterATimeOutAnAckAddsOneSegment) {
 // Rounds of 100 ms, then of 140: from the eighth sample on a quarter of the growth, and after five
 // rounds of that congestion avoidance.
 //= RFC9406 4.2-f type=test
-//= RFC9406 4.3 type=test
+//= RFC9406 4.3-b type=test
 TEST(HyStart, ALongerRoundTripEndsSlowStart) {
   Script s{Established{.wscale = 7, .sack = true}};
   s.app_send(900'000).skip().at(100ms);
@@ -171,7 +171,7 @@ TEST(HyStart, CanBeOff) {
 }
 
 // §4.3: only the first slow start of a connection.
-//= RFC9406 4.3 type=test
+//= RFC9406 4.3-b type=test
 TEST(HyStart, IsForTheFirstSlowStart) {
   Script s{Established{.wscale = 7, .sack = true}};
   s.tcb().ssthresh = 200'000;

@@ -4,6 +4,7 @@
 namespace weir::test {
 namespace {
 
+//= RFC5681 4.2-b type=test
 TEST(DuplicateAcks, OneForEachEarlySegmentOfABurst) {
   Script s{Established{}};
   s.receives_burst({{.seq = 1'000, .len = 1'000},

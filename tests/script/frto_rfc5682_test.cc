@@ -81,6 +81,7 @@ TEST(Frto, AnAckOfPartOfWhatWasResentTellsNothing) {
   EXPECT_EQ(s.counters().spurious_rtos.get(), 0U);
 }
 
+//= RFC5682 2.1-f type=test
 TEST(Frto, WithoutNewTextTheLostIsSentAgain) {
   Script s{Established{}};
   timed_out(s, 10'000).at(1'100ms).receives({.ack = 1'000});
@@ -88,6 +89,7 @@ TEST(Frto, WithoutNewTextTheLostIsSentAgain) {
   EXPECT_EQ(s.tcb().frto, Frto::kOff);
 }
 
+//= RFC5682 2.1-f type=test
 TEST(Frto, WithoutRoomForNewTextTheLostIsSentAgain) {
   Script s{Established{.wnd = 10'000}};
   timed_out(s).at(1'100ms).receives({.ack = 1'000, .wnd = 9'000});

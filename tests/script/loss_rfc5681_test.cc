@@ -16,6 +16,10 @@ void reno(tcp::Config& c) {
 //= RFC6298 5.4 type=test
 //= RFC6298 5.5 type=test
 //= RFC9293 MUST-19 type=test
+//= RFC6298 5.1 type=test
+//= RFC6298 5.6 type=test
+//= RFC8961 4-1 type=test
+//= RFC8961 4-3 type=test
 TEST(Rto, ResendsTheHeadAndBacksOff) {
   Script s{Established{.tune = reno}};
   s.at(0ms).app_send(2'500).sends({.seq = 0}).sends({.seq = 1'000}).sends({.seq = 2'000});
@@ -27,6 +31,7 @@ TEST(Rto, ResendsTheHeadAndBacksOff) {
 }
 
 // §2.2, §2.3: 100 ms gives 300 ms; then 100 ms again: RTTVAR 37.5, RTO 250 ms.
+//= RFC8961 4-2 type=test
 TEST(Rto, FollowsTheSamples) {
   Script s{Established{.tune = reno}};
   s.app_send(100).sends({}).at(100ms).receives({.ack = 100}).app_send(100).sends({.seq = 100});
@@ -47,6 +52,8 @@ TEST(Rto, HasAFloorAndACeiling) {
 }
 
 // §5.3: every ACK of something new starts the timer afresh.
+//= RFC6298 5.3 type=test
+//= RFC6298 5.2 type=test
 TEST(Rto, TheTimerRestartsWithEachAck) {
   Script s{Established{.tune = reno}};
   s.app_send(3'000).sends({}).sends({}).sends({});
@@ -57,6 +64,7 @@ TEST(Rto, TheTimerRestartsWithEachAck) {
 
 // Karn: what was resent is not measured, and the doubled timeout stays for what follows.
 //= RFC9293 MUST-18 type=test
+//= RFC6298 3 type=test
 TEST(Rto, KarnKeepsTheBackedOffTimeout) {
   Script s{Established{.tune = reno}};
   s.app_send(100).sends({}).at(1s).sends({.seq = 0}).at(1010ms).receives({.ack = 100});
@@ -102,6 +110,9 @@ TEST(Rto, OrphanRetriesEndAClosedConnection) {
 // RFC 5681 §3.1: loss window of one segment, ssthresh half of what was out, then slow start
 // through what was lost; nothing is resent that has been acknowledged.
 //= RFC9293 MUST-19 type=test
+//= RFC5681 3.1-f type=test
+//= RFC5681 3.1-e type=test
+//= RFC8961 4-4 type=test
 TEST(Rto, LossWindowAndSlowStart) {
   Script s{Established{.tune = reno}};
   s.app_send(10'000);
@@ -116,6 +127,7 @@ TEST(Rto, LossWindowAndSlowStart) {
 }
 
 // ssthresh is held when the same segment is lost again, not when another is (RFC 5681 §3.1).
+//= RFC5681 3.1-g type=test
 TEST(Rto, ASecondTimeoutHoldsSsthresh) {
   Script s{Established{.tune = reno}};
   s.app_send(10'000).skip();
@@ -135,6 +147,7 @@ TEST(Rto, NewTextFollowsTheLost) {
 
 // -- Windows (RFC 5681 §3.1, RFC 6928) ------------------------------------------------------------
 
+//= RFC5681 3.1-h type=test
 TEST(Cwnd, BeginsWithTenSegments) {
   Script s{Established{.tune = reno}};
   s.cwnd(10'000).app_send(20'000);
@@ -143,6 +156,7 @@ TEST(Cwnd, BeginsWithTenSegments) {
 }
 
 // min(10 MSS, max(2 MSS, 14600)).
+//= RFC6928 2-a type=test
 TEST(Cwnd, InitialWindowOfRfc6928) {
   Script a{Established{.mss = 1'460}};
   a.cwnd(14'600);
@@ -162,6 +176,7 @@ TEST(Cwnd, SlowStartDoublesInARoundTrip) {
 }
 
 // RFC 3465, and "min(N, SMSS)": ACKs split small gain nothing, one ACK of many gains one segment.
+//= RFC5681 3.1-c type=test
 TEST(Cwnd, AckSplittingGainsNothing) {
   Script s{Established{.tune = reno}};
   s.app_send(10'000).skip();
@@ -171,6 +186,8 @@ TEST(Cwnd, AckSplittingGainsNothing) {
 }
 
 //= RFC9293 MUST-19 type=test
+//= RFC5681 3.1-d type=test
+//= RFC3465 2.1 type=test
 TEST(Cwnd, CongestionAvoidanceGrowsByOneSegmentAWindow) {
   Script s{Established{.tune = reno}};
   s.tcb().ssthresh = 10'000;
@@ -213,6 +230,7 @@ TEST(Cwnd, DoesNotGrowUnused) {
 }
 
 // RFC 5681 §4.1: idle for more than an RTO.
+//= RFC5681 4.1 type=test
 TEST(Cwnd, RestartsAfterIdle) {
   Script s{Established{.tune = reno}};
   s.app_send(20'000).skip();
@@ -233,6 +251,7 @@ TEST(Cwnd, DoesNotRestartWithinAnRto) {
 }
 
 // The restart window is min(IW, cwnd).
+//= RFC5681 4.1 type=test
 TEST(Cwnd, IdlenessDoesNotWidenIt) {
   Script s{Established{.tune = reno}};
   s.app_send(1'000).skip().at(1s).skip().at(1100ms).receives({.ack = 1'000}).cwnd(2'000);
@@ -258,6 +277,10 @@ void lose_first_of_ten(Script& s) {
   s.receives({.ack = 0}).sends({.seq = 0, .len = 1'000}).quiet();
 }
 
+//= RFC5681 3.2-a type=test
+//= RFC5681 3.2-c type=test
+//= RFC5681 3.2-d type=test
+//= RFC6582 3.2-c type=test
 TEST(FastRetransmit, ThirdDuplicateResends) {
   Script s{Established{.tune = reno}};
   lose_first_of_ten(s);
@@ -282,6 +305,8 @@ TEST(FastRetransmit, FullAcknowledgmentEndsRecovery) {
 }
 
 // RFC 6582 §3.2 (3), partial: the next hole at once, without three duplicates.
+//= RFC6582 3.2-d type=test
+//= RFC6582 3.2-b type=test
 TEST(NewReno, PartialAckResendsTheNextHole) {
   Script s{Established{.tune = reno}};
   lose_first_of_ten(s);
@@ -312,6 +337,7 @@ TEST(FastRetransmit, TheThresholdIsASetting) {
 }
 
 // RFC 6582 §3.2 (2): duplicates of what recovery itself provoked do not start another.
+//= RFC6582 3.2-a type=test
 TEST(NewReno, NoSecondFastRetransmitForTheSameWindow) {
   Script s{Established{.tune = reno}};
   lose_first_of_ten(s);
@@ -331,6 +357,7 @@ TEST(NewReno, ALaterLossIsRecoveredAgain) {
   s.skip();
 }
 
+//= RFC6582 3.2-f type=test
 TEST(FastRetransmit, ATimeoutEndsRecovery) {
   Script s{Established{.tune = reno}};
   lose_first_of_ten(s);
@@ -339,6 +366,10 @@ TEST(FastRetransmit, ATimeoutEndsRecovery) {
 }
 
 // RFC 3042, and RFC 5681 §3.2 (2): what it sent is not counted into ssthresh.
+//= RFC3042 2-a type=test
+//= RFC3042 2-b type=test
+//= RFC3042 2-c type=test
+//= RFC5681 3.2-b type=test
 TEST(LimitedTransmit, TwoNewSegmentsOnTheFirstTwoDuplicates) {
   Script s{Established{.tune = reno}};
   s.app_send(20'000);
@@ -348,6 +379,7 @@ TEST(LimitedTransmit, TwoNewSegmentsOnTheFirstTwoDuplicates) {
   s.receives({.ack = 0}).sends({.seq = 0}).quiet().ssthresh(5'000).cwnd(8'000);
 }
 
+//= RFC3042 2-a type=test
 TEST(LimitedTransmit, HonoursThePeersWindow) {
   Script s{Established{.wnd = 3'000}};
   s.app_send(20'000).sends({}).sends({}).sends({});
@@ -355,6 +387,7 @@ TEST(LimitedTransmit, HonoursThePeersWindow) {
 }
 
 // RFC 5681 §2: what is no duplicate ACK.
+//= RFC5681 3.2-e type=test
 TEST(DuplicateAck, TextAndWindowUpdatesAreNotCounted) {
   Script s{Established{.tune = reno}};
   s.app_send(5'000).skip();
@@ -448,6 +481,7 @@ TEST(Rto, AWindowWithdrawnAndReopenedLeavesATimer) {
 }
 
 // Duplicate ACKs beyond what is out are forged: they open no window.
+//= RFC5681 3.2-d type=test
 TEST(FastRecovery, ForgedDuplicatesDoNotInflateCwnd) {
   Script s{Established{.tune = reno}};
   s.app_send(4'000).skip();

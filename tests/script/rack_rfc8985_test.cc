@@ -23,6 +23,7 @@ Script& ten_out(Script& s) {
   return s.quiet();
 }
 
+//= RFC8985 6.2-b type=test
 TEST(Rack, ThreeSegmentsSackedAboveAHoleTellOfItsLossAtOnce) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
@@ -32,6 +33,8 @@ TEST(Rack, ThreeSegmentsSackedAboveAHoleTellOfItsLossAtOnce) {
 }
 
 // §6.2 step 4: a quarter of the round trip, in which it may still come.
+//= RFC8985 6.2-e type=test
+//= RFC8985 6.2-h type=test
 TEST(Rack, OneSackedSegmentWaitsForTheReorderingWindow) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}}));
@@ -47,6 +50,7 @@ TEST(Rack, ASegmentThatComesLateIsNotSentAgain) {
 }
 
 // Once reordering was seen, three segments above a hole are no proof any more.
+//= RFC8985 6.2-d type=test
 TEST(Rack, ReorderingMakesItPatient) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
@@ -57,6 +61,9 @@ TEST(Rack, ReorderingMakesItPatient) {
   s.at(145ms).sends({.seq = 2'000, .len = 1'000}).skip();
 }
 
+//= RFC8985 8 type=test
+//= RFC8985 6.1 type=test
+//= RFC8985 5.1 type=test
 TEST(Rack, ALostRetransmissionIsFoundByWhatWasSentAfterIt) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
@@ -74,6 +81,7 @@ TEST(Rack, ALostRetransmissionIsFoundByWhatWasSentAfterIt) {
 
 // Sent again at 100 ms, answered at 101: that was the first sending, late. What went out beside it
 // is not lost for that.
+//= RFC8985 6.2-c type=test
 TEST(Rack, AnAnswerTooSoonForARetransmissionSaysNothingOfItsTime) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
@@ -83,6 +91,7 @@ TEST(Rack, AnAnswerTooSoonForARetransmissionSaysNothingOfItsTime) {
   s.at(102ms).receives({.ack = 10'000}).quiet();
 }
 
+//= RFC8985 6.2-c type=test
 TEST(Rack, ATimestampTellsWhichSendingWasAnswered) {
   Script s(Established{.ts = Ts{1, 0}, .sack = true});
   s.at(10ms).app_send(10'000).skip();
@@ -94,6 +103,7 @@ TEST(Rack, ATimestampTellsWhichSendingWasAnswered) {
 
 // §6.3: the first goes, whatever is in the network; what was sent a moment ago is not lost yet.
 //= RFC2018 5.1-b type=test
+//= RFC8985 6.3 type=test
 TEST(Rack, ATimeOutResendsTheFirstAndSparesTheRecent) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}}));
@@ -106,6 +116,7 @@ TEST(Rack, ATimeOutResendsTheFirstAndSparesTheRecent) {
   s.at(1'050ms).receives({.ack = 8'000}).skip();
 }
 
+//= RFC8985 7.2-d type=test
 TEST(Rack, AFinThatWasLostGoesAgain) {
   Script s(Established{.sack = true, .tune = reno});
   s.app_send(300).sends({.seq = 0, .len = 300});
@@ -167,6 +178,10 @@ TEST(Sack, TheSettingGoesBackToNewReno) {
 
 // The flight halves; what is SACKed or lost is not in the network. 10,000 out, of which 3,000 told
 // of and 1,000 lost: 6,000, above ssthresh, so one segment for two that arrive.
+//= RFC6937 3-a type=test
+//= RFC6937 3-b type=test
+//= RFC6937 3-d type=test
+//= RFC6937 3-e type=test
 TEST(Prr, TheWindowShrinksInProportion) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).app_send(20'000).quiet();
@@ -182,6 +197,7 @@ TEST(Prr, TheWindowShrinksInProportion) {
 
 // Most of the flight is lost: what is in the network is below ssthresh, and may grow back to it by
 // one segment more than arrives.
+//= RFC6937 3-c type=test
 TEST(Prr, AfterAHeavyLossItGrowsBackSlowly) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{7'000, 10'000}}));
@@ -199,6 +215,8 @@ TEST(Prr, TwoHolesAreResentAsTheWindowLets) {
   s.receives({.ack = 8'000}).skip();
 }
 
+//= RFC8985 7.2-c type=test
+//= RFC8985 7.3 type=test
 TEST(Tlp, TheLastSegmentIsSentAgainWhenItsTailGoesUnanswered) {
   Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
@@ -215,6 +233,7 @@ TEST(Tlp, TheLastSegmentIsSentAgainWhenItsTailGoesUnanswered) {
   s.receives({.ack = 4'000}).skip();
 }
 
+//= RFC8985 7.3 type=test
 TEST(Tlp, NewTextIsTheProbeWhereThereIsSome) {
   Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
@@ -224,6 +243,7 @@ TEST(Tlp, NewTextIsTheProbeWhereThereIsSome) {
   s.receives({.ack = 1'000 + sent + 1'000}).skip();
 }
 
+//= RFC8985 7.2-b type=test
 TEST(Tlp, OneProbeForAFlight) {
   Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
@@ -234,6 +254,7 @@ TEST(Tlp, OneProbeForAFlight) {
 }
 
 // A flight of one waits for the longest delayed ACK as well, so the timer comes first (§7.2).
+//= RFC8985 7.2-c type=test
 TEST(Tlp, AFlightOfOneIsProbedWhereTheTimerWouldFire) {
   Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
@@ -278,6 +299,7 @@ TEST(Tlp, ASackEndsTheWaitForAProbe) {
 }
 
 // §7.4.2: nothing but the probe mended it, so the window answers as to any loss.
+//= RFC8985 7.4.2 type=test
 TEST(Tlp, AHiddenLossHalvesTheWindow) {
   Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
@@ -288,6 +310,7 @@ TEST(Tlp, AHiddenLossHalvesTheWindow) {
   EXPECT_EQ(s.tcb().ssthresh, before / 2);
 }
 
+//= RFC8985 7.4.1 type=test
 TEST(Tlp, BothCopiesAnsweredIsNoLoss) {
   Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
@@ -302,6 +325,7 @@ TEST(Tlp, BothCopiesAnsweredIsNoLoss) {
 
 // RFC 8985 §6.2 step 4: a D-SACK doubles the patience, once a round trip.
 //= RFC2883 5 type=test
+//= RFC8985 6.2-f type=test
 TEST(Rack, ADuplicateThatThePeerTellsOfWidensTheWindow) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 2'000}})).quiet();
@@ -316,6 +340,7 @@ TEST(Rack, ADuplicateThatThePeerTellsOfWidensTheWindow) {
 }
 
 // §6.2 step 4: sixteen recoveries without another D-SACK, and the patience is the first again.
+//= RFC8985 6.2-g type=test
 TEST(Rack, TheWiderWindowPersistsForSixteenRecoveries) {
   Script s(Established{.sack = true, .tune = reno});
   s.app_send(1'000).skip().receives({.ack = 1'000});

@@ -11,6 +11,7 @@ namespace {
 
 // -- Delayed ACK (§3.8.6.3, RFC 5681 §4.2) -----------------------------------------------------
 
+//= RFC5681 4.2-a type=test
 //= RFC9293 MUST-40 type=test
 //= RFC9293 SHLD-18 type=test
 TEST(DelayedAck, OneSegmentWaits40Milliseconds) {

@@ -30,7 +30,7 @@ std::uint32_t abc_limit(const Tcb& t, bool hystart, bool after_rto) {
 
 //= RFC5681 3.1-c
 void slow_start(Tcb& t, const Growth& g) {
-  //= RFC9406 4.3
+  //= RFC9406 4.3-b
   const bool initial = t.ssthresh == kNoSsthresh;
   const bool hystart = initial && is_cubic(t) && t.config->hystart && t.log != nullptr;
   std::uint32_t add = std::min<std::uint32_t>(g.acked, abc_limit(t, hystart, g.after_rto) * t.mss);
@@ -63,6 +63,7 @@ void cubic_avoid(Tcb& t, std::uint32_t acked, Instant now) {
 
 // True while what is acknowledged was sent when cwnd was what held back the rest; in slow start
 // also while half of it is in use (RFC 7661's lesson in short, RFC 9438 §5.8).
+//= RFC9438 5.8
 bool in_use(const Tcb& t, std::uint32_t acked, std::uint32_t flight_before) {
   if (before(t.snd_una - acked, t.cwnd_full)) return true;
   return t.cwnd < t.ssthresh && 2 * std::uint64_t{flight_before} >= t.cwnd;
@@ -74,6 +75,7 @@ bool in_use(const Tcb& t, std::uint32_t acked, std::uint32_t flight_before) {
 //= RFC6928 2-a
 //= RFC6928 2-b
 void cc_init(Tcb& t) {
+  //= RFC5681 3.1-b
   const std::uint32_t segments = t.has(kSynResent) ? 1 : t.config->initial_cwnd;
   t.cwnd = std::min<std::uint32_t>(segments * t.mss, std::max<std::uint32_t>(2U * t.mss, 14'600));
   t.recover = t.snd_una - 1;  // the first text may be recovered: an ACK beyond `recover` is enough
@@ -92,6 +94,7 @@ std::uint32_t cwnd_room(const Tcb& t) {
   std::uint32_t allowed = t.cwnd;
   //= RFC3042 2-a
   //= RFC3042 2-b
+  //= RFC3042 2-c
   if (t.recovery == Recovery::kNone && t.log == nullptr) {
     allowed += std::min<std::uint32_t>(t.dup_acks, 2) * t.mss;
   }
@@ -125,6 +128,7 @@ void cc_undo(Tcb& t, Instant now) {
   t.rtx_nxt = t.rtx_end = t.snd_una;
 }
 
+//= RFC9293 MUST-19
 void cc_grow(Tcb& t, const Growth& g, Instant now) {
   if (!in_use(t, g.acked, g.flight_before) && !g.after_rto) {
     return cubic_pause(t.cubic, us_of(now));
@@ -140,6 +144,7 @@ void cc_grow(Tcb& t, const Growth& g, Instant now) {
 
 //= RFC5681 3.1-f
 //= RFC9438 4.8-a
+//= RFC8961 4-4
 void cc_on_rto(Tcb& t) {
   // Once for a segment, not again for each back-off.
   //= RFC5681 3.1-g
@@ -150,6 +155,7 @@ void cc_on_rto(Tcb& t) {
   t.cwnd = t.mss;  // loss window
   t.cwnd_acked = 0;
   t.dup_acks = 0;
+  //= RFC6582 3.2-f
   t.recover = t.snd_nxt;
   t.recovery = Recovery::kRto;
   t.rtx_nxt = t.snd_una;

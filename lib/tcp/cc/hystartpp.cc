@@ -7,6 +7,7 @@ namespace weir::tcp {
 namespace {
 
 // §4.3.
+//= RFC9406 4.3-a
 constexpr std::uint32_t kMinRttThresh = 4'000;   // us
 constexpr std::uint32_t kMaxRttThresh = 16'000;  // us
 constexpr std::uint32_t kMinRttDivisor = 8;
