@@ -43,6 +43,14 @@ Octets frame_of(const tcp::TxPacket& packet) {
   return frame;
 }
 
+bool is_tcp(const Octets& frame) {
+  constexpr std::size_t kV4Protocol = 14 + 9, kV6Next = 14 + 6;
+  const auto at = [&frame](std::size_t i) { return std::to_integer<unsigned>(frame[i]); };
+  if (frame.size() < 54) return false;
+  return (at(12) == 0x08 && at(13) == 0x00 && at(kV4Protocol) == 6) ||
+         (at(12) == 0x86 && at(13) == 0xdd && at(kV6Next) == 6);
+}
+
 }  // namespace
 
 SimDriver::~SimDriver() {
@@ -59,7 +67,7 @@ unsigned SimDriver::rx_burst(std::span<Buf*> out) {
     const Octets frame = std::move(rx_.front());
     rx_.pop_front();
     if (capture_ != nullptr) capture_->write(now(), frame);
-    Buf* b = pool_.take_copy(frame);
+    Buf* b = to_blocks(frame);
     if (b == nullptr) {
       ++rx_no_block_;
     } else {
@@ -68,6 +76,26 @@ unsigned SimDriver::rx_burst(std::span<Buf*> out) {
     }
   }
   return n;
+}
+
+Buf* SimDriver::to_blocks(const Octets& frame) {
+  constexpr std::size_t kMaxPieces = 32;
+  constexpr std::size_t kHeaders = wire::kMaxTcpFrameHeader + 40;  // IPv4's options too
+  if (scatter_ == 0 || frame.size() <= kHeaders || !is_tcp(frame)) return pool_.take_copy(frame);
+  const std::size_t piece = std::max<std::size_t>(scatter_, frame.size() / kMaxPieces);
+  const std::span octets{frame};
+  BufChain chain;
+  for (std::size_t at = 0; at < frame.size();) {
+    const std::size_t n = std::min<std::size_t>(at == 0 ? kHeaders : piece, frame.size() - at);
+    Buf* b = pool_.take_copy(octets.subspan(at, n));
+    if (b == nullptr) {
+      pool_.give(std::move(chain));
+      return nullptr;
+    }
+    chain.push_back(b);
+    at += n;
+  }
+  return chain.head();  // the chain was but a way to link them
 }
 
 // The same marks as a real port's, in the same quarters and eighths of the pool.

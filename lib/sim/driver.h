@@ -42,6 +42,9 @@ class SimDriver {
   void deliver(Octets&& frame) { rx_.push_back(std::move(frame)); }
 
   [[nodiscard]] bool has_frames() const { return !rx_.empty() || !handed_.empty(); }
+  // Puts a received TCP frame into blocks of this many octets behind the first, which holds the
+  // headers, as a port with small buffers would (and no more than some 30); 0: each in one block.
+  void set_scatter(std::uint32_t piece) { scatter_ = piece; }
   void set_capture(PcapWriter* capture) { capture_ = capture; }  // null: none
   // The drivers of all shards of one port, by number; all of one pool.
   void set_shards(std::vector<SimDriver*> shards) { shards_ = std::move(shards); }
@@ -51,6 +54,7 @@ class SimDriver {
   void send_packet(const tcp::TxPacket& packet, telemetry::Counters& counters);
   void put_on_wire(Octets&& frame, telemetry::Counters& counters);
   [[nodiscard]] std::uint8_t scarcity() const;
+  [[nodiscard]] Buf* to_blocks(const Octets& frame);
 
   EventLoop& loop_;
   BlockPool& pool_;
@@ -60,6 +64,7 @@ class SimDriver {
   std::deque<Buf*> handed_;  // from other shards
   std::vector<SimDriver*> shards_;
   PcapWriter* capture_ = nullptr;
+  std::uint32_t scatter_ = 0;
   std::uint64_t rx_no_block_ = 0;  // frames lost as the pool was empty
 };
 

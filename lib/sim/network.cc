@@ -23,6 +23,8 @@ unsigned Network::attach(Sink to_host, const Faults& up, const Faults& down) {
   Sink to_switch = [this, port](Octets&& frame) { forward(port, std::move(frame)); };
   ports_.push_back(std::unique_ptr<Port>(new Port{{loop_, std::move(to_switch), up, seed},
                                                   {loop_, std::move(to_host), down, seed + 1}}));
+  Port& made = *ports_.back();
+  made.up.set_back([&made](Octets&& frame) { made.down.send(std::move(frame)); });
   return port;
 }
 

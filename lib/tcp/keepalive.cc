@@ -7,7 +7,9 @@ namespace weir::tcp {
 
 void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out) {
   const Config& c = *t.config;
-  if (!c.keepalive || (t.state != State::kEstablished && t.state != State::kCloseWait)) return;
+  // Half-closed too, as long as the application is there: nothing else finds a dead peer then.
+  const bool wanted = t.synchronized() && t.state != State::kTimeWait && !t.has(kUserClosed);
+  if (!c.keepalive || !wanted) return;
   const Instant due = t.last_received + c.keepalive_time;
   //= RFC9293 MUST-26
   if (t.snd_una != t.snd_nxt) {  // the retransmission timer judges

@@ -10,6 +10,7 @@ using namespace weir;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 1) return 0;
+  if (std::any_of(data, data + size, [](std::uint8_t c) { return c >= 0x80; })) return 0;
   const app::Machine machine{.cores = {0, 1, 2, 3}};
   const auto command = app::kCommands[data[0] % app::kCommands.size()].command;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);

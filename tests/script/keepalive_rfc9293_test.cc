@@ -39,6 +39,16 @@ TEST(Keepalive, SeveralMustGoUnanswered) {
   s.closed(CloseReason::kTimedOut);
 }
 
+// Found by the simulation: a half-closed connection has nothing else that finds a dead peer.
+//= RFC9293 MUST-29 type=test
+TEST(Keepalive, FindsADeadPeerOfAHalfClosedConnectionToo) {
+  Script s{kOn};
+  s.at(10s).app_shutdown().sends({.flags = FIN | ACK});
+  s.at(10'500ms).receives({.ack = 1}).state(kFinWait2);
+  for (const auto t : {70'500ms, 80'500ms, 90'500ms}) s.at(t).sends({.seq = 0, .flags = ACK});
+  s.at(100'500ms).sends({.flags = RST | ACK}).closed(CloseReason::kTimedOut);
+}
+
 TEST(Keepalive, AnAnswerBeginsTheCountAgain) {
   Script s{kOn};
   s.at(60s).sends({.seq = kBefore0}).at(70s).sends({.seq = kBefore0});

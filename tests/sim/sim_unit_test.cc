@@ -169,6 +169,128 @@ TEST(Channel, RateAndQueue) {
   EXPECT_EQ(channel.stats().queue_full, 4U);
 }
 
+TEST(Channel, NoMoreThanAskedOvertake) {
+  Faults f;
+  f.reorder = 100'000;
+  f.reorder_by = 50;
+  f.reorder_delay = 5s;
+  f.delay = 0us;
+  const Outcome o = send_many(f, 3, 5'000);
+  ASSERT_EQ(o.got.size(), 5'000U);
+  unsigned at = 0;
+  long most = 0;
+  for (const auto& [when, frame] : o.got) {
+    unsigned i = 0;
+    std::memcpy(&i, frame.data() + 20, sizeof i);
+    most = std::max(most, long{at} - long{i});
+    ++at;
+  }
+  EXPECT_GT(most, 30);
+  EXPECT_LE(most, 50);
+}
+
+Octets tcp_frame(bool v4, std::uint8_t tos, std::uint32_t len = 1'000) {
+  wire::TcpFrame f;
+  f.src_mac = MacAddr{{2, 0, 0, 0, 0, 2}};
+  f.dst_mac = MacAddr{{2, 0, 0, 0, 0, 1}};
+  f.flow = v4 ? FlowKey{IpAddr::v4(10, 0, 0, 2), IpAddr::v4(10, 0, 0, 1), 1'234, 80}
+              : FlowKey{*parse_ip("2001:db8::2"), *parse_ip("2001:db8::1"), 1'234, 80};
+  f.tos = tos;
+  f.tcp.seq = Seq{0x11223344};
+  f.tcp.flags = wire::ACK;
+  f.payload_len = len;
+  const Octets text(len, std::byte{'x'});
+  const wire::Piece piece{text.data(), len};
+  Octets frame(wire::kMaxTcpFrameHeader);
+  frame.resize(wire::write_tcp_frame(frame, f, wire::TxChecksum::kSoftware, {&piece, 1}));
+  frame.insert(frame.end(), text.begin(), text.end());
+  return frame;
+}
+
+wire::Frame parsed(const Octets& frame) {
+  wire::Frame f;
+  wire::parse_frame(frame, frame.size(), {}, f);
+  return f;
+}
+
+TEST(Channel, MarksOnlyWhatSaysEct) {
+  EventLoop loop;
+  Faults f;
+  f.ce = 1'000'000;
+  std::vector<wire::Frame> got;
+  Channel channel(
+      loop, [&](Octets&& frame) { got.push_back(parsed(frame)); }, f, 1);
+  for (const bool v4 : {true, false}) {
+    for (const unsigned tos : {0U, 1U, 2U, 3U, 0xb8U, 0xbaU}) {
+      channel.send(tcp_frame(v4, static_cast<std::uint8_t>(tos)));
+    }
+  }
+  loop.run_until(Instant{2s});
+  ASSERT_EQ(got.size(), 12U);
+  for (unsigned i = 0; i < 12; ++i) {
+    constexpr std::uint8_t kWant[] = {0, 3, 3, 3, 0xb8, 0xbb};
+    EXPECT_EQ(got[i].kind, wire::Kind::kTcp) << i;  // its checksums hold
+    EXPECT_EQ(got[i].tos, kWant[i % 6]) << i;
+  }
+  EXPECT_EQ(channel.stats().marked, 6U);
+}
+
+TEST(Channel, TellsTheSenderOfWhatIsTooLong) {
+  for (const bool v4 : {true, false}) {
+    EventLoop loop;
+    Faults f;
+    f.mtu = 1'300;
+    std::vector<wire::Frame> got, back;
+    Channel channel(
+        loop, [&](Octets&& frame) { got.push_back(parsed(frame)); }, f, 1);
+    channel.set_back([&](Octets&& frame) { back.push_back(parsed(frame)); });
+    channel.send(tcp_frame(v4, 0, 1'200));
+    channel.send(tcp_frame(v4, 0, 1'300));
+    f.too_big = false;  // a black hole
+    channel.set_faults(f);
+    channel.send(tcp_frame(v4, 0, 1'300));
+    loop.run_until(Instant{2s});
+    EXPECT_EQ(got.size(), 1U);
+    EXPECT_EQ(channel.stats().too_big, 2U);
+    ASSERT_EQ(back.size(), 1U);
+    const wire::Frame& b = back[0];
+    EXPECT_EQ(b.kind, v4 ? wire::Kind::kIcmp4 : wire::Kind::kIcmp6);
+    EXPECT_EQ(b.icmp.type, v4 ? 3 : 2);
+    EXPECT_EQ(b.icmp.code, v4 ? 4 : 0);
+    EXPECT_EQ(b.icmp.rest & 0xffffU, 1'300U);
+    EXPECT_EQ(b.icmp.inner_seq, Seq{0x11223344});
+    EXPECT_EQ(b.icmp.inner.local_port, 1'234);
+  }
+}
+
+TEST(SimDriver, ScattersTcpBehindItsHeaders) {
+  EventLoop loop;
+  BlockPool pool;
+  SimDriver driver(loop, pool, [](Octets&&) {});
+  driver.set_scatter(333);
+  const Octets sent = tcp_frame(true, 0);
+  driver.deliver(Octets{sent});
+  driver.deliver(frame_of(1, 2));
+  std::vector<Buf*> got(8);
+  ASSERT_EQ(driver.rx_burst(got), 2U);
+  Octets all;
+  unsigned pieces = 0;
+  for (const Buf* b = got[0]; b != nullptr; b = b->next, ++pieces) {
+    all.insert(all.end(), b->data, b->data + b->len);
+  }
+  EXPECT_EQ(all, sent);
+  EXPECT_EQ(pieces, 4U);
+  EXPECT_EQ(got[1]->next, nullptr);
+  for (unsigned i = 0; i < 2; ++i) {
+    for (Buf* b = got[i]; b != nullptr;) {
+      Buf* next = b->next;
+      pool.give(b);
+      b = next;
+    }
+  }
+  EXPECT_EQ(pool.outstanding(), 0U);
+}
+
 TEST(Network, LearnsAndFloods) {
   EventLoop loop;
   Network net(loop, 1);

@@ -22,8 +22,10 @@ stack::Config config_of(const HostSpec& spec, unsigned number) {
   return c;
 }
 
-stack::Secrets secrets_of(std::uint64_t seed) {
-  Rng rng(seed);
+}  // namespace
+
+stack::Secrets secrets_of(std::uint64_t seed, unsigned number) {
+  Rng rng(seed * 64 + number);
   stack::Secrets s;
   for (SipKey* key : {&s.isn, &s.table, &s.ports, &s.timestamps, &s.cookies}) {
     *key = {rng.next(), rng.next()};
@@ -31,8 +33,6 @@ stack::Secrets secrets_of(std::uint64_t seed) {
   s.seed = rng.next();
   return s;
 }
-
-}  // namespace
 
 std::uint64_t env_number(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -50,8 +50,9 @@ Host::Host(sim::EventLoop& loop, sim::Sink wire, App& app, const HostSpec& spec,
     : addr_(addr_of(number)),
       pool_(2048, spec.pool_limit),
       driver_(loop, pool_, std::move(wire), spec.stack.mtu),
-      stack_(config_of(spec, number), secrets_of(seed), pool_.source(), loop.now()),
+      stack_(config_of(spec, number), secrets_of(seed, number), pool_.source(), loop.now()),
       worker_(driver_, stack_, app) {
+  driver_.set_scatter(spec.scatter);
   const std::string path = pcap_path(number);
   if (path.empty()) return;
   pcap_file_.open(path, std::ios::binary);
@@ -70,10 +71,11 @@ void Host::run(unsigned check_every) {
          << driver_.now().time_since_epoch().count() << " us";
 }
 
-World::World(std::uint64_t seed)
+World::World(std::uint64_t seed, Instant start)
     : seed_(seed),
       check_every_(
           static_cast<unsigned>(std::max<std::uint64_t>(1, env_number("WEIR_SIM_CHECK_EVERY", 1)))),
+      loop_(start),
       network_(loop_, seed ^ 0x6e65'7477'6f72'6bU) {}
 
 Host& World::add_host(App& app, const HostSpec& spec) {
@@ -84,7 +86,7 @@ Host& World::add_host(App& app, const HostSpec& spec) {
       spec.down);
   hosts_[number] = std::make_unique<Host>(
       loop_, [this, port](sim::Octets&& f) { network_.send(port, std::move(f)); }, app, spec,
-      number, seed_ * 64 + number);
+      number, seed_);
   return *hosts_[number];
 }
 

@@ -48,7 +48,11 @@ struct HostSpec {
   stack::Config stack;  // mac and addrs are set by the world
   sim::Faults up, down;
   std::uint32_t pool_limit = sim::BlockPool::kNoLimit;
+  std::uint32_t scatter = 0;  // see SimDriver::set_scatter
 };
+
+// The secrets of host `number` in a world of `seed`.
+stack::Secrets secrets_of(std::uint64_t seed, unsigned number);
 
 std::uint64_t env_number(const char* name, std::uint64_t otherwise);
 // The file that WEIR_SIM_PCAP names, for host 0; that with ".N" behind it for host N. Or none.
@@ -87,7 +91,7 @@ class Host {
 
 class World {
  public:
-  explicit World(std::uint64_t seed);
+  explicit World(std::uint64_t seed, Instant start = Instant{1s});
 
   // Host N has 10.0.0.(N+1)/24 and 02:00:00:00:00:(N+1); port N of the network.
   Host& add_host(App& app, const HostSpec& spec = {});
