@@ -47,8 +47,11 @@ struct EalConfig {
 struct PortConfig {
   std::string device;
   std::vector<stack::IpPrefix> addresses;
-  std::optional<IpAddr> gateway;
-  std::optional<MacAddr> mac;  // none: the port's own
+  std::optional<IpAddr> gateway, gateway6;
+  std::optional<MacAddr> gateway_mac, gateway6_mac;  // pinned; none: asked for
+  std::optional<MacAddr> mac;                        // none: the port's own
+  std::uint8_t dad_transmits = 1;  // tests of an IPv6 address before it is used (RFC 4862)
+  std::uint8_t arp_probes = 0;     // the same for IPv4 (RFC 5227)
   std::uint16_t mtu = 1500;
   std::uint16_t rx_descriptors = 512;
   std::uint16_t tx_descriptors = 512;

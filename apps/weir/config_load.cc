@@ -17,7 +17,6 @@ void read_target(const toml::node& n, const std::string& name, const PortConfig&
   if (!endpoint_of(n, name, problem, e)) return;
   const std::string what = name + ": " + value_text(n);
   if (!check_host_address(e.addr, n.as_string()->get(), n, what, problem)) return;
-  const stack::IpPrefix* network = nullptr;
   for (const stack::IpPrefix& p : port.addresses) {
     if (p.addr == e.addr) {
       return problem.report(n.source(), what + ": is an address of weir itself; name another host");
@@ -25,9 +24,8 @@ void read_target(const toml::node& n, const std::string& name, const PortConfig&
     if (is_network_or_broadcast(p, e.addr)) {
       return problem.report(n.source(), what + ": is a network's own or its broadcast address");
     }
-    if (on_network(p, e.addr)) network = &p;
   }
-  if (network == nullptr) {
+  if (!on_link(port, e.addr)) {
     return problem.report(n.source(), what +
                                           ": on no network of port.addresses; load is sent to "
                                           "the port's own networks only, through no gateway");
@@ -52,7 +50,7 @@ void read_targets(TableReader& t, const PortConfig& port, LoadConfig& load, Prob
   for (const toml::node& n : *list) read_target(n, t.full("targets"), port, load, problem);
 }
 
-// "10.99.0.2-10.99.0.9": more addresses of the port, on the network of its first.
+// "10.99.0.2-10.99.0.9": more addresses of the port, on the network of its first of IPv4.
 void read_sources(TableReader& t, PortConfig& port) {
   std::string text;
   if (!t.string("sources", text) || port.addresses.empty()) return;
@@ -63,7 +61,14 @@ void read_sources(TableReader& t, PortConfig& port) {
   if (!low || !high || !low->is_v4() || !high->is_v4() || *high < *low) {
     return t.report("sources", "not FIRST-LAST; write it like \"10.99.0.2-10.99.0.9\"");
   }
-  const stack::IpPrefix first = port.addresses.front();
+  const auto v4 = std::find_if(port.addresses.begin(), port.addresses.end(),
+                               [](const stack::IpPrefix& p) { return p.addr.is_v4(); });
+  if (v4 == port.addresses.end()) {
+    return t.report("sources",
+                    "are IPv4 addresses, and the port has none; name them in "
+                    "port.addresses");
+  }
+  const stack::IpPrefix first = *v4;
   if (high->v4_value() - low->v4_value() >= kMaxSources) {
     return t.report("sources", "more than " + std::to_string(kMaxSources) + " addresses");
   }
@@ -71,7 +76,7 @@ void read_sources(TableReader& t, PortConfig& port) {
     const IpAddr a = IpAddr::v4(i);
     if (!a.is_unicast() || !on_network(first, a) || is_network_or_broadcast(first, a)) {
       return t.report("sources", to_string(a) + " is no host on the network of the port's first " +
-                                     "address; choose from that");
+                                     "IPv4 address; choose from that");
     }
     if (port.gateway == a)
       return t.report("sources", to_string(a) + " is the gateway; leave it out");

@@ -55,7 +55,7 @@ void read_address(const toml::node& n, PortConfig& port, Problem& problem) {
   if (!prefix) {
     return problem.report(n.source(), what +
                                           ": not an ADDRESS/LENGTH; write it like "
-                                          "\"10.99.0.2/24\"");
+                                          "\"10.99.0.2/24\" or \"2001:db8::2/64\"");
   }
   if (!check_host_address(prefix->addr, s->get(), n, what, problem)) return;
   if (is_network_or_broadcast(*prefix, prefix->addr)) {
@@ -79,16 +79,24 @@ void read_addresses(TableReader& t, PortConfig& port, Problem& problem) {
   if (!problem.any()) t.missing("addresses", "addresses = [\"10.99.0.2/24\"]");
 }
 
-void read_gateway(TableReader& t, PortConfig& port, Problem& problem) {
+// `key` is "gateway" or "gateway6"; both have the same checks.
+void read_gateway(TableReader& t, const std::string& key, bool v4, PortConfig& port,
+                  Problem& problem) {
+  const char* const example = v4 ? "10.99.0.1" : "fe80::1";
   std::string text;
-  if (!t.string("gateway", text)) return;
-  const toml::node& n = *t.node("gateway");
-  const std::string what = "port.gateway = " + value_text(n);
+  if (!t.string(key, text)) return;
+  const toml::node& n = *t.node(key);
+  const std::string what = "port." + key + " = " + value_text(n);
   const auto addr = parse_ip(text);
   if (!addr) {
-    return problem.report(n.source(), what + ": not an IP address; write it like \"10.99.0.1\"");
+    return problem.report(n.source(),
+                          what + ": not an IP address; write it like \"" + example + "\"");
   }
   if (!check_host_address(*addr, text, n, what, problem)) return;
+  if (addr->is_v4() != v4) {
+    return problem.report(n.source(), what + ": of the other family; write it as port." +
+                                          (v4 ? "gateway6" : "gateway"));
+  }
   for (const stack::IpPrefix& p : port.addresses) {
     if (p.addr == *addr) {
       return problem.report(n.source(), what + ": is this port's own address; name the router's");
@@ -99,24 +107,44 @@ void read_gateway(TableReader& t, PortConfig& port, Problem& problem) {
                                             "name the router's");
     }
   }
-  const auto on = [&](const stack::IpPrefix& p) { return on_network(p, *addr); };
-  if (std::none_of(port.addresses.begin(), port.addresses.end(), on)) {
+  if (!on_link(port, *addr)) {
     return problem.report(n.source(), what +
                                           ": on no network of port.addresses; choose one that "
                                           "is, or widen the prefix");
   }
-  port.gateway = *addr;
+  (v4 ? port.gateway : port.gateway6) = *addr;
 }
 
-void read_mac(TableReader& t, PortConfig& port) {
+void read_mac(TableReader& t, const char* key, std::optional<MacAddr>& out) {
   std::string text;
-  if (!t.string("mac", text)) return;
+  if (!t.string(key, text)) return;
   const auto mac = parse_mac(text);
-  if (!mac) return t.report("mac", "not a MAC address; write it like \"02:00:00:00:00:01\"");
+  if (!mac) return t.report(key, "not a MAC address; write it like \"02:00:00:00:00:01\"");
   if (mac->is_multicast() || mac->is_zero()) {
-    return t.report("mac", "is a group address or zero; clear the lowest bit of the first octet");
+    return t.report(key, "is a group address or zero; clear the lowest bit of the first octet");
   }
-  port.mac = *mac;
+  out = *mac;
+}
+
+// The gateways' MAC addresses, where they are pinned, and the tests of this port's own addresses.
+void read_neighbours(TableReader& t, PortConfig& port) {
+  read_mac(t, "gateway_mac", port.gateway_mac);
+  read_mac(t, "gateway6_mac", port.gateway6_mac);
+  if (port.gateway_mac && !port.gateway)
+    t.report("gateway_mac", "there is no port.gateway; set it");
+  if (port.gateway6_mac && !port.gateway6) {
+    t.report("gateway6_mac", "there is no port.gateway6; set it");
+  }
+  t.integer("dad_transmits", port.dad_transmits, 0, 10, "0 tests no IPv6 address");
+  t.integer("arp_probes", port.arp_probes, 0, 10, "3 are RFC 5227's, 0 tests no IPv4 address");
+}
+
+// RFC 8200 §5: IPv6 needs links that carry 1280 octets.
+void check_mtu(TableReader& t, const PortConfig& port) {
+  const auto is_v6 = [](const stack::IpPrefix& p) { return !p.addr.is_v4(); };
+  if (port.mtu >= 1'280 || std::none_of(port.addresses.begin(), port.addresses.end(), is_v6))
+    return;
+  t.report("mtu", "below IPv6's least of 1280; raise it, or remove the IPv6 addresses");
 }
 
 void read_device(TableReader& t, PortConfig& port) {
@@ -156,9 +184,7 @@ std::string core_list(const std::set<unsigned>& cores) {
 
 bool check_host_address(const IpAddr& addr, std::string_view text, const toml::node& node,
                         const std::string& what, Problem& problem) {
-  if (!addr.is_v4()) {
-    problem.report(node.source(), what + ": IPv6 is not in this version; write an IPv4 address");
-  } else if (text.find("::") != std::string_view::npos) {
+  if (addr.is_v4() && text.find("::") != std::string_view::npos) {
     problem.report(node.source(), what + ": an IPv4 address in IPv6's form; write it plainly");
   } else if (!addr.is_unicast()) {
     problem.report(node.source(), what +
@@ -185,18 +211,24 @@ bool is_network_or_broadcast(const stack::IpPrefix& prefix, const IpAddr& addr) 
   return part == 0 || part == host;
 }
 
+bool on_link(const PortConfig& port, const IpAddr& addr) {
+  return std::any_of(port.addresses.begin(), port.addresses.end(), [&](const stack::IpPrefix& p) {
+    return on_network(p, addr) || (!p.addr.is_v4() && addr.is_link_local6());
+  });
+}
+
 bool has_route(const PortConfig& port, const IpAddr& addr) {
-  if (port.gateway.has_value()) return true;
-  return std::any_of(port.addresses.begin(), port.addresses.end(),
-                     [&](const stack::IpPrefix& p) { return on_network(p, addr); });
+  const bool gateway = addr.is_v4() ? port.gateway.has_value() : port.gateway6.has_value();
+  return on_link(port, addr) || (gateway && !addr.is_link_local6());
 }
 
 bool check_listen_address(const Endpoint& e, const toml::node& node, const std::string& name,
                           const PortConfig& port, Problem& problem) {
   const std::string what = name + " = " + value_text(node);
   const auto* s = node.as_string();
+  if (e.addr.is_unspecified()) return true;  // every address
   if (!check_host_address(e.addr, s == nullptr ? "" : s->get(), node, what, problem)) return false;
-  if (port.gateway == e.addr) {
+  if (port.gateway == e.addr || port.gateway6 == e.addr) {
     problem.report(node.source(), what + ": is the gateway's address; choose another");
     return false;
   }
@@ -235,9 +267,12 @@ void read_port(TableReader t, PortConfig& port, Problem& problem) {
   }
   read_device(t, port);
   read_addresses(t, port, problem);
-  read_gateway(t, port, problem);
-  read_mac(t, port);
+  read_gateway(t, "gateway", true, port, problem);
+  read_gateway(t, "gateway6", false, port, problem);
+  read_mac(t, "mac", port.mac);
+  read_neighbours(t, port);
   t.integer("mtu", port.mtu, 576, 9'216, "1500 suits Ethernet");
+  check_mtu(t, port);
   t.integer("rx_descriptors", port.rx_descriptors, 64, 4'096);
   t.integer("tx_descriptors", port.tx_descriptors, 64, 4'096);
   unsigned offloads = 0;

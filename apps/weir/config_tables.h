@@ -24,16 +24,19 @@ void attach_rules(Config& config, std::size_t index, const std::string& file,
                   std::vector<bool>& ruled, Problem& problem);
 
 [[nodiscard]] std::string core_list(const std::set<unsigned>& cores);  // "0-3,6"
-// Reports an address that no host may have, or that this version does not speak. `what` begins the
-// message: "port.gateway = \"...\"".
+// Reports an address that no host may have, or that is written in a misleading way. `what` begins
+// the message: "port.gateway = \"...\"".
 bool check_host_address(const IpAddr& addr, std::string_view text, const toml::node& node,
                         const std::string& what, Problem& problem);
 [[nodiscard]] bool on_network(const stack::IpPrefix& prefix, const IpAddr& addr);
 // The address is the network's own or its broadcast.
 [[nodiscard]] bool is_network_or_broadcast(const stack::IpPrefix& prefix, const IpAddr& addr);
-// An address on a network of the port, or any at all if there is a gateway.
+// On a network of the port; with IPv6, fe80::/64 is one.
+[[nodiscard]] bool on_link(const PortConfig& port, const IpAddr& addr);
+// On a network of the port, or any at all if there is a gateway of its family.
 [[nodiscard]] bool has_route(const PortConfig& port, const IpAddr& addr);
-// An endpoint to listen on: checked, and no clash with the gateway.
+// An endpoint to listen on: checked, and no clash with a gateway. "[::]" and "0.0.0.0" are every
+// address, of both families and of IPv4.
 bool check_listen_address(const Endpoint& e, const toml::node& node, const std::string& name,
                           const PortConfig& port, Problem& problem);
 

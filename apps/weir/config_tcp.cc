@@ -27,6 +27,7 @@ void read_tables_sizes(TableReader& t, tcp::Config& c) {
   t.integer("wmem", c.wmem, 4'096, 1'073'725'440);
   t.integer("syncookies", c.syncookies, 0, 2, "0 never, 1 when the SYN queue is full, 2 always");
   t.boolean("abort_on_overflow", c.abort_on_overflow);
+  t.boolean("bindv6only", c.bindv6only);
 }
 
 //= RFC5961 7-b

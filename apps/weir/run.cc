@@ -28,6 +28,7 @@ constexpr Duration kPoll = 50ms;  // how often a drain looks, and who waits for 
 constexpr Duration kLinkPatience = 60s;
 constexpr Duration kAbortGrace = 2s;  // for the resets of a drain's end to go out
 constexpr Duration kSameBreath = 300ms;
+constexpr Duration kSettlePoll = 10ms;  // who waits for addresses looks as often
 constexpr int kExitSignal = 1, kExitErrors = 1, kExitStart = 2;
 
 int fail(const RunOptions& options, const std::string& what, int code = kExitStart) {
@@ -66,11 +67,17 @@ dpdk::PortConfig port_config(const Config& c) {
 std::vector<stack::IpPrefix> stack_addresses(const Config& c, const Program& program) {
   std::vector<stack::IpPrefix> out = c.port.addresses;
   for (const Endpoint& e : program.listens_on()) {
+    if (e.addr.is_unspecified()) continue;
     const auto same = [&](const stack::IpPrefix& p) { return p.addr == e.addr; };
     if (std::any_of(out.begin(), out.end(), same)) continue;
     out.push_back({e.addr, static_cast<std::uint8_t>(e.addr.is_v4() ? 32 : 128)});
   }
   return out;
+}
+
+bool has_ipv6(const std::vector<stack::IpPrefix>& addresses) {
+  return std::any_of(addresses.begin(), addresses.end(),
+                     [](const stack::IpPrefix& p) { return !p.addr.is_v4(); });
 }
 
 std::int64_t steady_us() {
@@ -108,6 +115,8 @@ class Runner {
  private:
   [[nodiscard]] int make_shard(unsigned core, const stack::Secrets& secrets);
   [[nodiscard]] int wait_link() const;
+  [[nodiscard]] int wait_addresses();
+  void tell_conflicts();
   void map_rss();
   void announce() const;
   [[nodiscard]] int drain(const char* why);
@@ -130,6 +139,7 @@ class Runner {
   std::int64_t started_us_ = 0;
   Sample last_;
   Sample first_;  // of the end of a warm-up; else of nothing
+  std::size_t conflicts_told_ = 0;
 };
 
 int Runner::start() {
@@ -137,6 +147,7 @@ int Runner::start() {
   if (!eal) return fail(options_, eal.error());
   eal_ = std::move(*eal);
   dpdk::PortConfig pc = port_config(config_);
+  pc.multicast = has_ipv6(stack_addresses(config_, *program_));
   if (!draw(pc.rss_key)) return fail(options_, "getrandom gives nothing; refusing to start", 1);
   auto port = dpdk::Port::open(*eal_, pc);
   if (!port) return fail(options_, "port.device = " + port.error());
@@ -150,11 +161,12 @@ int Runner::start() {
   for (unsigned core = 0; core < config_.eal.cores.size(); ++core) {
     if (const int code = make_shard(core, secrets); code != 0) return code;
   }
-  started_us_ = steady_us();
   launched_ = true;
   for (unsigned core = 0; core < shards_.size(); ++core) {
     eal_->launch(core, [shard = shards_[core].get()] { shard->run(); });
   }
+  if (const int code = wait_addresses(); code != 0) return code;
+  started_us_ = steady_us();
   announce();
   return 0;
 }
@@ -185,6 +197,32 @@ int Runner::wait_link() const {
   return 0;
 }
 
+// Until every address is known to be free, or taken: what is announced can be reached.
+int Runner::wait_addresses() {
+  const auto settled = [](const auto& s) { return s->addresses_settled(); };
+  while (!std::all_of(shards_.begin(), shards_.end(), settled)) {
+    const int s = wait_signal(kSettlePoll);
+    if (s == SIGTERM || s == SIGINT) return kExitSignal;
+  }
+  tell_conflicts();
+  return 0;
+}
+
+// All shards hear of the same: the first one's word is enough.
+void Runner::tell_conflicts() {
+  for (const std::size_t n = shards_.front()->conflicts(); conflicts_told_ < n; ++conflicts_told_) {
+    const stack::AddressConflict& c = shards_.front()->conflict(conflicts_told_);
+    std::fprintf(stderr, "weir: %s: %s: %s\n", config_.port.device.c_str(),
+                 to_string(c.addr).c_str(),
+                 c.in_use ? ("claimed by " + to_string(c.other) +
+                             " as well; kept: give one of the two another address")
+                                .c_str()
+                          : ("is the address of " + to_string(c.other) +
+                             "; not used: remove it, or take it from that host and restart")
+                                .c_str());
+  }
+}
+
 void Runner::map_rss() {
   if (config_.eal.cores.size() == 1) return;
   const dpdk::RssInfo& info = port_->rss();
@@ -197,6 +235,11 @@ int Runner::make_shard(unsigned core, const stack::Secrets& secrets) {
   sc.mtu = port_->mtu();
   sc.addrs = stack_addresses(config_, *program_);
   sc.gateway = config_.port.gateway;
+  sc.gateway6 = config_.port.gateway6;
+  sc.gateway_mac = config_.port.gateway_mac;
+  sc.gateway6_mac = config_.port.gateway6_mac;
+  sc.dad_transmits = config_.port.dad_transmits;
+  sc.arp_probes = config_.port.arp_probes;
   sc.max_connections = config_.limits.max_connections;
   sc.max_neighbours = config_.limits.max_neighbours;
   sc.tso_max = port_->offloads().tso_max;
@@ -300,6 +343,7 @@ int Runner::control() {
     if (now >= end) return drain("--duration");
     if (finished()) return drain("done");
     if (now >= next) {
+      tell_conflicts();
       if (lines) print_stats();
       next += (1 + (now - next) / interval) * interval;
     }

@@ -2,9 +2,12 @@
 // atomics: counters at any time, gauges as of the last 100 ms, and asks for things by a word.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,6 +39,15 @@ class Shard {
   }
   // The handler has done all that it was asked to.
   [[nodiscard]] bool finished() const { return finished_.load(std::memory_order_acquire); }
+  // No address waits to be found free any more.
+  [[nodiscard]] bool addresses_settled() const { return settled_.load(std::memory_order_acquire); }
+  // How many addresses others claim, and which: written once each, before they are counted.
+  [[nodiscard]] std::size_t conflicts() const {
+    return conflict_count_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] const stack::AddressConflict& conflict(std::size_t i) const {
+    return conflicts_[i];
+  }
   [[nodiscard]] Duration busy() const {
     return Duration(static_cast<std::int64_t>(busy_us_.get()));
   }
@@ -55,6 +67,12 @@ class Shard {
     neighbours_.store(g.neighbours, std::memory_order_relaxed);
     done_.store(carried_out, std::memory_order_release);
   }
+  void publish_addresses(std::span<const stack::AddressConflict> conflicts, bool settled) {
+    std::size_t n = conflict_count_.load(std::memory_order_relaxed);
+    for (; n < std::min(conflicts.size(), conflicts_.size()); ++n) conflicts_[n] = conflicts[n];
+    conflict_count_.store(n, std::memory_order_release);
+    settled_.store(settled, std::memory_order_release);
+  }
   void add_busy(Duration d) { busy_us_.add(static_cast<std::uint64_t>(d.count())); }
   void set_finished() { finished_.store(true, std::memory_order_release); }
   [[nodiscard]] Order ordered() const { return order_.load(std::memory_order_acquire); }
@@ -63,6 +81,9 @@ class Shard {
   std::atomic<Order> order_{Order::kRun};
   std::atomic<Order> done_{Order::kRun};
   std::atomic<bool> finished_{false};
+  std::atomic<bool> settled_{false};
+  std::atomic<std::size_t> conflict_count_{0};
+  std::array<stack::AddressConflict, 64> conflicts_;
   telemetry::Counter busy_us_;
   std::atomic<std::uint32_t> connections_{0}, established_{0}, half_open_{0}, time_wait_{0},
       neighbours_{0};
@@ -99,7 +120,8 @@ class HandlerShard final : public Shard {
     dpdk::IdleWaiter idle(idle_);
     Order done = Order::kRun;
     Instant published{}, before = dpdk::Queue::now();
-    bool busy = false;  // the iteration before found work
+    bool busy = false;     // the iteration before found work
+    bool settled = false;  // told that the addresses are
     for (;;) {
       const unsigned work = worker_.run_once();
       const Instant now = stack_.now();
@@ -107,6 +129,10 @@ class HandlerShard final : public Shard {
       if (busy) add_busy(now - before);
       before = now;
       busy = work != 0;
+      if (!settled && stack_.addresses_settled()) {
+        settled = true;
+        publish_addresses(stack_.address_conflicts(), true);
+      }
       if (const Order o = ordered(); o != done) {
         carry_out(o, done);
         done = o;
@@ -115,6 +141,7 @@ class HandlerShard final : public Shard {
       } else if (now - published >= kPublishEvery) {
         published = now;
         publish(stack_.gauges(), done);
+        publish_addresses(stack_.address_conflicts(), settled);
         if constexpr (requires { handler_.finished(); }) {
           if (handler_.finished()) set_finished();
         }

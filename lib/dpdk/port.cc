@@ -127,6 +127,7 @@ struct Port::Impl {
   std::string set_up_queues();
   std::string set_mac();
   std::string start();
+  std::string open_to_groups();
   std::string read_rss();
   std::string make_queues();
 };
@@ -328,6 +329,19 @@ std::string Port::Impl::start() {
   return started ? std::string{} : failed("starting", -r);
 }
 
+// All groups rather than ours: the stack drops the others, and few drivers filter by group. A
+// driver that knows neither mode filters nothing.
+//= RFC4862 5.4.2-c
+std::string Port::Impl::open_to_groups() {
+  if (!config.multicast) return {};
+  const int groups = rte_eth_allmulticast_enable(port());
+  if (groups == 0) return {};
+  const int all = rte_eth_promiscuous_enable(port());
+  if (all == 0 || (groups == -ENOTSUP && all == -ENOTSUP)) return {};
+  return "receiving multicast is refused (" + eal_log::said(rte_strerror(-groups)) +
+         "), and IPv6 needs it: remove the IPv6 addresses, or use another port";
+}
+
 // What the port does is what it reports, not what it was told.
 std::string Port::Impl::read_rss() {
   const std::uint8_t size = info.hash_key_size == 0 ? std::uint8_t{40} : info.hash_key_size;
@@ -389,10 +403,10 @@ Result<std::unique_ptr<Port>, std::string> Port::open(const Eal& /*eal*/,
   auto impl = std::make_unique<Impl>();
   impl->config = config;
   impl->device = *device;
-  constexpr std::array kSteps = {&Impl::attach,        &Impl::plan_queues, &Impl::plan_buffers,
-                                 &Impl::plan_offloads, &Impl::configure,   &Impl::set_mtu,
-                                 &Impl::set_up_queues, &Impl::set_mac,     &Impl::start,
-                                 &Impl::read_rss,      &Impl::make_queues};
+  constexpr std::array kSteps = {&Impl::attach,         &Impl::plan_queues, &Impl::plan_buffers,
+                                 &Impl::plan_offloads,  &Impl::configure,   &Impl::set_mtu,
+                                 &Impl::set_up_queues,  &Impl::set_mac,     &Impl::start,
+                                 &Impl::open_to_groups, &Impl::read_rss,    &Impl::make_queues};
   for (const auto step : kSteps) {
     eal_log::forget();  // what DPDK says of an earlier step explains nothing of this one
     if (std::string wrong = (impl.get()->*step)(); !wrong.empty()) return device->refuse(wrong);

@@ -41,6 +41,7 @@ struct PortConfig {
   std::uint32_t handover_slots = 1'024;  // frames that may wait for a worker; rounded up to 2^n
   std::optional<MacAddr> mac;            // empty: the device's own
   OffloadUse offloads = OffloadUse::kAuto;
+  bool multicast = false;               // frames to groups too: IPv6 needs them (RFC 4861 §7.2.1)
   std::array<std::byte, 52> rss_key{};  // random octets
 };
 

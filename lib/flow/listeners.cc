@@ -27,11 +27,11 @@ std::uint64_t hash_of(const IpAddr& addr, std::uint16_t port) {
 
 Listeners::Listeners(std::uint32_t capacity) : entries_(capacity), table_(capacity) {}
 
-bool Listeners::add(const IpAddr& addr, std::uint16_t port, std::uint32_t id) {
+bool Listeners::add(const IpAddr& addr, std::uint16_t port, std::uint32_t id, bool v6_only) {
   if (entry(addr, port) != kNoIndex) return false;
   const std::uint32_t index = entries_.take();
   if (index == kNoIndex) return false;
-  ::new (entries_.slot(index)) Entry{{addr, port}, id};
+  ::new (entries_.slot(index)) Entry{{addr, port}, id, v6_only};
   if (table_.insert(hash_of(addr, port), index)) return true;
   entries_.give(index);
   return false;
@@ -48,7 +48,10 @@ bool Listeners::remove(const IpAddr& addr, std::uint16_t port) {
 std::uint32_t Listeners::find(const IpAddr& local, std::uint16_t port) const {
   std::uint32_t index = entry(local, port);
   if (index == kNoIndex && local.is_v4()) index = entry(IpAddr::v4(std::uint32_t{0}), port);
-  if (index == kNoIndex) index = entry(IpAddr{}, port);
+  if (index == kNoIndex) {
+    index = entry(IpAddr{}, port);
+    if (index != kNoIndex && local.is_v4() && entries_[index].v6_only) return kNoIndex;
+  }
   return index == kNoIndex ? kNoIndex : entries_[index].id;
 }
 

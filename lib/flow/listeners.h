@@ -18,8 +18,10 @@ class Listeners {
   explicit Listeners(std::uint32_t capacity);
 
   // False when exactly this (addr, port) is taken, or there is no room. IpAddr{} listens on every
-  // address of both families, 0.0.0.0 on every IPv4 address.
-  [[nodiscard]] bool add(const IpAddr& addr, std::uint16_t port, std::uint32_t id);
+  // address of both families, or with `v6_only` of IPv6 alone (IPV6_V6ONLY); 0.0.0.0 on every IPv4
+  // address.
+  [[nodiscard]] bool add(const IpAddr& addr, std::uint16_t port, std::uint32_t id,
+                         bool v6_only = false);
 
   // False when there was none. The wildcard is removed by naming the wildcard.
   bool remove(const IpAddr& addr, std::uint16_t port);
@@ -41,6 +43,7 @@ class Listeners {
   struct Entry {
     Endpoint at;
     std::uint32_t id;
+    bool v6_only;
   };
   [[nodiscard]] std::uint32_t entry(const IpAddr& addr, std::uint16_t port) const;
 

@@ -1,5 +1,7 @@
 #include "lb/http_head.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -310,7 +312,6 @@ class Writer {
     const auto end = std::to_chars(text, text + sizeof text, n).ptr;
     return put({text, static_cast<std::size_t>(end - text)});
   }
-  // IPv4 alone reaches this version's listeners; IPv6 is written in groups, unshortened.
   Writer& address(const IpAddr& a) {
     if (a.is_v4()) {
       const std::uint32_t v = a.v4_value();
@@ -320,14 +321,8 @@ class Writer {
       }
       return *this;
     }
-    for (unsigned i = 0; i < 16; i += 2) {
-      char text[8];
-      const unsigned group = unsigned{a.octets()[i]} << 8U | a.octets()[i + 1];
-      const auto end = std::to_chars(text, text + sizeof text, group, 16).ptr;
-      put({text, static_cast<std::size_t>(end - text)});
-      if (i < 14) put(":");
-    }
-    return *this;
+    char text[INET6_ADDRSTRLEN];  // RFC 5952's form
+    return put(inet_ntop(AF_INET6, a.octets().data(), text, sizeof text));
   }
   [[nodiscard]] std::size_t size() const { return size_; }
 

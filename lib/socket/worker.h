@@ -22,7 +22,8 @@ concept Driver = requires(D& d, std::span<Buf*> in, std::span<const tcp::TxPacke
 };
 
 // A Handler that does things of its own accord: it is called once a turn, after the connections
-// that were ready, and says how much it did and when it wants to be called again at the latest.
+// that were ready, and says how much it did and when it wants to be called again at the latest. Not
+// before the stack's addresses are known to be free: it could not send from them.
 template <class H>
 concept HasTurns = requires(H& h, Instant now) {
   { h.on_turn(now) } -> std::convertible_to<unsigned>;
@@ -54,7 +55,9 @@ class Worker {
     stack_.advance(now);
     mark(kTimers);
     unsigned ready = dispatch(stack_, handler_);
-    if constexpr (HasTurns<H>) ready += handler_.on_turn(now);
+    if constexpr (HasTurns<H>) {
+      if (stack_.addresses_settled()) ready += handler_.on_turn(now);
+    }
     mark(kApplication);
     stack_.poll_output(now);
     mark(kTcp);
@@ -68,7 +71,9 @@ class Worker {
 
   // Nothing happens before this instant unless a frame arrives.
   [[nodiscard]] Instant next_deadline() const {
-    if constexpr (HasTurns<H>) return std::min(stack_.next_deadline(), handler_.next_turn());
+    if constexpr (HasTurns<H>) {
+      if (stack_.addresses_settled()) return std::min(stack_.next_deadline(), handler_.next_turn());
+    }
     return stack_.next_deadline();
   }
 

@@ -43,6 +43,7 @@ struct Listener {
   bool used = false;
   bool paused = false;
   bool reuse_port = false;
+  bool v6_only = false;
   std::vector<ListenerId> group;  // of the first at an address and port: all there, itself included
   ConnList<&Conn::ready_next> accept_queue;
 };

@@ -31,7 +31,10 @@ Result<ListenerId, Error> Stack::Impl::listen(const Endpoint& local, const Liste
   if (first != kNoIndex && !(options.reuse_port && listeners[first].reuse_port)) {
     return Error::kAddressInUse;
   }
-  if (first == kNoIndex && !listening.add(local.addr, local.port, id)) return Error::kFull;
+  const bool v6_only = options.v6_only.value_or(config.tcp.bindv6only);
+  if (first == kNoIndex && !listening.add(local.addr, local.port, id, v6_only)) {
+    return Error::kFull;
+  }
   if (id == listeners.size()) listeners.emplace_back();
   Listener& l = listeners[id];
   l = Listener{};
@@ -39,6 +42,7 @@ Result<ListenerId, Error> Stack::Impl::listen(const Endpoint& local, const Liste
   l.backlog = std::max<std::uint32_t>(1, std::min(options.backlog, config.tcp.somaxconn));
   l.used = true;
   l.reuse_port = options.reuse_port;
+  l.v6_only = v6_only;
   listeners[first == kNoIndex ? id : first].group.push_back(id);
   return id;
 }
@@ -51,7 +55,9 @@ void Stack::Impl::leave_group(ListenerId id) {
   if (first == id) {
     listening.remove(at.addr, at.port);
     if (group.empty()) return;
-    const bool added = listening.add(at.addr, at.port, group.front());  // in the place just left
+    const bool v6_only = listeners[group.front()].v6_only;
+    const bool added =
+        listening.add(at.addr, at.port, group.front(), v6_only);  // the place just left
     WEIR_ASSERT(added);
   }
   listeners[group.front()].group = std::move(group);

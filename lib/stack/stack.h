@@ -128,6 +128,8 @@ struct Footprint {
 struct ListenOptions {
   std::uint32_t backlog = 4096;  // min(backlog, somaxconn) connections may wait for accept
   bool reuse_port = false;       // SO_REUSEPORT: shares with others, each flow going to one of them
+  // Of a listener on ::, IPV6_V6ONLY: takes no IPv4. None: as tcp::Config::bindv6only says.
+  std::optional<bool> v6_only = std::nullopt;
 };
 
 struct ListenerStats {

@@ -24,7 +24,7 @@ class Load:
         self.total, self.at_once, self.keep_bodies = total, at_once, keep_bodies
         self.address = (address, 80)
         self.request = ("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (
-            path, address)).encode()
+            path, "[%s]" % address if ":" in address else address)).encode()
         self.outcomes = []
         self.begun = 0
         self.stopping = False
@@ -39,7 +39,8 @@ class Load:
         return [len(data) for _, _, data, _ in self.open.values()]
 
     def _begin(self):
-        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
+        s = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self.begun += 1
         outcome = Outcome(time.monotonic())
         try:

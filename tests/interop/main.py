@@ -13,6 +13,7 @@ import traceback
 import bench_cases  # pylint: disable=unused-import
 import cases
 import harness
+import ipv6_cases  # pylint: disable=unused-import
 import load_cases  # pylint: disable=unused-import
 import perf_cases  # pylint: disable=unused-import  # its cases are among CASES
 

@@ -175,6 +175,41 @@ TEST(Config, CarriageReturnsAreFine) {
   EXPECT_TRUE(c.ok()) << c.error();
 }
 
+TEST(Config, Ipv6) {
+  Parts p;
+  p.port = "device = \"tap:weir0\"\naddresses = [\"10.99.0.2/24\", \"2001:db8:99::2/64\"]\n";
+  p.gateway +=
+      "gateway6 = \"fe80::1\"\ngateway_mac = \"02:00:00:00:00:04\"\n"
+      "gateway6_mac = \"02:00:00:00:00:06\"\ndad_transmits = 2\narp_probes = 3\n";
+  p.tcp = "bindv6only = true\n";
+  p.listener = "name = \"web\"\naddress = \"[2001:db8:99::10]:80\"\npool = \"web\"\n";
+  p.pool = "backends = [\"[2001:db8:99::1]:8081\", \"[fe80::1]:8081\", \"[2001:db8:5::1]:80\"]\n";
+  const auto c = parse(p);
+  ASSERT_TRUE(c.ok()) << c.error();
+  const app::PortConfig& port = c.value().port;
+  EXPECT_EQ(to_string(port.addresses[1].addr), "2001:db8:99::2");
+  EXPECT_EQ(port.addresses[1].prefix_len, 64);
+  EXPECT_EQ(port.gateway, IpAddr::v4(10, 99, 0, 1));
+  EXPECT_EQ(to_string(port.gateway6.value()), "fe80::1");
+  EXPECT_EQ(to_string(port.gateway_mac.value()), "02:00:00:00:00:04");
+  EXPECT_EQ(to_string(port.gateway6_mac.value()), "02:00:00:00:00:06");
+  EXPECT_EQ(port.dad_transmits, 2);
+  EXPECT_EQ(port.arp_probes, 3);
+  EXPECT_TRUE(c.value().tcp.bindv6only);
+  EXPECT_EQ(to_string(c.value().lb.listeners[0].address), "[2001:db8:99::10]:80");
+  EXPECT_EQ(c.value().lb.pools[0].backends.size(), 3U);
+}
+
+TEST(Config, ListenersOnEveryAddress) {
+  for (const char* any : {"[::]:80", "0.0.0.0:80"}) {
+    Parts p;
+    p.listener = "name = \"web\"\naddress = \"" + std::string(any) + "\"\npool = \"web\"\n";
+    const auto c = parse(p);
+    ASSERT_TRUE(c.ok()) << c.error();
+    EXPECT_EQ(to_string(c.value().lb.listeners[0].address), any);
+  }
+}
+
 TEST(Durations, HaveAUnit) {
   EXPECT_EQ(app::parse_duration("200ms"), 200ms);
   EXPECT_EQ(app::parse_duration("5 s"), 5s);

@@ -16,6 +16,16 @@ const IpAddr kOne = IpAddr::v4(10, 0, 0, 1);
 const IpAddr kTwo = IpAddr::v4(10, 0, 0, 2);
 const IpAddr kSix = IpAddr::v6({0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
 
+TEST(Listeners, OfIpv6AloneTakesNoIpv4) {
+  Listeners listeners(8);
+  EXPECT_TRUE(listeners.add(IpAddr{}, 80, 1, true));
+  EXPECT_EQ(listeners.find(kSix, 80), 1U);
+  EXPECT_EQ(listeners.find(IpAddr::v4(10, 0, 0, 1), 80), kNoIndex);
+  EXPECT_TRUE(listeners.add(IpAddr::v4(std::uint32_t{0}), 80, 2));
+  EXPECT_EQ(listeners.find(IpAddr::v4(10, 0, 0, 1), 80), 2U);
+  EXPECT_EQ(listeners.find(kSix, 80), 1U);
+}
+
 TEST(Listeners, TheMostSpecificWins) {
   Listeners listeners(16);
   EXPECT_EQ(listeners.find(kOne, 80), kNoIndex);

@@ -254,6 +254,46 @@ TEST(Nd6, ScanOfThePrefixLeavesOthersAlone) {
   EXPECT_EQ(p.take_text(), "still here");
 }
 
+// -- Listeners of both families --------------------------------------------------------------
+
+TEST(DualStack, ListenerOnAllAddressesTakesBothFamilies) {
+  World w(config6());
+  w.listen(80);
+  Peer(w).open();
+  Peer(w, kPeerOver6).open();
+}
+
+TEST(DualStack, SettingAndOptionKeepIpv4Out) {
+  Config c = config6();
+  c.tcp.bindv6only = true;
+  World w(c);
+  const auto six = w.stack->listen({IpAddr{}, 80});
+  ASSERT_TRUE(six.ok());
+  Peer(w, kPeerOver6).open();
+  Peer four(w);
+  four.send(SYN);
+  four.expect(RST | ACK);
+  const auto any = w.stack->listen({IpAddr{}, 81}, {.v6_only = false});
+  ASSERT_TRUE(any.ok());
+  Peer(w, {.local_port = 81}).open();
+  w.stack->stop_listening(six.value());
+  w.stack->stop_listening(any.value());
+}
+
+TEST(DualStack, ListenerOnOneAddressTakesThatAlone) {
+  World w(config6());
+  const auto id = w.stack->listen({kHost6, 80});
+  ASSERT_TRUE(id.ok());
+  Peer(w, kPeerOver6).open();
+  Peer local(w, {.addr = link_local6(2), .local = kHostLocal6});
+  local.send(SYN);
+  local.expect(RST | ACK);
+  Peer four(w);
+  four.send(SYN);
+  four.expect(RST | ACK);
+  w.stack->stop_listening(id.value());
+}
+
 // -- Duplicate address detection -------------------------------------------------------------
 
 //= RFC4862 5.4-a type=test
