@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "base/assert.h"
@@ -416,6 +417,7 @@ class RandomLife {
   void check(const tcp::TxSegment& s) {
     check_text(s);
     check_frame(s);
+    check_sack(s);
     if (s.options.has_timestamps) our_clock_ = s.options.ts_val;
     if ((s.flags & (tcp::SYN | tcp::RST)) != 0 || (s.flags & tcp::ACK) == 0) return;
     WEIR_ASSERT(!have_ack_ || at_or_before(last_ack_, s.ack));
@@ -440,6 +442,28 @@ class RandomLife {
       }
       WEIR_ASSERT(b != nullptr);  // it claims more text than there is
       WEIR_ASSERT(b->data[offset] == pattern(Side::kOurs, s.seq + i));
+    }
+  }
+
+  // RFC 2018 §4: each block is a run of what waits out of order, whole, and none stands twice; but
+  // the first may tell of what came twice (RFC 2883): below the ACK, or within the second.
+  void check_sack(const tcp::TxSegment& s) {
+    const std::span blocks{s.options.sack.data(), s.options.sack_count};
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const wire::SackBlock& b = blocks[i];
+      WEIR_ASSERT(before(b.left, b.right));
+      bool run = false;
+      for (const Buf* p = tcb_.ofo_head; p != nullptr && !run;) {
+        const Seq left = p->seq;
+        Seq right = left;
+        for (; p != nullptr && p->seq == right; p = p->next) right += p->len;
+        run = b.left == left && b.right == right;
+      }
+      const bool twice = i == 0 && config_.dsack;
+      WEIR_ASSERT(run || twice);
+      for (std::size_t j = config_.dsack ? 1 : 0; j < i; ++j) {
+        WEIR_ASSERT(at_or_before(b.right, blocks[j].left) || at_or_before(blocks[j].right, b.left));
+      }
     }
   }
 

@@ -15,10 +15,15 @@ IpAddr addr_of(unsigned number) {
   return IpAddr::v4(0x0a00'0001U + number);
 }
 
+IpAddr addr6_of(unsigned number) {
+  return *parse_ip("2001:db8::" + std::to_string(number + 1));
+}
+
 stack::Config config_of(const HostSpec& spec, unsigned number) {
   stack::Config c = spec.stack;
   c.mac = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(number + 1)}};
-  c.addrs = {{addr_of(number), 24}};
+  c.addrs = {{addr_of(number), 24}, {addr6_of(number), 64}};
+  c.dad_transmits = 0;
   return c;
 }
 
@@ -48,6 +53,7 @@ std::string pcap_path(unsigned host) {
 Host::Host(sim::EventLoop& loop, sim::Sink wire, App& app, const HostSpec& spec, unsigned number,
            std::uint64_t seed)
     : addr_(addr_of(number)),
+      addr6_(addr6_of(number)),
       pool_(2048, spec.pool_limit),
       driver_(loop, pool_, std::move(wire), spec.stack.mtu),
       stack_(config_of(spec, number), secrets_of(seed, number), pool_.source(), loop.now()),
@@ -119,9 +125,10 @@ bool World::run_until(const std::function<bool()>& done, Duration limit) {
   return true;
 }
 
-Result<stack::ConnId, stack::Error> World::connect(Host& from, Host& to, std::uint16_t port) {
+Result<stack::ConnId, stack::Error> World::connect(Host& from, Host& to, std::uint16_t port,
+                                                   bool ipv6) {
   from.poke();
-  return from.stack().connect({to.addr(), port}, std::nullopt, now());
+  return from.stack().connect({ipv6 ? to.addr6() : to.addr(), port}, std::nullopt, now());
 }
 
 bool World::at_rest() {

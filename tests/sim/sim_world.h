@@ -64,6 +64,7 @@ class Host {
        std::uint64_t seed);
 
   [[nodiscard]] IpAddr addr() const { return addr_; }
+  [[nodiscard]] IpAddr addr6() const { return addr6_; }
   [[nodiscard]] stack::Stack& stack() { return stack_; }
   [[nodiscard]] sim::SimDriver& driver() { return driver_; }
   [[nodiscard]] sim::BlockPool& pool() { return pool_; }
@@ -78,7 +79,7 @@ class Host {
   }
   void run(unsigned check_every);
 
-  IpAddr addr_;
+  IpAddr addr_, addr6_;
   sim::BlockPool pool_;
   sim::SimDriver driver_;
   stack::Stack stack_;
@@ -93,7 +94,7 @@ class World {
  public:
   explicit World(std::uint64_t seed, Instant start = Instant{1s});
 
-  // Host N has 10.0.0.(N+1)/24 and 02:00:00:00:00:(N+1); port N of the network.
+  // Host N has 10.0.0.(N+1)/24, 2001:db8::(N+1)/64 and 02:00:00:00:00:(N+1); port N of the network.
   Host& add_host(App& app, const HostSpec& spec = {});
   // Until `done` says so (true), or nothing can happen any more, or `limit` has passed (false).
   bool run_until(const std::function<bool()>& done, Duration limit);
@@ -106,7 +107,8 @@ class World {
   [[nodiscard]] sim::EventLoop& loop() { return loop_; }
   [[nodiscard]] Instant now() const { return loop_.now(); }
   // A connection from one host to a port of another; runs nothing yet.
-  Result<stack::ConnId, stack::Error> connect(Host& from, Host& to, std::uint16_t port);
+  Result<stack::ConnId, stack::Error> connect(Host& from, Host& to, std::uint16_t port,
+                                              bool ipv6 = false);
 
   // No connection, half-open or not, and no block in use, on any host. TIME-WAIT does not count.
   [[nodiscard]] bool at_rest();

@@ -320,10 +320,11 @@ void some_blackouts(World& world, const Plan& plan, unsigned port, Rng& rng) {
 }
 
 // In one seed of four the path from an end takes less than its port, or less and less, or more
-// again; the routers say so. No less than 576, which IPv4 asks of every path.
-void some_path_mtus(World& world, Plan& plan, unsigned port, Rng& rng) {
+// again; the routers say so. No less than what each IP asks of every path, or Weir of IPv4's.
+void some_path_mtus(World& world, Plan& plan, unsigned port, bool ipv6, Rng& rng) {
   if (rng.below(4) != 0) return;
-  const auto some_mtu = [&] { return static_cast<std::uint16_t>(576 + rng.below(1'000)); };
+  const std::uint32_t least = ipv6 ? 1'280 : 576;
+  const auto some_mtu = [&, least] { return static_cast<std::uint16_t>(least + rng.below(1'000)); };
   if (rng.below(2) == 0) {
     plan.spec.up.mtu = some_mtu();
     world.network().up(port).set_faults(plan.spec.up);
@@ -383,7 +384,7 @@ void strike(World& world, Strike& s, End& victim, End& other, Rng& rng) {
 
 // When to begin, that what is asked for wraps within the first seconds. An ISN moves with the clock
 // by 1 each 4 us, so that the flow's own part of it says when it comes round.
-Instant some_start(Wrap wrap, std::uint64_t seed, const HostSpec& spec, Rng& rng) {
+Instant some_start(Wrap wrap, bool ipv6, std::uint64_t seed, const HostSpec& spec, Rng& rng) {
   const Duration before = some_time(rng, 3s);
   switch (wrap) {
     case Wrap::kNothing:
@@ -399,7 +400,7 @@ Instant some_start(Wrap wrap, std::uint64_t seed, const HostSpec& spec, Rng& rng
   World trial(seed);
   Host& a = trial.add_host(nobody, spec);
   Host& b = trial.add_host(nobody, spec);
-  const auto conn = trial.connect(a, b, kPort);
+  const auto conn = trial.connect(a, b, kPort, ipv6);
   const FlowKey flow = a.stack().flow_of(conn.value());
   const bool client = wrap == Wrap::kIsnOfClient;
   const Seq isn = tcp::initial_sequence(secrets_of(seed, client ? 0 : 1).isn,
@@ -444,13 +445,19 @@ void run_seed(std::uint64_t seed) {
   }
   const Fate fate = rng.below(8) == 0 ? static_cast<Fate>(1 + rng.below(3)) : Fate::kNone;
   const Wrap wrap = static_cast<Wrap>(rng.below(5));
+  const bool ipv6 = rng.below(3) == 0;
+  if (ipv6) {
+    for (Plan* p : {&client_plan, &server_plan}) {
+      p->spec.stack.mtu = std::max<std::uint16_t>(p->spec.stack.mtu, 1'280);
+    }
+  }
   if (fate != Fate::kNone) {
     for (Plan* p : {&client_plan, &server_plan}) mortal(*p);
   }
-  const Instant start = some_start(wrap, seed, client_plan.spec, rng);
+  const Instant start = some_start(wrap, ipv6, seed, client_plan.spec, rng);
   if (verbose) {
-    std::printf("seed %llu: fate %u, wrap %u\n", static_cast<unsigned long long>(seed),
-                static_cast<unsigned>(fate), static_cast<unsigned>(wrap));
+    std::printf("seed %llu: fate %u, wrap %u, IPv%u\n", static_cast<unsigned long long>(seed),
+                static_cast<unsigned>(fate), static_cast<unsigned>(wrap), ipv6 ? 6U : 4U);
     describe(seed, "client", client_plan);
     describe(seed, "server", server_plan);
   }
@@ -463,11 +470,11 @@ void run_seed(std::uint64_t seed) {
   Host& b = world.add_host(server, server_plan.spec);
   client.use(a);
   server.use(b);
-  ASSERT_TRUE(b.stack().listen({b.addr(), kPort}).ok());
+  ASSERT_TRUE(b.stack().listen({ipv6 ? b.addr6() : b.addr(), kPort}).ok());
   some_blackouts(world, client_plan, 0, rng);
   some_blackouts(world, server_plan, 1, rng);
-  some_path_mtus(world, client_plan, 0, rng);
-  some_path_mtus(world, server_plan, 1, rng);
+  some_path_mtus(world, client_plan, 0, ipv6, rng);
+  some_path_mtus(world, server_plan, 1, ipv6, rng);
   Strike struck{fate, rng.below(2)};
   strike(world, struck, struck.port == 0 ? client : server, struck.port == 0 ? server : client,
          rng);
@@ -477,7 +484,7 @@ void run_seed(std::uint64_t seed) {
   });
   const auto connect = [&] {
     if (client.over()) return;  // it died in the meantime
-    const auto id = world.connect(a, b, kPort);
+    const auto id = world.connect(a, b, kPort, ipv6);
     ASSERT_TRUE(id.ok());
     client.opens({a.stack(), id.value()});
   };

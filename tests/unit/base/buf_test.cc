@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <deque>
 #include <utility>
+
+#include "base/rng.h"
 
 namespace weir {
 namespace {
@@ -89,6 +92,71 @@ TEST(BufChainDeathTest, MovingOntoAFullChainIsABug) {
   x.push_back(&a.buf);
   y.push_back(&b.buf);
   EXPECT_DEATH(x = std::move(y), "bug");
+}
+
+// The naive twin: a list of lengths, and the sequence number of each first octet.
+TEST(BufChain, AgreesWithTheNaiveTwin) {
+  struct Naive {
+    std::uint32_t len, room;
+  };
+  std::deque<Block> blocks;  // never moved
+  std::array<BufChain, 2> chains;
+  std::array<std::deque<Naive>, 2> twins;
+  Rng rng(1);
+  for (unsigned step = 0; step < 20'000; ++step) {
+    const unsigned c = rng.below(2);
+    BufChain& chain = chains[c];
+    std::deque<Naive>& twin = twins[c];
+    switch (rng.below(6)) {
+      case 0:
+      case 1: {
+        const std::uint32_t len = rng.below(101);
+        chain.push_back(&blocks.emplace_back(len).buf);
+        twin.push_back({len, 100 - len});
+        break;
+      }
+      case 2: {
+        const Buf* b = chain.pop_front();
+        ASSERT_EQ(b == nullptr, twin.empty());
+        if (twin.empty()) break;
+        ASSERT_EQ(b->len, twin.front().len);
+        ASSERT_EQ(b->next, nullptr);
+        twin.pop_front();
+        break;
+      }
+      case 3:
+        if (twin.empty()) break;
+        if (const std::uint32_t n = rng.below(twin.front().len + 1); true) {
+          chain.trim_head(n);
+          twin.front().len -= n;
+        }
+        break;
+      case 4:
+        if (twin.empty()) break;
+        if (const std::uint32_t n = rng.below(twin.back().room + 1); true) {
+          chain.grow_tail(n);
+          twin.back().len += n;
+          twin.back().room -= n;
+        }
+        break;
+      default:
+        if (rng.below(10) != 0) break;
+        chain.append(std::move(chains[1 - c]));
+        twin.insert(twin.end(), twins[1 - c].begin(), twins[1 - c].end());
+        twins[1 - c].clear();
+    }
+    std::uint32_t bytes = 0;
+    const Buf* b = chain.head();
+    for (const Naive& n : twin) {
+      ASSERT_NE(b, nullptr);
+      ASSERT_EQ(b->len, n.len);
+      bytes += n.len;
+      b = b->next;
+    }
+    ASSERT_EQ(b, nullptr);
+    ASSERT_EQ(chain.bytes(), bytes);
+    ASSERT_EQ(chain.empty(), twin.empty());
+  }
 }
 
 }  // namespace

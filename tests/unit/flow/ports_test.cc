@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <iterator>
 #include <set>
 #include <vector>
+
+#include "base/rng.h"
 
 namespace weir::flow {
 namespace {
@@ -102,6 +105,38 @@ TEST(Ports, AnotherKeyAnotherOrder) {
     same += a.pick(kLocal, remote(i), kAll) == b.pick(kLocal, remote(i), kAll) ? 1 : 0;
   }
   EXPECT_LE(same, 1U);
+}
+
+// The naive twin: a set of what is free for each destination. Whichever the picker takes, it is one
+// of them, it asks about none twice, and it gives up only when there is none.
+TEST(Ports, AgreesWithTheNaiveTwin) {
+  constexpr unsigned kSize = 40, kRemotes = 6;
+  PortPicker picker(2'000, 2'000 + kSize - 1, kKey);
+  std::array<std::set<std::uint16_t>, kRemotes> used;
+  Rng rng(6056);
+  unsigned full = 0;
+  for (unsigned step = 0; step < 30'000; ++step) {
+    const unsigned r = rng.below(kRemotes);
+    if (rng.below(100) < 45 && !used[r].empty()) {
+      used[r].erase(
+          std::next(used[r].begin(), rng.below(static_cast<std::uint32_t>(used[r].size()))));
+      continue;
+    }
+    std::set<std::uint16_t> asked;
+    const auto port = picker.pick(kLocal, remote(r), [&](std::uint16_t p) {
+      EXPECT_TRUE(asked.insert(p).second) << "asked twice about " << p;
+      return !used[r].contains(p);
+    });
+    ASSERT_EQ(port.has_value(), used[r].size() < kSize);
+    if (!port) {
+      ++full;
+      continue;
+    }
+    ASSERT_TRUE(*port >= 2'000 && *port < 2'000 + kSize);
+    ASSERT_TRUE(used[r].insert(*port).second);
+    ASSERT_TRUE(asked.contains(*port));
+  }
+  EXPECT_GT(full, 100U);
 }
 
 }  // namespace

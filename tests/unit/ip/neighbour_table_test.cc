@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -117,6 +121,62 @@ TEST(NeighbourTable, NothingIsLostOrDoubled) {
   ASSERT_EQ(back.size(), static_cast<std::size_t>(next));
   int want = 0;
   for (const int item : back) EXPECT_EQ(item, want++);
+}
+
+// The naive twin: a list for each neighbour, and their sum against the pool. Items come back in its
+// order, from the list that it names, at the moment that it names.
+TEST(NeighbourTable, AgreesWithTheNaiveTwin) {
+  constexpr unsigned kHosts = 24, kQueue = 3, kPool = 30;
+  unsigned displaced = 0, refused = 0, failed = 0;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {  // who has answered waits no more
+    World w({.queue_len = kQueue, .pool = kPool});
+    Rng rng(seed);
+    int next = 0;
+    std::array<std::deque<int>, kHosts> twin;
+    const auto waiting = [&] {
+      std::size_t n = 0;
+      for (const auto& q : twin) n += q.size();
+      return n;
+    };
+    for (unsigned step = 0; step < 400; ++step) {
+      const unsigned i = rng.below(kHosts);
+      if (rng.below(30) == 0) {
+        const Items got = w.answer(i);
+        ASSERT_EQ(got, Items(twin[i].begin(), twin[i].end()));
+        twin[i].clear();
+      } else if (rng.below(10) == 0) {
+        const Items dropped = w.advance(w.now.time_since_epoch() + 700ms);
+        for (std::size_t at = 0; at < dropped.size();) {  // whole lists, each in its order
+          const auto of = std::ranges::find_if(
+              twin, [&](const auto& q) { return !q.empty() && q.front() == dropped[at]; });
+          ASSERT_NE(of, twin.end());
+          for (const int item : *of) ASSERT_EQ(dropped.at(at++), item);
+          of->clear();
+          ++failed;
+        }
+      } else {
+        const NeighbourId id = w.table.lookup_or_create(host(i));
+        if (id == kNoIndex || w.table.use(id, w.now) != Use::kWait) continue;
+        const auto back = w.table.hold(id, next);
+        auto& q = twin[i];
+        std::optional<int> want;
+        const bool full = waiting() == kPool;
+        if (!q.empty() && (q.size() == kQueue || full)) {
+          want = q.front();
+          q.pop_front();
+          ++displaced;
+        } else if (full) {
+          want = next;
+          ++refused;
+        }
+        if (want != next) q.push_back(next);
+        ASSERT_EQ(back, want);
+        ++next;
+      }
+      ASSERT_EQ(w.table.pending(), waiting());
+    }
+  }
+  for (const unsigned n : {displaced, refused, failed}) EXPECT_GT(n, 20U);
 }
 
 }  // namespace

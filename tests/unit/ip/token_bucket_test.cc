@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "base/rng.h"
+
 namespace weir::ip {
 namespace {
 
@@ -46,6 +50,25 @@ TEST(TokenBucket, RateZeroGivesTheBurstOnly) {
   TokenBucket bucket(0, 2);
   EXPECT_EQ(allowed(bucket, Instant{1s}, 9), 2U);
   EXPECT_EQ(allowed(bucket, Instant{10'000s}, 9), 0U);
+}
+
+// The naive twin: in exact fractions, one microsecond after the other.
+TEST(TokenBucket, AgreesWithTheNaiveTwin) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Rng rng(seed);
+    const std::uint32_t rate = 1 + rng.below(5'000), burst = 1 + rng.below(20);
+    TokenBucket bucket(rate, burst);
+    std::uint64_t millionths = std::uint64_t{burst} * 1'000'000;  // of a token
+    Instant now{};
+    for (unsigned step = 0; step < 1'000; ++step) {
+      for (unsigned us = rng.below(rng.below(4) == 0 ? 5'000 : 50); us > 0; --us, now += 1us) {
+        millionths = std::min<std::uint64_t>(millionths + rate, std::uint64_t{burst} * 1'000'000);
+      }
+      const bool want = millionths >= 1'000'000;
+      if (want) millionths -= 1'000'000;
+      ASSERT_EQ(bucket.allow(now), want) << "seed " << seed << " step " << step;
+    }
+  }
 }
 
 }  // namespace

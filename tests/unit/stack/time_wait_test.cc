@@ -1,5 +1,8 @@
 // TIME-WAIT in 32 bytes (RFC 9293 §3.6.1, the TIME-WAIT rows of §3.10.7.4; RFC 1337, RFC 6191).
 #include "tcp/time_wait.h"
+#include <map>
+
+#include "base/rng.h"
 #include "harness.h"
 
 namespace weir::stack::test {
@@ -257,6 +260,68 @@ TEST(TimeWaitQueue, AHundredThousandExpireInOrderAndSoManyACall) {
     w.iterate();
     ASSERT_EQ(w.stack->gauges().time_wait, (left - 1) * 64);
   }
+}
+
+// The naive twin: a map from a connection to the instant at which its wait is over. A restarted
+// record may stay up to 2MSL longer, any other goes at that very millisecond.
+TEST(TimeWaitQueue, AgreesWithTheNaiveTwin) {
+  Config c = small_config();
+  c.tcp.msl = 5s;
+  c.tcp.max_tw_buckets = 100;
+  World w(c);
+  w.listen();
+  struct Naive {
+    Peer peer;
+    Duration over;
+    bool restarted = false;
+  };
+  constexpr Duration kWait = 10s;
+  std::map<std::uint16_t, Naive> twin;
+  Rng rng(9293);
+  unsigned ended = 0, restarts = 0;
+  const auto now = [&] { return w.now - kStart; };
+  const auto fin_again = [](const Peer& p) { return p.make(FIN | ACK, p.snd_nxt - 1, p.rcv_nxt); };
+  for (unsigned step = 0; step < 1'500; ++step) {
+    const auto port = static_cast<std::uint16_t>(1'000 + rng.below(60));
+    const auto it = twin.find(port);
+    if (it == twin.end()) {
+      Peer p(w, {.port = port});
+      p.close_after_stack(p.open());
+      twin.emplace(port, Naive{p, now() + kWait});
+    } else if (now() < it->second.over) {
+      Naive& n = it->second;
+      const bool again = rng.below(3) == 0;
+      w.feed(again ? fin_again(n.peer) : n.peer.make(RST));
+      if (again) {
+        const Sent s = n.peer.expect(ACK);
+        EXPECT_EQ(s.tcp().ack, n.peer.snd_nxt);
+        n.over = now() + kWait;
+        n.restarted = true;
+        ++restarts;
+      }
+    }
+    w.expect_quiet();
+    w.run_for(Duration{rng.below(rng.below(20) == 0 ? 8'000'000 : 300'000)});
+    std::uint32_t least = 0, most = 0;
+    for (auto i = twin.begin(); i != twin.end();) {
+      const Naive& n = i->second;
+      const bool waits = now() < n.over, may_wait = n.restarted && now() < n.over + kWait;
+      least += waits ? 1 : 0;
+      most += waits || may_wait ? 1 : 0;
+      if (waits || may_wait) {
+        ++i;
+        continue;
+      }
+      w.feed(fin_again(n.peer));  // nobody knows it any more
+      Peer{n.peer}.expect(RST);
+      i = twin.erase(i);
+      ++ended;
+    }
+    ASSERT_GE(w.stack->gauges().time_wait, least) << "step " << step;
+    ASSERT_LE(w.stack->gauges().time_wait, most) << "step " << step;
+  }
+  EXPECT_GT(ended, 100U);
+  EXPECT_GT(restarts, 100U);
 }
 
 }  // namespace
