@@ -39,14 +39,11 @@ void on_first_ack(Tcb& t, const FrtoAck& a, Instant now, Outbox& out) {
     return;
   }
   if (a.of_first_sending) return spurious(t, now, out);
+  t.frto = Frto::kOff;
+  if (at_or_after(t.snd_una, t.recover)) return;  //= RFC5682 2.1-b
   const bool all_of_it =
       t.log != nullptr ? !(*t.log)[0].is(kSentAgain) : at_or_after(t.snd_una, t.rtx_nxt);
-  //= RFC5682 2.1-b
-  if (at_or_after(t.snd_una, t.recover) || !all_of_it) {
-    t.frto = Frto::kOff;
-    return;
-  }
-  t.frto = Frto::kProbing;  //= RFC5682 2.1-c
+  if (all_of_it) t.frto = Frto::kProbing;  //= RFC5682 2.1-c
 }
 
 }  // namespace

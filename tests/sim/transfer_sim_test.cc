@@ -105,6 +105,11 @@ void some_settings(stack::Config& c, Rng& rng) {
   c.tcp.timestamps = rng.below(3) != 0;
   c.tcp.window_scaling = rng.below(3) != 0;
   c.tcp.slow_start_after_idle = rng.below(2) != 0;
+  if (rng.below(3) == 0) c.tcp.congestion_control = tcp::CongestionControl::kReno;
+  c.tcp.hystart = rng.below(4) != 0;
+  c.tcp.frto = rng.below(4) != 0;
+  c.tcp.pacing = rng.below(4) == 0;
+  c.tcp.reordering = rng.below(4) != 0 ? 3 : 10;
   c.tcp.delack_max = rng.below(2) != 0 ? 40ms : 200ms;
   // A tenth lost each way and more cut: not to be taken for a dead peer.
   c.tcp.syn_retries = c.tcp.synack_retries = 15;

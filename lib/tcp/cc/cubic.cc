@@ -10,7 +10,6 @@ constexpr std::uint32_t kMaxElapsed = 1'000'000'000;  // us; the curve has left 
 
 void begin_epoch(Cubic& c, std::uint32_t cwnd, const CubicAck& a) {
   c.running = true;
-  c.cwnd_prior = a.prior != 0 ? a.prior : cwnd;
   //= RFC9438 4.10
   if (c.w_max <= cwnd) c.w_max = cwnd;  // §4.8, §4.10: K is 0
   // K = cubic_root((W_max - cwnd_epoch) / C), C = 0.4 segments a cubic second: in ms^3.
@@ -26,7 +25,7 @@ void begin_epoch(Cubic& c, std::uint32_t cwnd, const CubicAck& a) {
 //= RFC9438 4.3-a
 void grow_estimate(Cubic& c, std::uint32_t cwnd, const CubicAck& a) {
   const std::uint64_t need =
-      c.w_est >= c.cwnd_prior ? cwnd : std::uint64_t{cwnd} * 17 / 9;  // octets for one segment
+      c.w_est >= a.prior ? cwnd : std::uint64_t{cwnd} * 17 / 9;  // octets for one segment
   const std::uint64_t have = std::uint64_t{c.est_acked} + a.acked;
   const std::uint64_t segments = have / need;
   c.est_acked = static_cast<std::uint32_t>(have - segments * need);

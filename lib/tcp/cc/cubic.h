@@ -11,7 +11,6 @@ namespace weir::tcp {
 
 struct Cubic {
   std::uint32_t w_max = 0;       // octets; 0: none is known (§4.8, §4.10)
-  std::uint32_t cwnd_prior = 0;  // octets: cwnd before the last congestion event
   std::uint32_t w_est = 0;       // octets: what Reno would have (§4.3)
   std::uint32_t est_acked = 0;   // octets towards its next segment
   std::uint32_t k_ms = 0;        // K: from the epoch to where the curve is flat
@@ -25,7 +24,7 @@ struct CubicAck {           // of something new, in congestion avoidance
   std::uint32_t mss = 0;    // octets, not 0
   std::uint32_t rtt_us = 0;
   std::uint32_t now_us = 0;  // low bits of the instant
-  std::uint32_t prior = 0;   // cwnd before the last congestion event; 0: there was none
+  std::uint32_t prior = 0;   // cwnd_prior: before the last congestion event; 0: there was none
 };
 
 inline constexpr std::uint32_t kMaxCwnd = 1U << 30U;  // no window is larger (RFC 7323 §2.3)
