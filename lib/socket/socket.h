@@ -51,6 +51,10 @@ class Connection {
   void set_user(std::uint64_t user) { stack_->set_user(id_, user); }
   void set_timer(Instant when) { stack_->set_timer(id_, when); }
   void set_nodelay(bool on) { stack_->set_nodelay(id_, on); }
+  // At most so many octets of text a second (Linux's SO_MAX_PACING_RATE); 0: no limit.
+  void set_pacing_rate(std::uint32_t octets_per_second) {
+    stack_->set_pacing_rate(id_, octets_per_second);
+  }
   [[nodiscard]] FlowKey flow() const { return stack_->flow_of(id_); }
   [[nodiscard]] tcp::State state() const { return stack_->state_of(id_); }
   [[nodiscard]] stack::ConnId id() const { return id_; }

@@ -295,6 +295,13 @@ void Stack::set_nodelay(ConnId id, bool on) {
   }
 }
 
+void Stack::set_pacing_rate(ConnId id, std::uint32_t octets_per_second) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  tcp::user_pace(c->tcb, octets_per_second);
+  impl_->mark_output(id.index);  // what waited for the old pace
+}
+
 void Stack::want_writable(ConnId id) {
   Conn* c = impl_->find(id);
   if (c == nullptr) return;

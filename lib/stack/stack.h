@@ -201,6 +201,8 @@ class Stack {
   [[nodiscard]] std::uint64_t user_of(ConnId id) const;
   void set_timer(ConnId id, Instant when);  // one a connection; kNever takes it back
   void set_nodelay(ConnId id, bool on);
+  // At most so many octets of text a second, as SO_MAX_PACING_RATE; 0: no limit.
+  void set_pacing_rate(ConnId id, std::uint32_t octets_per_second);
   void want_writable(ConnId id);  // asks for kWritable when there is room again
   [[nodiscard]] FlowKey flow_of(ConnId id) const;
   [[nodiscard]] tcp::State state_of(ConnId id) const;

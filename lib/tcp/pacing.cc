@@ -56,6 +56,7 @@ void pacing_sent(Tcb& t, std::uint32_t octets, Instant now) {
 
 void user_pace(Tcb& t, std::uint32_t octets_per_second) {
   t.max_pacing_rate = octets_per_second;
+  t.pace_next = {};  // what waits waited for the old pace
 }
 
 }  // namespace weir::tcp

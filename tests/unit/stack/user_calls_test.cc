@@ -56,6 +56,7 @@ TEST_F(UserCalls, AConnIdThatOutlivedItsConnectionDoesNothing) {
   s.set_user(stale, 8);
   s.set_timer(stale, w.now);
   s.set_nodelay(stale, true);
+  s.set_pacing_rate(stale, 1);
   s.want_writable(stale);
   s.shutdown_send(stale);
   s.close(stale);
@@ -360,6 +361,24 @@ TEST_F(UserCalls, NodelaySendsCrumbsAtOnce) {
   w.stack->set_nodelay(c, true);
   w.iterate();
   EXPECT_EQ(p.take_text(), "b");
+}
+
+TEST_F(UserCalls, APacingRateHoldsTextBack) {
+  const ConnId c = p.open();
+  w.stack->set_nodelay(c, true);
+  w.stack->set_pacing_rate(c, 1'000);
+  w.send(c, std::string(100, 'a'));
+  w.send(c, std::string(100, 'b'));
+  EXPECT_EQ(p.take_text().size(), 100U);
+  w.run_for(90ms);
+  EXPECT_EQ(p.take_text().size(), 0U);
+  w.run_for(20ms);  // a tenth of a second for each, and a tick
+  EXPECT_EQ(p.take_text().size(), 100U);
+  w.send(c, std::string(100, 'c'));
+  EXPECT_EQ(p.take_text().size(), 0U);
+  w.stack->set_pacing_rate(c, 0);
+  w.iterate();
+  EXPECT_EQ(p.take_text().size(), 100U);
 }
 
 // -- From within the events of another -------------------------------------------------------
