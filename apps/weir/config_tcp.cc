@@ -1,4 +1,6 @@
 // [tcp]: the protocol's knobs under Linux's names, in Linux's units.
+#include <algorithm>
+
 #include "config_tables.h"
 
 namespace weir::app {
@@ -9,6 +11,7 @@ void read_retries(TableReader& t, tcp::Config& c) {
   t.integer("synack_retries", c.synack_retries, 0, 127);
   t.integer("orphan_retries", c.orphan_retries, 0, 127);
   t.integer("retries2", c.retries2, 1, 127);
+  t.duration("user_timeout", c.user_timeout, 1ms, 0ms, 24h);
   t.boolean("keepalive", c.keepalive);
   t.duration("keepalive_time", c.keepalive_time, 1s, 1s, 32'767s);
   t.duration("keepalive_intvl", c.keepalive_intvl, 1s, 1s, 32'767s);
@@ -24,6 +27,8 @@ void read_tables_sizes(TableReader& t, tcp::Config& c) {
   t.integer("tw_reuse", c.tw_reuse, 0, 2,
             "0 never, 1 by connect, 2 by connect to this host itself");
   t.integer("rmem", c.rmem, 4'096, 1'073'725'440);  // 65535 << 14, RFC 7323 §2.3
+  t.integer("rmem_default", c.rmem_default, 4'096, 1'073'725'440);
+  t.boolean("moderate_rcvbuf", c.moderate_rcvbuf);
   t.integer("wmem", c.wmem, 4'096, 1'073'725'440);
   t.integer("syncookies", c.syncookies, 0, 2, "0 never, 1 when the SYN queue is full, 2 always");
   t.boolean("abort_on_overflow", c.abort_on_overflow);
@@ -61,6 +66,12 @@ void read_timers(TableReader& t, tcp::Config& c) {
   t.duration("rto_initial", c.rto_initial, 1ms, 5ms, 120s);
   // RFC 9293 MUST-40: an ACK is delayed by less than 0.5 s.
   t.duration("delack_max", c.delack_max, 1ms, 1ms, 499ms);
+  c.delack_min = std::min(c.delack_min, c.delack_max);
+  t.duration("delack_min", c.delack_min, 1ms, 1ms, 499ms);
+  if (c.delack_min > c.delack_max) {
+    t.report("delack_min", "above delack_max = " + duration_text(c.delack_max) + "; lower it");
+  }
+  t.integer("quickacks", c.quickacks, 0, 16, "0 never, 16 as Linux");
   if (c.rto_min > c.rto_max) {
     t.report("rto_min", "above rto_max = " + duration_text(c.rto_max) + "; lower it");
   }
@@ -103,7 +114,7 @@ void read_port_range(TableReader& t, tcp::Config& c) {
 
 void read_tcp(TableReader t, tcp::Config& c) {
   // Names that later versions know.
-  for (const char* name : {"ecn", "delack_min", "mtu_probing"}) {
+  for (const char* name : {"ecn", "mtu_probing"}) {
     t.refuse(name, "not in this version; remove the line");
   }
   read_retries(t, c);

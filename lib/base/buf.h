@@ -52,18 +52,23 @@ class BufChain {
   BufChain() = default;
   BufChain(const BufChain&) = delete;
   BufChain& operator=(const BufChain&) = delete;
-  BufChain(BufChain&& o) noexcept : head_(o.head_), tail_(o.tail_), bytes_(o.bytes_) { o.reset(); }
+  BufChain(BufChain&& o) noexcept
+      : head_(o.head_), tail_(o.tail_), bytes_(o.bytes_), bufs_(o.bufs_) {
+    o.reset();
+  }
   BufChain& operator=(BufChain&& o) noexcept {
     WEIR_ASSERT(head_ == nullptr);  // a chain that still owns Bufs would leak them
     head_ = o.head_;
     tail_ = o.tail_;
     bytes_ = o.bytes_;
+    bufs_ = o.bufs_;
     o.reset();
     return *this;
   }
 
   [[nodiscard]] bool empty() const { return head_ == nullptr; }
   [[nodiscard]] std::uint32_t bytes() const { return bytes_; }
+  [[nodiscard]] std::uint32_t bufs() const { return bufs_; }
   [[nodiscard]] Buf* head() const { return head_; }
   [[nodiscard]] Buf* tail() const { return tail_; }
 
@@ -72,6 +77,7 @@ class BufChain {
     (head_ == nullptr ? head_ : tail_->next) = b;
     tail_ = b;
     bytes_ += b->len;
+    ++bufs_;
   }
   Buf* pop_front() {
     Buf* b = head_;
@@ -79,6 +85,7 @@ class BufChain {
     head_ = b->next;
     if (head_ == nullptr) tail_ = nullptr;
     bytes_ -= b->len;
+    --bufs_;
     b->next = nullptr;
     return b;
   }
@@ -87,6 +94,7 @@ class BufChain {
     (head_ == nullptr ? head_ : tail_->next) = o.head_;
     tail_ = o.tail_;
     bytes_ += o.bytes_;
+    bufs_ += o.bufs_;
     o.reset();
   }
   // Accounts for `n` octets written behind the tail's last, or (negative use) none. Pre: room.
@@ -105,11 +113,12 @@ class BufChain {
  private:
   void reset() {
     head_ = tail_ = nullptr;
-    bytes_ = 0;
+    bytes_ = bufs_ = 0;
   }
   Buf* head_ = nullptr;
   Buf* tail_ = nullptr;
   std::uint32_t bytes_ = 0;
+  std::uint32_t bufs_ = 0;
 };
 
 // Where a stack takes fresh Bufs from, in bulk: one call for many, so it may be indirect.

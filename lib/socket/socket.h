@@ -55,6 +55,17 @@ class Connection {
   void set_pacing_rate(std::uint32_t octets_per_second) {
     stack_->set_pacing_rate(id_, octets_per_second);
   }
+
+  // -- Settings of this connection alone; as soon as it is accepted or connect was called.
+  // Probes an idle peer; what is left zero is as in the config (keepalive_time, _intvl, _probes).
+  void set_keepalive(const tcp::Keepalive& k) { stack_->set_keepalive(id_, k); }
+  // Milliseconds that text may stay unacknowledged, in place of retries2; zero: as in the config.
+  void set_user_timeout(Duration timeout) { stack_->set_user_timeout(id_, timeout); }
+  // Retransmissions before the connection ends; 0: as in the config.
+  void set_retries(std::uint8_t retries) { stack_->set_retries(id_, retries); }
+  // close() sends a RST when zero; what is unacknowledged after a time is given up with one; in
+  // whole seconds. nullopt, the default: all is sent.
+  void set_linger(std::optional<Duration> linger) { stack_->set_linger(id_, linger); }
   [[nodiscard]] FlowKey flow() const { return stack_->flow_of(id_); }
   [[nodiscard]] tcp::State state() const { return stack_->state_of(id_); }
   [[nodiscard]] stack::ConnId id() const { return id_; }

@@ -302,6 +302,25 @@ void Stack::set_pacing_rate(ConnId id, std::uint32_t octets_per_second) {
   impl_->mark_output(id.index);  // what waited for the old pace
 }
 
+void Stack::set_keepalive(ConnId id, const tcp::Keepalive& k) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  tcp::user_set_keepalive(c->tcb, k, impl_->now);
+  impl_->settle(id.index);
+}
+
+void Stack::set_user_timeout(ConnId id, Duration timeout) {
+  if (Conn* c = impl_->find(id)) tcp::user_set_timeout(c->tcb, timeout);
+}
+
+void Stack::set_retries(ConnId id, std::uint8_t retries) {
+  if (Conn* c = impl_->find(id)) tcp::user_set_retries(c->tcb, retries);
+}
+
+void Stack::set_linger(ConnId id, std::optional<Duration> linger) {
+  if (Conn* c = impl_->find(id)) tcp::user_set_linger(c->tcb, linger);
+}
+
 void Stack::want_writable(ConnId id) {
   Conn* c = impl_->find(id);
   if (c == nullptr) return;

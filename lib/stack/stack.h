@@ -203,6 +203,12 @@ class Stack {
   void set_nodelay(ConnId id, bool on);
   // At most so many octets of text a second, as SO_MAX_PACING_RATE; 0: no limit.
   void set_pacing_rate(ConnId id, std::uint32_t octets_per_second);
+  // Settings of this connection alone; may be called as soon as there is a ConnId. See tcp/tcb.h.
+  void set_keepalive(ConnId id, const tcp::Keepalive& k);
+  void set_user_timeout(ConnId id, Duration timeout);  // zero: as the stack's Config says
+  void set_retries(ConnId id, std::uint8_t retries);   // R2; 0: as the stack's Config says
+  // Zero: close sends a RST; a time: what is unacknowledged then is given up with one.
+  void set_linger(ConnId id, std::optional<Duration> linger);
   void want_writable(ConnId id);  // asks for kWritable when there is room again
   [[nodiscard]] FlowKey flow_of(ConnId id) const;
   [[nodiscard]] tcp::State state_of(ConnId id) const;

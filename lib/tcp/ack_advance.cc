@@ -63,6 +63,7 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   t.snd_una = seg.ack;
   t.snd_small = later_of(t.snd_small, t.snd_una);  // likewise
   t.retries = 0;
+  note_progress(t, now);
   if (t.log == nullptr) cc_on_ack(t, acked, flight_before, now, out);
   if (t.snd_una == t.snd_nxt) {
     t.clear(kPersisting);

@@ -16,6 +16,7 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   std::uint8_t synack_retries = 2;       // SYN-ACKs resent to who never answered (Linux: 5), ADR 8
   std::uint8_t orphan_retries = 8;       // as retries2, once the application has closed
   std::uint8_t retries2 = 15;            // R2 of RFC 9293 §3.8.3
+  Duration user_timeout = 0s;            // in place of retries2 (RFC 5482); 0: off
   Duration fin_timeout = 60s;            // FIN-WAIT-2 after close
   std::uint32_t somaxconn = 4096;        // ceiling of every backlog
   std::uint32_t max_syn_backlog = 4096;  // half-open connections of one stack
@@ -26,13 +27,15 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   std::uint8_t tw_reuse = 2;  // connect takes a 4-tuple in TIME-WAIT: 0 no, 1 yes, 2 to this host
   bool timestamps = true;
   bool window_scaling = true;
-  bool sack = true;                // RFC 2018
-  bool recovery = true;            // RACK and TLP, RFC 8985
-  bool dsack = true;               // RFC 2883
-  bool rfc1337 = true;             // RST in TIME-WAIT is ignored (Linux: off)
-  std::uint32_t rmem = 262'144;    // receive buffer, octets
-  std::uint32_t wmem = 262'144;    // send buffer, octets
-  std::uint8_t initial_cwnd = 10;  // segments, RFC 6928
+  bool sack = true;                      // RFC 2018
+  bool recovery = true;                  // RACK and TLP, RFC 8985
+  bool dsack = true;                     // RFC 2883
+  bool rfc1337 = true;                   // RST in TIME-WAIT is ignored (Linux: off)
+  std::uint32_t rmem = 262'144;          // receive buffer, octets, at its largest
+  std::uint32_t rmem_default = 131'072;  // the same when a connection begins; rmem if that is less
+  bool moderate_rcvbuf = true;           // grows with what is read; off: rmem from the beginning
+  std::uint32_t wmem = 262'144;          // send buffer, octets
+  std::uint8_t initial_cwnd = 10;        // segments, RFC 6928
   CongestionControl congestion_control = CongestionControl::kCubic;
   bool hystart = true;           // HyStart++, RFC 9406, where CUBIC is used
   bool frto = true;              // RFC 5682
@@ -40,7 +43,9 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   Duration min_rtt_wlen = 300s;  // RACK.min_RTT is the least of so long, RFC 8985 §6.2
   bool pacing = false;           // cwnd spread over the round trip
   std::uint16_t pacing_ss_ratio = 200, pacing_ca_ratio = 120;  // percent of cwnd a round trip
-  Micros delack_max = 40ms;                                    // RFC 9293 MUST-40: below 500 ms
+  std::uint8_t quickacks = 16;  // ACKs sent at once when a connection begins
+  Micros delack_min = 40ms;
+  Micros delack_max = 40ms;  // RFC 9293 MUST-40: below 500 ms
   bool slow_start_after_idle = true;
   Duration challenge_ack_interval = 500ms;  // at most one a connection in this time, RFC 5961 §7
   std::uint16_t port_low = 32'768, port_high = 60'999;  // ip_local_port_range
@@ -50,6 +55,14 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   Duration keepalive_time = 7200s;
   Duration keepalive_intvl = 75s;
   std::uint8_t keepalive_probes = 9;
+};
+
+// What one connection asks for in place of keepalive, keepalive_time, _intvl and _probes. Zero: as
+// the Config says; a time beyond the limits counts as the limit.
+struct Keepalive {
+  bool on = true;
+  Duration time{}, intvl{};  // in whole seconds, 1 s to 32767 s
+  std::uint8_t probes = 0;
 };
 
 }  // namespace weir::tcp

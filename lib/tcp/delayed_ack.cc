@@ -1,10 +1,37 @@
-// Delayed acknowledgments (RFC 9293 §3.8.6.3, RFC 5681 §4.2).
+// Delayed acknowledgments (RFC 9293 §3.8.6.3, RFC 5681 §4.2), and those at a connection's beginning
+// that are not delayed: a peer in slow start counts ACKs (Linux's quick ACKs).
 #include <algorithm>
 
 #include "tcp/internal.h"
 
 namespace weir::tcp {
+namespace {
 
+// A peer further away waits longer before it sends again; an ACK may wait as long for company.
+//= RFC813 5-b
+Micros delay_of(const Tcb& t) {
+  return std::min(std::max(t.rto.srtt(), t.config->delack_min), t.config->delack_max);
+}
+
+}  // namespace
+
+void begin_quick_acks(Tcb& t) {
+  const std::uint32_t half = t.rcv_buf / (2 * std::uint32_t{t.rcv_mss});
+  t.quick_acks = static_cast<std::uint8_t>(
+      std::min<std::uint32_t>(std::max<std::uint32_t>(half, 2), t.config->quickacks));
+}
+
+void on_text_sent(Tcb& t) {
+  if (t.rcv_nxt != t.irs + 1) t.quick_acks = 0;
+}
+
+void on_ack_sent(Tcb& t) {
+  if (t.unacked_in > 0 && t.quick_acks > 0) --t.quick_acks;
+  t.unacked_in = 0;
+  t.delack_deadline = kNever;
+}
+
+//= RFC813 5-a
 //= RFC9293 MUST-40
 //= RFC9293 SHLD-18
 //= RFC9293 SHLD-19
@@ -15,10 +42,10 @@ void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, In
   const std::uint32_t longest = t.rcv_mss - (t.has(kTimestamps) ? 12U : 0U);
   const std::uint32_t full = std::min(in_segment, longest);
   t.peer_seg = static_cast<std::uint16_t>(std::max<std::uint32_t>(t.peer_seg, full));
-  if (t.unacked_in >= 2 * std::uint32_t{t.peer_seg}) {
+  if (t.unacked_in >= 2 * std::uint32_t{t.peer_seg} || t.quick_acks > 0) {
     t.set(kAckNow);
   } else if (t.delack_deadline == kNever) {
-    t.delack_deadline = now + t.config->delack_max;
+    t.delack_deadline = now + delay_of(t);
   }
 }
 

@@ -17,6 +17,23 @@ std::uint16_t advertise_window(Tcb& t);
 [[nodiscard]] bool window_update_due(const Tcb& t);
 [[nodiscard]] std::uint8_t window_scale_for(std::uint32_t rmem);
 
+// -- receive_buffer.cc -----------------------------------------------------------------------
+void begin_receive_buffer(Tcb& t, Instant now);
+// Text came in order: rounds are measured, and the buffer grows with what is read in one.
+void moderate_receive_buffer(Tcb& t, const RxSegment& seg, Instant now);
+// More memory is held than text that short accounts for: what arrives is copied together.
+[[nodiscard]] bool holds_much(const Tcb& t);
+[[nodiscard]] bool may_hold_early(const Tcb& t);  // one out-of-order piece more
+
+// -- user_timeout.cc (RFC 9293 §3.8.3, RFC 5482) ----------------------------------------------
+[[nodiscard]] Duration user_timeout(const Tcb& t);  // zero: none
+void note_progress(Tcb& t, Instant now);            // the user timeout begins again
+[[nodiscard]] bool user_timeout_over(const Tcb& t, Instant now);
+// The same, or where there is none R2 in retransmissions.
+[[nodiscard]] bool gives_up(const Tcb& t, Instant now);
+// `due`, or the end of the user timeout where that is earlier.
+[[nodiscard]] Instant no_later_than_user_timeout(const Tcb& t, Instant now, Instant due);
+
 // -- timestamps.cc (RFC 7323) ----------------------------------------------------------------
 [[nodiscard]] std::uint32_t ts_now(const Tcb& t, Instant now);
 // PAWS: false when the segment is to be answered by an ACK, or dropped.
@@ -112,12 +129,23 @@ void pacing_sent(Tcb& t, std::uint32_t octets, Instant now);
 // `octets` more lie in order; the segment that brought them had `in_segment`.
 void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, Instant now);
 
+void begin_quick_acks(Tcb& t);
+void on_text_sent(Tcb& t);  // text goes both ways: ACKs have company
+void on_ack_sent(Tcb& t);
+// -- keepalive.cc (§3.8.4) -------------------------------------------------------------------
+void begin_keepalive(Tcb& t, Instant now);
+
 // -- challenge_ack.cc (RFC 5961) -------------------------------------------------------------
 void challenge_ack(Tcb& t, Instant now, Outbox& out);
 
 // -- output.cc -------------------------------------------------------------------------------
 void arm_rtx(Tcb& t, Instant now);
 void send_reset(Tcb& t, Outbox& out);
+
+[[nodiscard]] inline std::uint32_t ms_of(Instant t) {
+  return static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
+}
 
 // -- Shared by several -----------------------------------------------------------------------
 void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now);

@@ -9,7 +9,7 @@ namespace weir::tcp {
 namespace {
 
 std::uint32_t syn_window(const Config& c) {
-  return std::min<std::uint32_t>(c.rmem, 0xffff);
+  return std::min<std::uint32_t>(first_rcv_buf(c), 0xffff);
 }
 
 }  // namespace

@@ -21,8 +21,7 @@ TxSegment make_segment(Tcb& t, Seq seq, Instant now) {
     s.options.ts_ecr = t.ts_recent;
   }
   t.last_ack_sent = t.rcv_nxt;
-  t.unacked_in = 0;
-  t.delack_deadline = kNever;
+  on_ack_sent(t);
   t.clear(kAckNow);
   return s;
 }
@@ -37,7 +36,7 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
     s.ack = t.rcv_nxt;
     t.last_ack_sent = t.rcv_nxt;
   }
-  s.wnd = static_cast<std::uint16_t>(std::min<std::uint32_t>(t.config->rmem, 0xffff));
+  s.wnd = static_cast<std::uint16_t>(std::min<std::uint32_t>(t.rcv_buf, 0xffff));
   t.rcv_adv = t.rcv_nxt + s.wnd;
   s.options.mss = t.rcv_mss;
   //= RFC2018 2
@@ -54,13 +53,14 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
   t.clear(kSynDue | kAckNow);
   (again ? out.counters->retrans_segs : out.counters->out_segs).add();
   if (!again) {
+    note_progress(t, now);
     t.set(kTiming);
     t.rtt_seq = t.snd_nxt;
     t.rtt_start = now;
   } else {
     t.clear(kTiming);
   }
-  t.rtx_deadline = now + t.rto.rto();
+  t.rtx_deadline = no_later_than_user_timeout(t, now, now + t.rto.rto());
   out.tx.push(s);
 }
 
@@ -103,6 +103,7 @@ bool nagle_holds(const Tcb& t, bool fin) {
 }
 
 // Sender's silly window avoidance (§3.8.6.2.1).
+//= RFC813 4-b
 //= RFC9293 MUST-38
 bool worth_sending(const Tcb& t, std::uint32_t len, bool last, bool fin) {
   if (len >= t.mss) return true;
@@ -133,6 +134,8 @@ void note_sent(Tcb& t, Seq end, Instant now) {
 
 // Text, FIN or both for the first time, from SND.NXT on.
 void send_next(Tcb& t, std::uint32_t len, bool fin, Instant now, Outbox& out) {
+  if (t.snd_una == t.snd_nxt) note_progress(t, now);
+  if (len > 0) on_text_sent(t);
   emit(t, t.snd_nxt, len, fin, now, out);
   out.counters->out_segs.add();
   advance_cursor(t, len);
@@ -183,6 +186,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
   // Text waits and nothing is on its way that would bring an ACK: the persist timer must.
   if (left > 0 && t.snd_una == t.snd_nxt && t.rtx_deadline == kNever && !t.pace_waits) {
     t.set(kPersisting);
+    note_progress(t, now);
     if (!t.has(kUserClosed)) t.retries = 0;
     t.rtx_deadline = now + t.rto.rto();
   }

@@ -8,7 +8,7 @@
 namespace weir::tcp {
 namespace {
 
-constexpr std::uint16_t kMaxPieces = 256;  // out-of-order pieces of one connection
+constexpr std::uint16_t kMaxPieces = 256;  // out-of-order pieces of one connection, at most
 constexpr std::uint32_t kCopyLimit = 256;  // octets worth copying to save a buffer
 
 Seq end_of(const Buf* b) {
@@ -19,20 +19,38 @@ void release_one(Buf* b, Outbox& out) {
   out.release.push_back(b);
 }
 
-// Appends to rcvq; small text moves into the last buffer's tail, so that a peer who sends octet by
-// octet does not hold a buffer for each.
-void append_in_order(Tcb& t, Buf* b, Outbox& out) {
-  t.rcv_nxt += b->len;
+// Small text moves into the buffer before it, so that a peer who sends octet by octet does not hold
+// a buffer for each; any text, once a connection holds much. Then two buffers in a row are more
+// than full together, and what is held stays below twice what is counted.
+bool worth_copying(const Tcb& t, const Buf* into, const Buf* b) {
+  if (into == nullptr || into->room < b->len || (into->flags & Buf::kBorrowed) != 0) return false;
+  return b->len <= kCopyLimit || holds_much(t);
+}
+
+void append_to_queue(Tcb& t, Buf* b, Outbox& out) {
   Buf* tail = t.rcvq.tail();
-  const bool fits = tail != nullptr && (tail->flags & Buf::kBorrowed) == 0 &&
-                    b->len <= kCopyLimit && tail->room >= b->len;
-  if (!fits) {
-    t.rcvq.push_back(b);
-    return;
-  }
   std::memcpy(tail->data + tail->len, b->data, b->len);
   t.rcvq.grow_tail(b->len);
+  out.counters->rcv_collapsed.add();
   release_one(b, out);
+}
+
+void append_in_order(Tcb& t, Buf* b, Outbox& out) {
+  t.rcv_nxt += b->len;
+  if (worth_copying(t, t.rcvq.tail(), b)) return append_to_queue(t, b, out);
+  t.rcvq.push_back(b);
+}
+
+// The same out of order. False: it must wait in a buffer of its own.
+bool append_early(Tcb& t, Buf* prev, Buf* b, Outbox& out) {
+  if (prev == nullptr || end_of(prev) != b->seq || !worth_copying(t, prev, b)) return false;
+  std::memcpy(prev->data + prev->len, b->data, b->len);
+  prev->len += b->len;
+  prev->room -= b->len;
+  out.counters->rcv_collapsed.add();
+  out.counters->ofo_queued.add();
+  release_one(b, out);
+  return true;
 }
 
 void unlink_after(Tcb& t, Buf* prev, Outbox& out) {
@@ -71,7 +89,8 @@ void insert_early(Tcb& t, Buf* b, Outbox& out) {
     b->trim_back(distance(next->seq, end_of(b)));
     if (b->len == 0) return release_one(b, out);
   }
-  if (t.ofo_count >= kMaxPieces) {
+  if (append_early(t, prev, b, out)) return;
+  if (t.ofo_count >= kMaxPieces || !may_hold_early(t)) {
     out.counters->drop_ofo_limit.add();
     return release_one(b, out);
   }
@@ -103,6 +122,21 @@ void collect_ready(Tcb& t, Outbox& out) {
 
 void drop_early(Tcb& t, Outbox& out) {
   while (t.ofo_head != nullptr) unlink_after(t, nullptr, out);
+}
+
+void shrink_receive_queue(Tcb& t, bool early_too, Outbox& out) {
+  BufChain all = std::move(t.rcvq);
+  while (Buf* b = all.pop_front()) {
+    const Buf* tail = t.rcvq.tail();
+    if (tail != nullptr && tail->room >= b->len && (tail->flags & Buf::kBorrowed) == 0) {
+      append_to_queue(t, b, out);
+    } else {
+      t.rcvq.push_back(b);
+    }
+  }
+  if (!early_too) return;
+  out.counters->ofo_pruned.add(t.ofo_count);
+  drop_early(t, out);
 }
 
 //= RFC9293 SHLD-31

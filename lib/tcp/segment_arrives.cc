@@ -279,6 +279,7 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   } else {
     t.dup_acks_due = 0;
     on_text_received(t, distance(before_it, t.rcv_nxt), a.len, now);
+    moderate_receive_buffer(t, a.seg, now);
     t.note(kNoticeReadable);
   }
   return true;

@@ -46,7 +46,9 @@ void establish(Tcb& t, Trigger trigger, Instant now) {
   t.retries = 0;
   t.rtx_deadline = kNever;
   t.last_received = now;
-  if (t.config->keepalive) t.life_deadline = now + t.config->keepalive_time;
+  begin_keepalive(t, now);
+  begin_quick_acks(t);
+  begin_receive_buffer(t, now);
   t.note(kNoticeConnected);
   if (t.has(kFinQueued)) transition(t, Trigger::kClose);  // closed while it was opening
 }
@@ -95,7 +97,7 @@ void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
     return release_segment(seg, out);  // its text comes again: nothing of it was acknowledged
   }
   establish(t, Trigger::kRcvSynAck, now);
-  t.rcv_adv = t.rcv_nxt + std::min<std::uint32_t>(t.config->rmem, 0xffff);
+  t.rcv_adv = t.rcv_nxt + std::min<std::uint32_t>(t.rcv_buf, 0xffff);
   t.set(kAckNow);
   if (seg.len == 0 && (seg.flags & FIN) == 0) return release_segment(seg, out);
   rest_of_syn_arrives(t, seg, now, out);

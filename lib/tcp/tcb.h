@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "base/buf.h"
 #include "base/seq.h"
@@ -61,8 +62,26 @@ enum class Frto : std::uint8_t {
   kProbing,  // its ACK left something: new text goes (step 2)
 };
 
+// What one connection has its own way. 0: as the Config says.
+struct OwnSettings {
+  static constexpr std::uint16_t kNoLinger = 0xffff;
+  enum Keepalives : std::uint8_t { kAsConfig, kOff, kOn };
+
+  std::uint32_t user_timeout_ms = 0;
+  std::uint16_t keepalive_time_s = 0, keepalive_intvl_s = 0;
+  std::uint16_t linger_s = kNoLinger;
+  std::uint8_t keepalive_probes = 0;
+  Keepalives keepalive = kAsConfig;
+  std::uint8_t retries = 0;  // R2
+};
+
+// The octets of a receive buffer when a connection begins.
+[[nodiscard]] constexpr std::uint32_t first_rcv_buf(const Config& c) {
+  return c.moderate_rcvbuf && c.rmem_default < c.rmem ? c.rmem_default : c.rmem;
+}
+
 struct Tcb {
-  explicit Tcb(const Config& c) : rto(c), config(&c) {}
+  explicit Tcb(const Config& c) : rto(c), config(&c), rcv_buf(first_rcv_buf(c)) {}
   Tcb(const Tcb&) = delete;
   Tcb& operator=(const Tcb&) = delete;
 
@@ -118,7 +137,18 @@ struct Tcb {
   std::uint32_t challenge_ms = 0;     // when the last challenge ACK went
   std::uint16_t rcv_mss = 536;        // what our SYN offered
   std::uint16_t peer_seg = 536;       // the longest text seen in one segment (delayed ACK)
-  std::uint8_t retries = 0;           // of the timer that rtx_deadline is
+  OwnSettings own;
+  std::uint32_t una_ms = 0;  // since when the peer owes an answer, if it does (user_timeout.cc)
+  std::uint32_t rcv_buf;     // receive buffer, octets: first_rcv_buf to rmem
+  // What is read in a round trip decides it (receive_buffer.cc).
+  Seq read_mark;                   // how far the application had read when the round began
+  std::uint32_t read_mark_us = 0;  // when that was
+  std::uint32_t read_before = 0;   // octets read in the best round so far
+  Seq rcv_rtt_edge;                // without timestamps: RCV.NXT there ends the measurement
+  std::uint32_t rcv_rtt_edge_us = 0;
+  std::uint32_t rcv_rtt_us = 0;  // 0: none measured
+  std::uint8_t quick_acks = 0;   // ACKs left to be sent at once
+  std::uint8_t retries = 0;      // of the timer that rtx_deadline is
   std::uint8_t keepalive_unanswered = 0;
   Cubic cubic;
   struct {
@@ -182,6 +212,23 @@ void user_abort(Tcb& tcb, Outbox& out);
 // No more than so many octets a second, whatever cwnd lets go (Linux's SO_MAX_PACING_RATE); 0: no
 // limit.
 void user_pace(Tcb& tcb, std::uint32_t octets_per_second);
+
+// -- Settings of one connection --------------------------------------------------------------
+void user_set_keepalive(Tcb& tcb, const Keepalive& k, Instant now);  // MUST-24
+// Text that is not acknowledged for so long ends the connection, whatever retries2 says (RFC 5482
+// §3; 9293 §3.9.1.1, OPEN). Milliseconds; zero: as the Config says.
+void user_set_timeout(Tcb& tcb, Duration timeout);
+void user_set_retries(Tcb& tcb, std::uint8_t retries);  // R2 (MUST-21); 0: as the Config says
+// What CLOSE leaves behind: nullopt, the default, all is sent; zero: nothing, CLOSE is ABORT; else
+// what is unacknowledged after that time is given up with a RST. In whole seconds, up to 18 h.
+void user_set_linger(Tcb& tcb, std::optional<Duration> linger);
+
+// -- When buffers run short -------------------------------------------------------------------
+// Text that waits is put together in fewer buffers; with `early_too` what came out of order goes
+// back, SACKed or not (RFC 2018 §8 allows it). Octets of text in order are never lost.
+void shrink_receive_queue(Tcb& tcb, bool early_too, Outbox& out);
+// Ends a connection that holds buffers and gets nowhere: RST, and the application is told.
+void end_stalled(Tcb& tcb, Outbox& out);
 
 // An open that cannot succeed: ICMP or ARP said so. Pre: SYN-SENT.
 void fail_open(Tcb& tcb, CloseReason reason, Outbox& out);

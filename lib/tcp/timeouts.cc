@@ -12,6 +12,10 @@ void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out);  // keepalive.cc
 
 namespace {
 
+void count_retry(Tcb& t) {  // a user timeout may be longer than what it counts
+  if (t.retries < 0xff) ++t.retries;
+}
+
 // R2 of a SYN in minutes rather than in retries: who asks for more than Linux's five waits as long
 // as the RFC wants. The default keeps Linux's 63 s (docs/rfc/not-yet.md).
 constexpr unsigned kPatientRetries = 6;
@@ -21,7 +25,8 @@ constexpr Duration kSynR2 = 180s;
 //= RFC9293 MUST-22
 //= RFC9293 MUST-23
 void on_syn_timeout(Tcb& t, Instant now, Outbox& out) {
-  if (t.retries >= t.config->syn_retries) {
+  if (user_timeout_over(t, now)) return close_now(t, CloseReason::kTimedOut, out);
+  if (t.retries >= t.config->syn_retries && user_timeout(t) == Duration::zero()) {
     const Instant r2 = t.last_received + kSynR2;  // since OPEN: nothing has come
     if (t.config->syn_retries < kPatientRetries || now >= r2) {
       return close_now(t, CloseReason::kTimedOut, out);
@@ -29,31 +34,28 @@ void on_syn_timeout(Tcb& t, Instant now, Outbox& out) {
     t.rtx_deadline = r2;
     return;
   }
-  ++t.retries;
+  count_retry(t);
   t.set(kSynResent | kSynDue);
   t.rto.back_off();
 }
 
-std::uint8_t retry_limit(const Tcb& t) {
-  return t.has(kUserClosed) ? t.config->orphan_retries : t.config->retries2;
-}
-
 //= RFC9293 SHLD-29
 void on_persist_timeout(Tcb& t, Instant now, Outbox& out) {
-  if (t.retries >= retry_limit(t)) {
+  if (gives_up(t, now)) {
     if (t.has(kUserClosed)) send_reset(t, out);  // the peer is there: it learns
     return close_now(t, CloseReason::kTimedOut, out);
   }
-  ++t.retries;  // an answer sets it back to 0: MUST-37
+  if (t.retries == 0) note_progress(t, now);  // the peer owes an answer from here on
+  count_retry(t);                             // an answer sets it back to 0: MUST-37
   send_probe(t, now, out);
   t.rto.back_off();  //= RFC9293 SHLD-30
-  t.rtx_deadline = now + t.rto.rto();
+  t.rtx_deadline = no_later_than_user_timeout(t, now, now + t.rto.rto());
 }
 
 //= RFC9293 MUST-20
 void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
-  if (t.retries >= retry_limit(t)) return close_now(t, CloseReason::kTimedOut, out);
-  ++t.retries;
+  if (gives_up(t, now)) return close_now(t, CloseReason::kTimedOut, out);
+  count_retry(t);
   out.counters->rto_timeouts.add();
   frto_begin(t);
   if (t.log != nullptr) mark_lost_on_rto(t, now, out);
@@ -62,6 +64,7 @@ void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
   t.rto.back_off();  // §5.5
                      //= RFC6298 5.6
   arm_rtx(t, now);   // §5.6
+  t.rtx_deadline = no_later_than_user_timeout(t, now, t.rtx_deadline);
 }
 
 void on_rtx_deadline(Tcb& t, Instant now, Outbox& out) {
@@ -81,6 +84,13 @@ void on_probe_deadline(Tcb& t, Instant now, Outbox& out) {
   }
 }
 
+void on_linger_over(Tcb& t, Outbox& out) {
+  if (t.own.linger_s == OwnSettings::kNoLinger) return;  // a keepalive's deadline, from before
+  out.counters->linger_resets.add();
+  send_reset(t, out);
+  close_now(t, CloseReason::kAborted, out);
+}
+
 void on_life_deadline(Tcb& t, Instant now, Outbox& out) {
   t.life_deadline = kNever;
   if (t.state == State::kTimeWait) {
@@ -89,6 +99,7 @@ void on_life_deadline(Tcb& t, Instant now, Outbox& out) {
   if (t.state == State::kFinWait2 && t.has(kUserClosed)) {
     return close_now(t, CloseReason::kTimedOut, out);
   }
+  if (t.has(kUserClosed)) return on_linger_over(t, out);
   on_keepalive_deadline(t, now, out);
 }
 

@@ -75,9 +75,26 @@ void user_close(Tcb& t, Instant now, Outbox& out) {
   }
   if (t.state == State::kSynSent) return close_now(t, CloseReason::kAborted, out);
   //= RFC9293 SHLD-3
-  if (!t.rcvq.empty()) return user_abort(t, out);
+  if (!t.rcvq.empty() || t.own.linger_s == 0) return user_abort(t, out);
   user_shutdown(t);
-  if (t.state == State::kFinWait2) t.life_deadline = now + t.config->fin_timeout;
+  if (t.state == State::kFinWait2) {
+    t.life_deadline = now + t.config->fin_timeout;
+  } else if (t.own.linger_s != OwnSettings::kNoLinger) {
+    t.life_deadline = now + std::chrono::seconds(t.own.linger_s);
+  }
+}
+
+void user_set_linger(Tcb& t, std::optional<Duration> linger) {
+  constexpr Duration kMost = std::chrono::seconds(OwnSettings::kNoLinger - 1);
+  t.own.linger_s = OwnSettings::kNoLinger;
+  if (!linger) return;
+  const Duration d = std::clamp(*linger, Duration::zero(), kMost);
+  t.own.linger_s = static_cast<std::uint16_t>(std::chrono::ceil<std::chrono::seconds>(d).count());
+}
+
+void end_stalled(Tcb& t, Outbox& out) {
+  if (t.state != State::kTimeWait && t.state > State::kListen) send_reset(t, out);
+  if (t.state != State::kClosed) close_now(t, CloseReason::kAborted, out);
 }
 
 void user_abort(Tcb& t, Outbox& out) {

@@ -8,13 +8,14 @@ namespace {
 
 // Octets that the receive buffer holds and the window field can tell.
 std::uint32_t buffer(const Tcb& t) {
-  return std::min<std::uint32_t>(t.config->rmem, 0xffffU << t.rcv_wscale);
+  return std::min<std::uint32_t>(t.rcv_buf, 0xffffU << t.rcv_wscale);
 }
 
+//= RFC813 6
 // Octets that may be offered now, before the window's right edge is considered.
 std::uint32_t free_space(const Tcb& t) {
   const std::uint32_t used = t.rcvq.bytes();
-  return t.config->rmem > used ? std::min(t.config->rmem - used, buffer(t)) : 0;
+  return t.rcv_buf > used ? std::min(t.rcv_buf - used, buffer(t)) : 0;
 }
 
 // The least advance of the right edge worth telling (§3.8.6.2.2).
@@ -23,6 +24,7 @@ std::uint32_t worth_telling(const Tcb& t) {
 }
 
 // RCV.WND to offer: never less than was offered (SHLD-14), more only when it is worth it.
+//= RFC813 4-a
 //= RFC9293 MUST-39
 //= RFC9293 SHLD-14
 std::uint32_t window_to_offer(const Tcb& t) {

@@ -45,6 +45,10 @@ namespace weir::telemetry {
   X(time_wait_recycled, "TIME-WAIT records ended by a connect (tw_reuse)")        \
   X(probes_in, "window and keepalive probes of peers, answered")                  \
   X(keepalive_probes, "keepalive probes sent")                                    \
+  X(rcv_collapsed, "received segments copied into the buffer of the one before")  \
+  X(ofo_pruned, "out-of-order segments given back, as buffers ran short")         \
+  X(pressure_resets, "stalled connections reset, as buffers ran short")           \
+  X(linger_resets, "connections reset as their linger time was over")             \
   X(arp_requests_out, "ARP requests sent")                                        \
   X(arp_replies_out, "ARP replies sent")                                          \
   X(nd_solicits_out, "neighbour solicitations sent")                              \

@@ -89,6 +89,56 @@ TEST(FinWait2, DoesNotEndAfterShutdown) {
   s.app_close().quiet().at(24h + 60s).closed(CloseReason::kTimedOut);
 }
 
+// A dead peer is found by keepalives; nothing else is ever sent here.
+TEST(FinWait2, AfterShutdownKeepalivesEndADeadPeer) {
+  Script s{Established{.tune = [](tcp::Config& c) {
+    c.keepalive = true;
+    c.keepalive_time = 60s;
+    c.keepalive_intvl = 10s;
+    c.keepalive_probes = 2;
+  }}};
+  s.app_shutdown().sends({.flags = ACK | FIN}).receives({.ack = 1}).state(kFinWait2);
+  s.at(60s).sends({.seq = 0, .ack = 0, .len = 0, .flags = ACK});  // SND.NXT-1: the FIN's number
+  s.receives({.ack = 1}).at(120s).sends({.seq = 0}).at(130s).sends({.seq = 0});
+  s.at(140s).sends({.seq = 1, .flags = RST | ACK}).closed(CloseReason::kTimedOut);
+}
+
+// The time after close is fin_timeout's, whatever a keepalive had planned.
+TEST(FinWait2, AfterCloseItEndsDespiteKeepalives) {
+  Script s{Established{.tune = [](tcp::Config& c) {
+    c.keepalive = true;
+    c.keepalive_time = 30s;
+  }}};
+  s.at(20s).app_close().sends({.flags = ACK | FIN}).receives({.ack = 1}).state(kFinWait2);
+  s.at(80s - 1us).quiet().state(kFinWait2).at(80s).closed(CloseReason::kTimedOut);
+}
+
+// -- A peer that knows nothing of the connection (§3.5.1)
+// -------------------------------------------
+
+// Figure 10: it rebooted, our old segment draws its RST.
+TEST(HalfOpen, ThePeersResetEndsIt) {
+  Script s{Established{}};
+  s.at(1h).app_send(100).sends({.seq = 0, .ack = 0, .len = 100});
+  s.receives({.seq = 0, .ack = 0, .flags = RST}).quiet().closed(CloseReason::kReset);
+}
+
+// Figure 9: it rebooted and opens again with the same ports; our challenge draws its RST.
+TEST(HalfOpen, ItsNewSynDrawsAChallengeAndThatItsReset) {
+  Script s{Established{}};
+  s.at(1h).receives({.seq = 0x4000'0000, .flags = SYN}).sends({.seq = 0, .ack = 0, .flags = ACK});
+  s.state(kEstablished).receives({.seq = 0, .flags = RST}).quiet().closed(CloseReason::kReset);
+}
+
+TEST(HalfOpen, AKeepaliveFindsIt) {
+  Script s{Established{.tune = [](tcp::Config& c) {
+    c.keepalive = true;
+    c.keepalive_time = 60s;
+  }}};
+  s.at(60s).sends({.seq = kBefore0, .ack = 0}).receives({.seq = 0, .flags = RST});
+  s.quiet().closed(CloseReason::kReset);
+}
+
 // -- FIN and text
 // -------------------------------------------------------------------------------------
 
@@ -168,6 +218,68 @@ TEST(LastAck, FinIsResentAndGivenUp) {
   s.app_close().sends({.seq = 0, .ack = 1, .flags = ACK | FIN});
   for (const auto t : {1s, 3s, 7s}) s.at(t).sends({.seq = 0, .ack = 1, .flags = ACK | FIN});
   s.at(15s).quiet().closed(CloseReason::kTimedOut);
+}
+
+constexpr auto kThreeForOrphans = [](tcp::Config& c) { c.orphan_retries = 3; };
+
+// Nobody is left to ask: `orphan_retries` FINs, each after twice the wait, and a last wait.
+TEST(FinWait1, FinIsResentAndGivenUp) {
+  Script s{Established{.tune = kThreeForOrphans}};
+  s.app_close().sends({.seq = 0, .flags = ACK | FIN});
+  for (const auto t : {1s, 3s, 7s}) s.at(t).sends({.seq = 0, .len = 0, .flags = ACK | FIN});
+  s.at(15s - 1us).quiet().state(kFinWait1);
+  s.at(15s).quiet().closed(CloseReason::kTimedOut);
+}
+
+// The application still waits for text: R2 it is.
+TEST(FinWait1, AfterShutdownTheLongerLimitHolds) {
+  Script s{Established{.tune = [](tcp::Config& c) {
+    c.orphan_retries = 1;
+    c.retries2 = 3;
+  }}};
+  s.app_shutdown().sends({.flags = ACK | FIN});
+  for (const auto t : {1s, 3s, 7s}) s.at(t).sends({.seq = 0, .flags = ACK | FIN});
+  s.at(15s).quiet().closed(CloseReason::kTimedOut);
+}
+
+// Closed while retransmitting under R2: from then on an orphan's limit counts.
+TEST(FinWait1, CloseWhileResendingShortensTheWait) {
+  Script s{Established{.tune = kThreeForOrphans}};
+  s.app_send(100).sends({.len = 100});
+  for (const auto t : {1s, 3s, 7s}) s.at(t).sends({.seq = 0, .len = 100});
+  s.at(8s).app_close().sends({.seq = 100, .flags = ACK | FIN});
+  s.at(15s).quiet().closed(CloseReason::kTimedOut);
+}
+
+TEST(FinWait1, ItsAckLostThePeersFinStillCloses) {
+  Script s{Established{}};
+  s.app_close().sends({.flags = ACK | FIN}).at(1s).sends({.seq = 0, .flags = ACK | FIN});
+  s.receives({.ack = 1}).quiet().state(kFinWait2);  // the ACK of either
+  s.receives({.ack = 1, .flags = ACK | FIN}).sends({.seq = 1, .ack = 1}).state(kTimeWait);
+}
+
+TEST(Closing, FinIsResentAndGivenUp) {
+  Script s{Established{.tune = kThreeForOrphans}};
+  s.app_close().sends({.seq = 0, .flags = ACK | FIN});
+  s.receives({.flags = ACK | FIN}).sends({.seq = 1, .ack = 1}).state(kClosing);
+  for (const auto t : {1s, 3s, 7s}) s.at(t).sends({.seq = 0, .ack = 1, .flags = ACK | FIN});
+  s.at(15s).quiet().closed(CloseReason::kTimedOut);
+}
+
+// Our ACK of its FIN was lost: it comes again, and again it is acknowledged.
+TEST(Closing, ThePeersFinAgainIsAcknowledged) {
+  Script s{Established{}};
+  s.app_close().sends({}).receives({.flags = ACK | FIN}).sends({.ack = 1}).state(kClosing);
+  s.at(500ms).receives({.flags = ACK | FIN}).sends({.seq = 1, .ack = 1, .flags = ACK});
+  s.state(kClosing).receives({.seq = 1, .ack = 1}).state(kTimeWait);
+  s.at(60'500ms).closed(CloseReason::kNormal);
+}
+
+TEST(LastAck, TheAckComesAfterAll) {
+  Script s{Established{}};
+  s.receives({.flags = ACK | FIN}).sends({.ack = 1}).app_close().sends({.flags = ACK | FIN});
+  s.at(1s).sends({.seq = 0, .ack = 1, .flags = ACK | FIN});
+  s.at(2s).receives({.seq = 1, .ack = 1}).quiet().closed(CloseReason::kNormal).at(1h);
 }
 
 // The peer's first ACK of our FIN was lost, its FIN comes.

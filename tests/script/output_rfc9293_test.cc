@@ -88,6 +88,7 @@ TEST(Nagle, FinDoesNotWait) {
 // -- The peer's window, sender's silly window avoidance (§3.8.6.2.1) ----------------------------
 
 // The window has room for half a segment more: not worth a segment.
+//= RFC813 4-b type=test
 //= RFC9293 MUST-38 type=test
 TEST(SenderSws, ARemnantOfTheWindowIsNotFilled) {
   Script s{Established{.wnd = 2'500}};

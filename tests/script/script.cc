@@ -15,6 +15,7 @@ constexpr int kMaxTimersAtOnce = 100;
 
 tcp::Config config_of(const Established& e) {
   tcp::Config c;
+  c.quickacks = 0;  // a script sees the delayed ones, unless it is about these
   if (e.tune != nullptr) e.tune(c);
   c.timestamps = e.ts.has_value();
   c.window_scaling = e.wscale.has_value();
@@ -24,6 +25,7 @@ tcp::Config config_of(const Established& e) {
 
 tcp::Config config_of(const SynSent& e) {
   tcp::Config c;
+  c.quickacks = 0;
   if (e.tune != nullptr) e.tune(c);
   c.timestamps = e.timestamps;
   c.window_scaling = e.window_scaling;

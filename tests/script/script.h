@@ -119,6 +119,11 @@ class Script {
   Script& app_shutdown();
   Script& app_close();
   Script& app_abort();
+  template <class Call>  // any other: call(tcb, now, outbox)
+  Script& app(Call call) {
+    call(tcb_, now_, out_);
+    return settle();
+  }
 
   // -- What must follow ----------------------------------------------------------------------
   Script& sends(const Want& want, const char* file = __builtin_FILE(), int line = __builtin_LINE());

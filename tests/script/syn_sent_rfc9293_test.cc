@@ -245,7 +245,7 @@ TEST(SynOptions, ScalingNegotiated) {
   Script s{SynSent{.window_scaling = true}};
   s.sends({.flags = SYN, .wnd = 65'535});
   s.receives({.ack = 1, .flags = SYN | ACK, .wnd = 5'000, .mss = 1'460, .wscale = 2});
-  s.sends({.flags = ACK, .wnd = 262'144 >> 3});
+  s.sends({.flags = ACK, .wnd = 131'072 >> 3});
   EXPECT_EQ(s.tcb().snd_wnd, 5'000U);
   s.receives({.seq = 1, .ack = 1, .wnd = 5'000});
   EXPECT_EQ(s.tcb().snd_wnd, 20'000U);

@@ -41,6 +41,8 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
       "tw_reuse = 1\n"
       "congestion_control = \"reno\"\nhystart = false\nfrto = false\nreordering = 5\n"
       "min_rtt_wlen = 60\npacing = true\npacing_ss_ratio = 150\npacing_ca_ratio = 110\n"
+      "user_timeout = 90000\nrmem_default = 32768\nmoderate_rcvbuf = false\ndelack_min = 10\n"
+      "quickacks = 4\n"
       "keepalive = true\nkeepalive_time = 60\nkeepalive_intvl = 7\nkeepalive_probes = 3\n";
   EXPECT_FALSE(parse(p).ok());  // msl has a floor of one second
   p.tcp.replace(p.tcp.find("\"500ms\""), 7, "\"2000ms\"");
@@ -67,6 +69,11 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
   EXPECT_EQ(t.rto_min, 100ms);
   EXPECT_EQ(t.rto_max, 60s);
   EXPECT_EQ(t.delack_max, 20ms);
+  EXPECT_EQ(t.delack_min, 10ms);
+  EXPECT_EQ(t.quickacks, 4);
+  EXPECT_EQ(t.user_timeout, 90s);
+  EXPECT_EQ(t.rmem_default, 32'768U);
+  EXPECT_FALSE(t.moderate_rcvbuf);
   EXPECT_FALSE(t.slow_start_after_idle);
   EXPECT_EQ(t.challenge_ack_interval, 250ms);
   EXPECT_EQ(t.tw_reuse, 1);

@@ -69,6 +69,7 @@ Config small_config() {
   c.max_neighbours = 32;
   c.tcp.max_syn_backlog = 64;
   c.tcp.max_tw_buckets = 64;
+  c.tcp.quickacks = 0;  // an ACK of its own is then one that the test is about
   return c;
 }
 

@@ -57,6 +57,10 @@ TEST_F(UserCalls, AConnIdThatOutlivedItsConnectionDoesNothing) {
   s.set_timer(stale, w.now);
   s.set_nodelay(stale, true);
   s.set_pacing_rate(stale, 1);
+  s.set_keepalive(stale, {});
+  s.set_user_timeout(stale, 1s);
+  s.set_retries(stale, 1);
+  s.set_linger(stale, 0s);
   s.want_writable(stale);
   s.shutdown_send(stale);
   s.close(stale);
@@ -72,6 +76,61 @@ TEST_F(UserCalls, AConnIdThatOutlivedItsConnectionDoesNothing) {
   EXPECT_FALSE(s.alive(ConnId{}));
   EXPECT_FALSE(s.alive({fresh.index, fresh.generation + 1}));  // even: not alive
 }
+
+// -- Settings of one connection ------------------------------------------------------------------
+
+//= RFC9293 MUST-24 type=test
+TEST_F(UserCalls, KeepaliveOfOneConnection) {
+  const ConnId c = p.open();
+  Peer other(w, {.port = 2});
+  other.open();
+  w.stack->set_keepalive(c, {.on = true, .time = 10s, .intvl = 2s, .probes = 1});
+  w.run_for(11s);
+  p.expect(ACK);
+  w.run_for(2s);
+  p.expect(RST | ACK);
+  EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kTimedOut);
+  other.expect_quiet();
+}
+
+//= RFC9293 MUST-21 type=test
+TEST_F(UserCalls, RetriesAndUserTimeoutOfOneConnection) {
+  const ConnId few = p.open();
+  Peer q(w, {.port = 2}), r(w, {.port = 3});
+  const ConnId timed = q.open(), usual = r.open();
+  w.stack->set_retries(few, 2);
+  w.stack->set_user_timeout(timed, 4s);
+  for (const ConnId c : {few, timed, usual}) w.send(c, "text");
+  w.run_for(4'500ms);
+  EXPECT_EQ(w.expect_event(timed, kClosed).reason, tcp::CloseReason::kTimedOut);
+  w.expect_no_event();
+  w.run_for(3s);
+  EXPECT_EQ(w.expect_event(few, kClosed).reason, tcp::CloseReason::kTimedOut);
+  w.run_for(60s);
+  w.expect_no_event();
+  for (Peer* peer : {&p, &q, &r}) peer->take_text();
+}
+
+TEST_F(UserCalls, LingerOfOneConnection) {
+  const ConnId at_once = p.open();
+  Peer q(w, {.port = 2});
+  const ConnId later = q.open();
+  w.stack->set_linger(at_once, 0s);
+  w.stack->set_linger(later, 2s);
+  w.stack->close(at_once);
+  w.stack->close(later);
+  w.iterate();
+  p.expect(RST | ACK);
+  q.expect(FIN | ACK);
+  w.run_for(1'500ms);
+  q.expect(FIN | ACK);  // again
+  w.run_for(1s);
+  q.expect(RST | ACK);
+  EXPECT_EQ(w.count(&C::linger_resets), 1U);
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+}
+
+// -- Sending -------------------------------------------------------------------------------------
 
 TEST_F(UserCalls, SendCopyArrivesToTheOctet) {
   const ConnId c = p.open();
