@@ -28,7 +28,12 @@ struct Conn {
   std::uint32_t ready_next = kNoIndex;  // ready list, or its listener's accept queue
   std::uint32_t output_next = kNoIndex;
   ListenerId listener = 0;
-  std::uint8_t events = 0;  // Event, not yet told
+  // On the stack's millisecond clock: since when text waits to be read, or to be acknowledged.
+  std::uint32_t read_ms = 0, acked_ms = 0;
+  std::uint32_t close_wait_ms = 0;  // since when in CLOSE-WAIT
+  std::uint32_t close_wait_prev = kNoIndex, close_wait_next = kNoIndex;
+  bool in_close_wait = false;  // in the list of these
+  std::uint8_t events = 0;     // Event, not yet told
   bool in_ready = false, in_output = false;
   bool waits_accept = false;        // in the accept queue: events are kept back
   bool user_gone = false;           // closed by its user: no more events

@@ -65,6 +65,7 @@ void Stack::Impl::settle(std::uint32_t index) {
   Conn& c = conns[index];
   if (c.tcb.notices != 0) collect_notices(c);
   count_established(c);
+  note_close_wait(index);
   if (c.tcb.state == tcp::State::kClosed && c.user_gone) return let_go(index);
   if (c.tcb.state == tcp::State::kTimeWait && c.user_gone) {
     mark_output(index);  // poll_output puts a record in its place
@@ -97,6 +98,7 @@ void Stack::Impl::let_go(std::uint32_t index) {
   Conn& c = conns[index];
   if (c.doomed) return;
   c.doomed = true;
+  WEIR_ASSERT(!c.in_close_wait);  // it was settled
   c.user_gone = true;
   if (c.counted) {
     c.counted = false;
@@ -269,6 +271,7 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   c.flow = flow;
   c.hash = hash;
   c.next_hop = route->next_hop;
+  c.read_ms = c.acked_ms = now_ms();
   tcp::user_open(c.tcb, open_args(flow, iss), now);
   counters.active_opens.add();
   mark_output(index);

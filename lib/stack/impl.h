@@ -8,6 +8,9 @@
 //   connections.cc  control blocks: made, settled after every event, freed; the user's calls
 //   output.cc       segments to packets: next hop, neighbours
 //   neighbours.cc   ARP and neighbour discovery, in and out; which addresses may be used
+//   pressure.cc     what gives way when buffers run short
+//   close_wait.cc   which connections their program does not close
+//   last_resets.cc  what a dying process says
 #pragma once
 
 #include <algorithm>
@@ -183,6 +186,31 @@ struct Stack::Impl {
   void loop_back(const tcp::TxSegment& seg, const FlowKey& flow);
   void receive_looped();
 
+  // -- pressure.cc
+  struct Pressure {
+    Instant until = Instant::min();  // as long as no frame says so again
+    bool last = false;               // the last of the pool
+    std::uint32_t cursor = 0;        // of the sweep over the connections
+    ConnId oldest;                   // standing still longest, of those that it has seen
+    Duration oldest_for{};
+  };
+  void note_pressure(std::uint8_t buf_flags);
+  void advance_pressure();
+  void relieve(std::uint32_t index);
+  void end_sweep();
+  [[nodiscard]] Duration standing_still(const Conn& c) const;
+
+  // -- close_wait.cc
+  struct CloseWaits {  // a list in the order of their beginnings
+    std::uint32_t head = kNoIndex, tail = kNoIndex;
+    std::uint32_t count = 0;
+    std::uint32_t of_connects = 0;           // of them, opened by connect
+    std::vector<std::uint32_t> of_listener;  // the others
+  };
+  void note_close_wait(std::uint32_t index);
+  [[nodiscard]] std::uint32_t& close_wait_count(const Conn& c);
+  [[nodiscard]] CloseWait close_wait_of(const Conn& c) const;
+
   // -- output.cc
   void poll_output();
   void flush(std::uint32_t index);  // outbox of a connection to packets
@@ -277,6 +305,8 @@ struct Stack::Impl {
   Batch<tcp::HandOver, 4 * kMaxFrames> handed;
   Batch<Buf*, 32> fresh;  // taken from the source, not used yet
   telemetry::Counters counters;
+  Pressure pressure;
+  CloseWaits close_waits;
   telemetry::StageMeter* meter = nullptr;  // see set_meter
 };
 

@@ -36,6 +36,7 @@ Result<ListenerId, Error> Stack::Impl::listen(const Endpoint& local, const Liste
     return Error::kFull;
   }
   if (id == listeners.size()) listeners.emplace_back();
+  close_waits.of_listener.resize(listeners.size());
   Listener& l = listeners[id];
   l = Listener{};
   l.local = local;
@@ -87,8 +88,11 @@ std::optional<ListenerStats> Stack::listener_stats(ListenerId id) const {
   const Impl& s = *impl_;
   if (id >= s.listeners.size() || !s.listeners[id].used) return std::nullopt;
   const Listener& l = s.listeners[id];
-  return ListenerStats{l.local,    l.backlog,          l.waiting,      l.half_open,
-                       l.accepted, l.accept_overflows, l.syn_overflows};
+  return ListenerStats{
+      l.local,         l.backlog,
+      l.waiting,       l.half_open,
+      l.accepted,      l.accept_overflows,
+      l.syn_overflows, id < s.close_waits.of_listener.size() ? s.close_waits.of_listener[id] : 0};
 }
 
 }  // namespace weir::stack

@@ -13,6 +13,7 @@ Buf* Stack::Impl::take_buf() {
   }
   if (fresh.empty()) {
     counters.drop_no_buffer.add();
+    note_pressure(Buf::kScarce | Buf::kLast);
     return nullptr;
   }
   return fresh.pop();
@@ -106,6 +107,7 @@ void Stack::Impl::poll_output() {
       leave(index, c.leaving);
       continue;
     }
+    if (c.tcb.snd_una == c.tcb.snd_nxt) c.acked_ms = now_ms();
     tcp::poll_transmit(c.tcb, now, outbox);
     const bool more = outbox.tx.room() <= 1;
     flush(index);

@@ -109,6 +109,7 @@ unsigned Stack::Impl::parse(std::span<Buf* const> frames, bool looped_back) {
       counters.rx_frames.add();
       counters.rx_bytes.add(len);
     }
+    if ((b->flags & Buf::kScarce) != 0) note_pressure(b->flags);
     wire::ParseOptions verified;
     verified.ip_checksum_verified = (b->flags & Buf::kIpChecksumOk) != 0;
     verified.l4_checksum_verified = (b->flags & Buf::kL4ChecksumOk) != 0;
@@ -289,9 +290,14 @@ void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
   if ((flags & (tcp::SYN | tcp::ACK | tcp::RST)) == tcp::SYN && reopens(index, a)) return;
   const tcp::RxSegment seg = to_segment(a);
   Conn& c = conns[index];
+  const bool waited = !c.tcb.rcvq.empty();
   const Seq una = c.tcb.snd_una;
   tcp::on_segment(c.tcb, seg, now, outbox);
-  if (c.tcb.snd_una != una) confirm_neighbour(c);
+  if (!waited) c.read_ms = now_ms();
+  if (c.tcb.snd_una != una) {
+    c.acked_ms = now_ms();
+    confirm_neighbour(c);
+  }
   flush(index);
   mark_output(index);
   settle(index);

@@ -101,6 +101,7 @@ void Stack::advance(Instant now) {
   s.advance_time_wait();
   s.advance_dad();
   s.advance_neighbours();
+  s.advance_pressure();
 }
 
 bool Stack::next_ready(Ready& out) {
@@ -241,6 +242,7 @@ std::size_t Stack::readable(ConnId id) const {
 BufChain Stack::receive_buffers(ConnId id, std::size_t max) {
   Conn* c = impl_->find(id);
   if (c == nullptr || max == 0) return {};
+  c->read_ms = impl_->now_ms();
   BufChain loan =
       tcp::user_receive(c->tcb, static_cast<std::uint32_t>(std::min<std::size_t>(max, 1U << 30U)));
   impl_->mark_output(id.index);
@@ -353,8 +355,10 @@ Instant Stack::now() const {
 
 Gauges Stack::gauges() const {
   const Impl& s = *impl_;
-  return {s.conns.size(), s.established,       s.syns.size(),
-          s.tw_live,      s.neighbours.size(), s.accept_waiting};
+  std::array<CloseWait, 1> oldest;
+  (void)oldest_close_waits(oldest);
+  return {s.conns.size(),      s.established,    s.syns.size(),       s.tw_live,
+          s.neighbours.size(), s.accept_waiting, s.close_waits.count, oldest[0].age};
 }
 
 Footprint Stack::footprint() {
@@ -379,6 +383,7 @@ void Stack::check_invariants() const {
   std::uint32_t live = 0;
   std::uint32_t in_table = 0;
   std::uint32_t established = 0;
+  std::uint32_t close_wait = 0;
   for (std::uint32_t i = 0; i < s.generations.size(); ++i) {
     if (!s.alive(i)) continue;
     ++live;
@@ -386,6 +391,8 @@ void Stack::check_invariants() const {
     if (c.doomed) continue;
     tcp::check_invariants(c.tcb);
     if (c.counted) ++established;
+    WEIR_ASSERT(c.in_output || c.in_close_wait == (c.tcb.state == tcp::State::kCloseWait));
+    if (c.in_close_wait) ++close_wait;
     const std::uint32_t handle =
         s.table.find(c.hash, [&](std::uint32_t h) { return h == handle_of(Kind::kConn, i); });
     WEIR_ASSERT((handle != kNoIndex) == (c.tcb.state != tcp::State::kClosed));
@@ -395,6 +402,7 @@ void Stack::check_invariants() const {
   }
   WEIR_ASSERT(live == s.conns.size());
   WEIR_ASSERT(established == s.established);
+  WEIR_ASSERT(close_wait == s.close_waits.count);
   WEIR_ASSERT(in_table + s.syns.size() + s.tw_live == s.table.size());
   s.neighbours.check_invariants();
 }

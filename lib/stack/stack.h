@@ -114,6 +114,15 @@ struct Gauges {                   // of the moment
   std::uint32_t time_wait = 0;
   std::uint32_t neighbours = 0;
   std::uint32_t accept_waiting = 0;  // established, and not yet handed to the program
+  std::uint32_t close_wait = 0;      // the peer has closed, the program has not
+  Duration oldest_close_wait{};      // how long the first of them has been so
+};
+
+// A connection that its peer has closed and its program has not (CLOSE-WAIT).
+struct CloseWait {
+  FlowKey flow;
+  Duration age{};                      // since the peer's FIN
+  std::optional<ListenerId> listener;  // none: the program's own connect
 };
 
 // Octets that one of each takes with all its parts: record, timer, table entry; buffers apart.
@@ -140,6 +149,7 @@ struct ListenerStats {
   std::uint64_t accepted = 0;          // handed to the program
   std::uint64_t accept_overflows = 0;  // SYNs and last ACKs that found the accept queue full
   std::uint64_t syn_overflows = 0;     // SYNs that found the SYN queue full
+  std::uint32_t close_wait = 0;        // its connections that only the peer has closed
 };
 
 class Stack {
@@ -216,6 +226,8 @@ class Stack {
   [[nodiscard]] const telemetry::Counters& counters() const;
   [[nodiscard]] telemetry::Counters& counters();
   [[nodiscard]] Gauges gauges() const;
+  // The first out.size() connections in CLOSE-WAIT, the oldest first; how many were written.
+  std::size_t oldest_close_waits(std::span<CloseWait> out) const;
   [[nodiscard]] static Footprint footprint();
   // From here on `receive` marks the ends of its stages; null: no more. Outlives the stack.
   void set_meter(telemetry::StageMeter* meter);
@@ -223,6 +235,11 @@ class Stack {
 
   // Gives back the buffers taken from the source and not used yet, with the next take_released.
   void release_spare();
+
+  // For a process that is about to die of a fault: the packets that reset connections `from`.. into
+  // tx_packets, instead of what was there. Moves `from` on; false when these are the last. Changes
+  // nothing else, as nothing else may be as it should.
+  [[nodiscard]] bool poll_last_resets(std::uint32_t& from);
 
   // Asserts what must hold between two iterations (house rule 11). Walks everything: for tests.
   void check_invariants() const;

@@ -276,14 +276,18 @@ void arm_rtx(Tcb& t, Instant now) {
   t.rtx_deadline = now + t.rto.rto();
 }
 
-void send_reset(Tcb& t, Outbox& out) {
+TxSegment make_reset(const Tcb& t) {
   TxSegment s;
   s.seq = t.synchronized() ? acceptable_seq(t) : t.snd_nxt;
   s.ack = t.rcv_nxt;
   s.flags = RST | ACK;
+  return s;
+}
+
+void send_reset(Tcb& t, Outbox& out) {
   if (t.state == State::kSynSent) return;  // §3.10.5: nothing was agreed, nothing is reset
   out.counters->out_rsts.add();
-  out.tx.push(s);
+  out.tx.push(make_reset(t));
 }
 
 // §3.8.6.1: one octet beyond the window, or what little the window takes (SWS override).

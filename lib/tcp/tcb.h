@@ -235,6 +235,9 @@ void fail_open(Tcb& tcb, CloseReason reason, Outbox& out);
 // The path takes IP packets of `mtu` octets at most (RFC 1191 §6.4, RFC 8201 §5.4).
 void on_packet_too_big(Tcb& tcb, std::uint32_t mtu);
 
+// The RST that ABORT sends, of a state beyond SYN-SENT. Changes nothing.
+[[nodiscard]] TxSegment make_reset(const Tcb& tcb);
+
 // Gives every buffer back. The state must be CLOSED or the connection on its way to TIME-WAIT.
 void release_buffers(Tcb& tcb, Outbox& out);
 

@@ -1,0 +1,78 @@
+// What gives way when a port's buffers run short: text that waits is put together in fewer of them,
+// what came out of order goes back, and whoever holds buffers and gets nowhere is reset, the one
+// that has stood still longest first (RFC 6429 §4). The connections are swept a few at a time, as
+// long as frames say that buffers are scarce.
+#include <utility>
+
+#include "stack/impl.h"
+
+namespace weir::stack {
+namespace {
+
+constexpr Duration kLasts = 100ms;  // without a frame that says so again
+constexpr unsigned kConnsPerCall = 32, kSlotsPerCall = 1'024;
+// How long a connection must have stood still before it may be reset: while buffers are scarce, and
+// while there are only the last. Longer than a peer that comes back needs to be heard again.
+constexpr Duration kStillScarce = 30s, kStillLast = 5s;
+
+}  // namespace
+
+void Stack::Impl::note_pressure(std::uint8_t buf_flags) {
+  if (now >= pressure.until) pressure = {};
+  pressure.until = now + kLasts;
+  pressure.last = (buf_flags & Buf::kLast) != 0;
+}
+
+void Stack::Impl::advance_pressure() {
+  if (now >= pressure.until) return;
+  unsigned conns_left = kConnsPerCall;
+  for (unsigned slots = kSlotsPerCall; slots > 0 && conns_left > 0; --slots) {
+    if (pressure.cursor == generations.size()) return end_sweep();
+    const std::uint32_t index = pressure.cursor++;
+    if (!alive(index) || conns[index].doomed) continue;
+    --conns_left;
+    relieve(index);
+  }
+}
+
+void Stack::Impl::relieve(std::uint32_t index) {
+  Conn& c = conns[index];
+  const bool early = pressure.last && c.tcb.ofo_head != nullptr;
+  if (c.tcb.rcvq.bufs() > 1 || early) {
+    tcp::shrink_receive_queue(c.tcb, early, outbox);
+    released.append(std::move(outbox.release));
+  }
+  const Duration still = standing_still(c);
+  if (still <= pressure.oldest_for) return;
+  pressure.oldest = id_of(index);
+  pressure.oldest_for = still;
+}
+
+// How long its text has waited: received, for the application to read it; queued, for the peer to
+// acknowledge it. Zero for one that holds no buffer of a port.
+Duration Stack::Impl::standing_still(const Conn& c) const {
+  const tcp::Tcb& t = c.tcb;
+  if (!t.synchronized() || t.state == tcp::State::kTimeWait) return Duration::zero();
+  const bool unread = !t.rcvq.empty();
+  const bool unsent = !t.sndq.empty() && (t.sndq.head()->flags & Buf::kBorrowed) == 0;
+  std::uint32_t ms = 0;
+  if (unread) ms = std::max(ms, now_ms() - c.read_ms);
+  if (unsent) ms = std::max(ms, now_ms() - c.acked_ms);
+  return std::chrono::milliseconds(ms);
+}
+
+//= RFC6429 4-c
+void Stack::Impl::end_sweep() {
+  pressure.cursor = 0;
+  const ConnId victim = std::exchange(pressure.oldest, ConnId{});
+  const Duration still = std::exchange(pressure.oldest_for, Duration::zero());
+  if (still < (pressure.last ? kStillLast : kStillScarce) || tx.room() < kOneCall) return;
+  if (generations[victim.index] != victim.generation || conns[victim.index].doomed) return;
+  counters.pressure_resets.add();
+  pressure.until = Instant::min();  // whether that was enough, the next frame tells
+  tcp::end_stalled(conns[victim.index].tcb, outbox);
+  flush(victim.index);
+  settle(victim.index);
+}
+
+}  // namespace weir::stack
