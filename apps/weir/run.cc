@@ -16,6 +16,7 @@
 #include "entropy.h"
 #include "flow/toeplitz.h"
 #include "json.h"
+#include "last_words.h"
 #include "match/rules.h"
 #include "programs.h"
 #include "toml_reader.h"
@@ -27,6 +28,7 @@ namespace {
 constexpr Duration kPoll = 50ms;  // how often a drain looks, and who waits for a link
 constexpr Duration kLinkPatience = 60s;
 constexpr Duration kAbortGrace = 2s;  // for the resets of a drain's end to go out
+constexpr Duration kAbortPoll = 5ms;
 constexpr Duration kSameBreath = 300ms;
 constexpr Duration kSettlePoll = 10ms;  // who waits for addresses looks as often
 constexpr int kExitSignal = 1, kExitErrors = 1, kExitStart = 2;
@@ -163,8 +165,13 @@ int Runner::start() {
   }
   launched_ = true;
   for (unsigned core = 0; core < shards_.size(); ++core) {
-    eal_->launch(core, [shard = shards_[core].get()] { shard->run(); });
+    eal_->launch(core, [shard = shards_[core].get()] {
+      enter_thread(shard);
+      shard->run();
+    });
   }
+  enter_thread(nullptr);
+  arm_last_words(shards_);
   if (const int code = wait_addresses(); code != 0) return code;
   started_us_ = steady_us();
   announce();
@@ -400,8 +407,15 @@ int Runner::drain(const char* why) {
 void Runner::stop() {
   if (!launched_) return;
   launched_ = false;
+  // Whatever the reason: no peer is left with a connection that nobody will ever answer for.
+  if (!at_rest()) {
+    order(Order::kAbort);
+    const std::int64_t limit = steady_us() + kAbortGrace.count();
+    while (!at_rest() && steady_us() < limit) (void)wait_signal(kAbortPoll);
+  }
   order(Order::kQuit);
   for (unsigned core = 0; core < shards_.size(); ++core) eal_->join(core);
+  disarm_last_words();
 }
 
 }  // namespace

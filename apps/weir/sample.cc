@@ -29,6 +29,22 @@ void Sample::add(const stack::Gauges& g) {
   gauges.half_open += g.half_open;
   gauges.time_wait += g.time_wait;
   gauges.neighbours += g.neighbours;
+  gauges.accept_waiting += g.accept_waiting;
+  gauges.close_wait += g.close_wait;
+  gauges.oldest_close_wait = std::max(gauges.oldest_close_wait, g.oldest_close_wait);
+}
+
+void Sample::add(const Leak& leak) {
+  for (Leak& l : leaks) {
+    if (l.listener != leak.listener) continue;
+    l.count += leak.count;
+    if (leak.oldest > l.oldest) {
+      l.oldest = leak.oldest;
+      l.peer = leak.peer;
+    }
+    return;
+  }
+  leaks.push_back(leak);
 }
 
 void Sample::add(std::string_view name, const telemetry::Histogram& h) {
@@ -87,6 +103,25 @@ double busy_share(const Sample& before, const Sample& now) {
 
 namespace {
 
+// Who leaves most connections open that their peers have closed.
+const Leak* worst_leak(const Sample& s) {
+  const auto less = [](const Leak& a, const Leak& b) { return a.count < b.count; };
+  const auto it = std::max_element(s.leaks.begin(), s.leaks.end(), less);
+  return it == s.leaks.end() || it->count == 0 ? nullptr : &*it;
+}
+
+std::string leaks_json(const Sample& s) {
+  JsonObject o;
+  for (const Leak& l : s.leaks) {
+    JsonObject one;
+    one.number("close_wait", l.count);
+    one.real("oldest", seconds(l.oldest));
+    if (!l.peer.empty()) one.text("oldest_peer", l.peer);
+    o.raw(l.listener, one.str());
+  }
+  return o.str();
+}
+
 struct Rates {
   double seconds, conns, rx_pps, tx_pps, rx_mbit, tx_mbit;
 };
@@ -113,6 +148,9 @@ std::string gauges_json(const stack::Gauges& g) {
   o.number("half_open", g.half_open);
   o.number("time_wait", g.time_wait);
   o.number("neighbours", g.neighbours);
+  o.number("accept_waiting", g.accept_waiting);
+  o.number("close_wait", g.close_wait);
+  o.real("oldest_close_wait", seconds(g.oldest_close_wait));
   return o.str();
 }
 
@@ -144,6 +182,11 @@ std::string stats_line(const Sample& before, const Sample& now) {
     const auto fresh = static_cast<double>(requests - value_of(before.app, "http_requests"));
     line += format("  req/s %.0f", fresh / r.seconds);
   }
+  if (now.gauges.close_wait > 0) {
+    line += format("  close-wait %u oldest %.0fs", now.gauges.close_wait,
+                   seconds(now.gauges.oldest_close_wait));
+    if (const Leak* worst = worst_leak(now)) line += " worst " + worst->listener;
+  }
   const auto drops = new_drops(before, now);
   if (!drops.empty()) line += "  drops";
   for (const Field& d : drops) line += " " + d.name + " " + std::to_string(d.value);
@@ -164,6 +207,7 @@ std::string stats_json(const Sample& before, const Sample& now) {
   o.number("retrans", now.counter("retrans_segs") - before.counter("retrans_segs"));
   o.real("busy", busy_share(before, now));
   o.raw("gauges", gauges_json(now.gauges));
+  o.raw("listeners", leaks_json(now));
   o.raw("app", fields_json(now.app));
   o.raw("pools", pools_json(now.pools));
   o.raw("drops", fields_json(new_drops(before, now)));
@@ -181,6 +225,12 @@ std::string summary_text(const Sample& s) {
   line("established", s.gauges.established, "now");
   line("half_open", s.gauges.half_open, "now");
   line("time_wait", s.gauges.time_wait, "now");
+  line("close_wait", s.gauges.close_wait, "now; closed by the peer, not by the program");
+  for (const Leak& l : s.leaks) {
+    if (l.count == 0) continue;
+    line("close_wait " + l.listener, l.count,
+         format("now; the oldest for %.0f s, with ", seconds(l.oldest)) + l.peer);
+  }
   for (const Field& f : s.app) {
     if (f.value != 0 || f.gauge) line(f.name, f.value, f.gauge ? "now" : "");
   }
@@ -202,6 +252,7 @@ std::string summary_json(const Sample& s) {
   o.text("event", "summary");
   o.real("uptime", seconds(s.uptime));
   o.raw("gauges", gauges_json(s.gauges));
+  o.raw("listeners", leaks_json(s));
   o.raw("app", fields_json(s.app));
   std::vector<Field> counters;
   for (std::size_t i = 0; i < kCounterInfo.size(); ++i) {

@@ -30,10 +30,19 @@ struct NamedHistogram {
   telemetry::HistogramSnapshot values;
 };
 
+// Connections of one listener that their peers have closed and the program has not (CLOSE-WAIT).
+struct Leak {
+  std::string listener;  // its address and port, or "outgoing"
+  std::uint32_t count = 0;
+  Duration oldest{};
+  std::string peer;  // of the oldest, when there is one
+};
+
 struct Sample {
   Duration uptime{};
   std::array<std::uint64_t, telemetry::kCounterInfo.size()> counters{};
   stack::Gauges gauges;
+  std::vector<Leak> leaks;  // one a listener, whether it leaks or not
   std::vector<Field> app;   // of the application, and per backend
   std::vector<Field> port;  // as the port counts
   std::vector<PoolUse> pools;
@@ -44,6 +53,7 @@ struct Sample {
   [[nodiscard]] std::uint64_t counter(std::string_view name) const;
   void add(const telemetry::Counters& c);
   void add(const stack::Gauges& g);
+  void add(const Leak& leak);
   void add(std::string_view name, const telemetry::Histogram& h);
   void add_app(const std::vector<Field>& fields);  // of the same names in the same order
 };

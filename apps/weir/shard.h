@@ -13,10 +13,21 @@
 
 #include "dpdk/idle.h"
 #include "dpdk/queue.h"
+#include "published.h"
 #include "sample.h"
 #include "socket/worker.h"
 
 namespace weir::app {
+
+// What a listener's program leaves open; the last: what it connected itself.
+struct LeakGauge {
+  Endpoint local, peer;  // peer: of the oldest
+  Duration oldest{};
+  std::uint32_t count = 0;
+  bool used = false;
+};
+inline constexpr std::size_t kListenersShown = 16;
+using LeakGauges = std::array<LeakGauge, kListenersShown + 1>;
 
 enum class Order : std::uint8_t { kRun, kDrain, kAbort, kQuit };  // each after the one before
 
@@ -30,6 +41,8 @@ class Shard {
   virtual std::optional<std::string> start() = 0;  // listeners; an error in one line
   virtual void run() = 0;                          // on the worker's thread, until kQuit
   virtual void collect(Sample& into) const = 0;    // from any thread
+  // After a fault of the worker's thread, on that thread: resets for all connections, and no more.
+  virtual void last_words() = 0;
 
   void order(Order o) { order_.store(o, std::memory_order_release); }
   // No connection is left but TIME-WAIT, since the last order was carried out.
@@ -54,8 +67,12 @@ class Shard {
   [[nodiscard]] stack::Gauges gauges() const {
     return {connections_.load(std::memory_order_relaxed),
             established_.load(std::memory_order_relaxed),
-            half_open_.load(std::memory_order_relaxed), time_wait_.load(std::memory_order_relaxed),
-            neighbours_.load(std::memory_order_relaxed)};
+            half_open_.load(std::memory_order_relaxed),
+            time_wait_.load(std::memory_order_relaxed),
+            neighbours_.load(std::memory_order_relaxed),
+            accept_waiting_.load(std::memory_order_relaxed),
+            close_wait_.load(std::memory_order_relaxed),
+            Duration(oldest_close_wait_us_.load(std::memory_order_relaxed))};
   }
 
  protected:
@@ -65,6 +82,9 @@ class Shard {
     half_open_.store(g.half_open, std::memory_order_relaxed);
     time_wait_.store(g.time_wait, std::memory_order_relaxed);
     neighbours_.store(g.neighbours, std::memory_order_relaxed);
+    accept_waiting_.store(g.accept_waiting, std::memory_order_relaxed);
+    close_wait_.store(g.close_wait, std::memory_order_relaxed);
+    oldest_close_wait_us_.store(g.oldest_close_wait.count(), std::memory_order_relaxed);
     done_.store(carried_out, std::memory_order_release);
   }
   void publish_addresses(std::span<const stack::AddressConflict> conflicts, bool settled) {
@@ -72,6 +92,16 @@ class Shard {
     for (; n < std::min(conflicts.size(), conflicts_.size()); ++n) conflicts_[n] = conflicts[n];
     conflict_count_.store(n, std::memory_order_release);
     settled_.store(settled, std::memory_order_release);
+  }
+  void publish(const LeakGauges& leaks) { leaks_.store(leaks); }
+  void add_leaks(Sample& into) const {
+    const LeakGauges leaks = leaks_.load();
+    for (const LeakGauge& l : leaks) {
+      if (!l.used) continue;
+      const bool outgoing = &l == &leaks.back();
+      into.add(Leak{outgoing ? "outgoing" : to_string(l.local), l.count, l.oldest,
+                    l.oldest > Duration::zero() ? to_string(l.peer) : std::string()});
+    }
   }
   void add_busy(Duration d) { busy_us_.add(static_cast<std::uint64_t>(d.count())); }
   void set_finished() { finished_.store(true, std::memory_order_release); }
@@ -85,9 +115,35 @@ class Shard {
   std::atomic<std::size_t> conflict_count_{0};
   std::array<stack::AddressConflict, 64> conflicts_;
   telemetry::Counter busy_us_;
+  Published<LeakGauges> leaks_;
   std::atomic<std::uint32_t> connections_{0}, established_{0}, half_open_{0}, time_wait_{0},
-      neighbours_{0};
+      neighbours_{0}, accept_waiting_{0}, close_wait_{0};
+  std::atomic<std::int64_t> oldest_close_wait_us_{0};
 };
+
+[[nodiscard]] inline LeakGauges leaks_of(const stack::Stack& s) {
+  LeakGauges out;
+  LeakGauge& outgoing = out.back();
+  outgoing.count = s.gauges().close_wait;
+  for (stack::ListenerId id = 0; id < kListenersShown; ++id) {
+    const auto stats = s.listener_stats(id);
+    if (!stats) continue;
+    out[id].used = true;
+    out[id].local = stats->local;
+    out[id].count = stats->close_wait;
+    outgoing.count -= std::min(outgoing.count, stats->close_wait);
+  }
+  outgoing.used = outgoing.count > 0;
+  std::array<stack::CloseWait, 64> first;
+  const std::size_t n = s.oldest_close_waits(first);
+  for (const stack::CloseWait& w : std::span(first).first(n)) {
+    const std::size_t at = w.listener ? *w.listener : kListenersShown;
+    if (at >= out.size() || out[at].oldest > Duration::zero()) continue;
+    out[at].oldest = std::max<Duration>(w.age, 1ms);
+    out[at].peer = {w.flow.remote, w.flow.remote_port};
+  }
+  return out;
+}
 
 // H: a Handler with stop_accepting and abort_all; it may have start, finished and latency. Fields:
 // std::vector<Field> of an H.
@@ -99,7 +155,8 @@ class HandlerShard final : public Shard {
   template <class... Args>
   HandlerShard(dpdk::Queue& queue, const stack::Config& config, const stack::Secrets& secrets,
                const dpdk::IdleConfig& idle, Fields fields, const Args&... args)
-      : stack_(config, secrets, queue.source(), dpdk::Queue::now()),
+      : queue_(queue),
+        stack_(config, secrets, queue.source(), dpdk::Queue::now()),
         handler_(stack_, args...),
         worker_(queue, stack_, handler_),
         idle_(idle),
@@ -142,6 +199,7 @@ class HandlerShard final : public Shard {
         published = now;
         publish(stack_.gauges(), done);
         publish_addresses(stack_.address_conflicts(), settled);
+        publish(leaks_of(stack_));
         if constexpr (requires { handler_.finished(); }) {
           if (handler_.finished()) set_finished();
         }
@@ -153,9 +211,18 @@ class HandlerShard final : public Shard {
     publish(stack_.gauges(), done);
   }
 
+  void last_words() override {
+    std::uint32_t from = 0;
+    for (bool more = true; more;) {
+      more = stack_.poll_last_resets(from);
+      queue_.transmit(stack_.tx_packets(), {}, stack_.counters());
+    }
+  }
+
   void collect(Sample& into) const override {
     into.add(stack_.counters());
     into.add(gauges());
+    add_leaks(into);
     into.add_app(fields_(handler_));
     into.busy += busy();
     ++into.cores;
@@ -174,6 +241,7 @@ class HandlerShard final : public Shard {
     if (done < Order::kAbort && o == Order::kAbort) handler_.abort_all();
   }
 
+  dpdk::Queue& queue_;
   stack::Stack stack_;
   H handler_;
   Worker<dpdk::Queue, H> worker_;

@@ -3,6 +3,7 @@ import dataclasses
 import math
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -445,6 +446,82 @@ def buffers_held(world):
     no_error(Load(20, 4).run(), 20)
     weir.expect_at_rest()
     return "at most %d mbufs of 4096" % weir.peak_in_use("rx")
+
+
+# -- The end of weir itself ----------------------------------------------------------------------
+
+
+def ends_within(s, seconds):
+    """How the other side ends this connection: "RST", "FIN", or "nothing" in that time."""
+    s.settimeout(seconds)
+    try:
+        while s.recv(1 << 20):
+            pass
+        return "FIN"
+    except ConnectionResetError:
+        return "RST"
+    except socket.timeout:
+        return "nothing"
+
+
+def connections_of_all_kinds(world):
+    """One that says nothing, one in the midst of a download, one that the client has closed."""
+    idle, busy, half = (connect(WEIR_ADDRESS, receive_buffer=8192) for _ in range(3))
+    busy.sendall(b"GET /bytes/500000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    half.sendall(b"GET /bytes/500000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    busy.recv(1000)
+    half.recv(1000)
+    half.shutdown(socket.SHUT_WR)
+    wait_for("three sessions", lambda: world.weir.summary()["app"]["sessions"] == 3)
+    return [idle, busy, half]
+
+
+@case("a fatal signal: each connection is reset before weir is gone")
+def fatal_signals(world):
+    saw = []
+    for name in ("SIGABRT", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGQUIT", "SIGUSR2"):
+        weir = world.start_weir("serve")
+        conns = connections_of_all_kinds(world)
+        start = time.monotonic()
+        weir.process.send_signal(getattr(signal, name))
+        expect_equal(name, [ends_within(s, 3) for s in conns], ["RST"] * 3)
+        weir.process.wait(10)
+        expect_equal("exit status", weir.process.returncode, -int(getattr(signal, name)))
+        saw.append("%s %.0f ms" % (name, (time.monotonic() - start) * 1e3))
+        world.weir = None
+    return ", ".join(saw)
+
+
+@case("SIGTERM twice, and a drain that runs out: each connection is reset before weir is gone")
+def terminated(world):
+    for sets, twice in ((["run.drain_timeout=60"], True), (["run.drain_timeout=1"], False)):
+        weir = world.start_weir("serve", sets=sets)
+        conns = connections_of_all_kinds(world)
+        weir.process.send_signal(signal.SIGTERM)
+        if twice:
+            time.sleep(0.6)
+            weir.process.send_signal(signal.SIGTERM)
+        got = [ends_within(s, 4) for s in conns]
+        expect(got[0] in ("FIN", "RST") and got[1:] == ["RST"] * 2, lambda g=got: repr(g))
+        weir.process.wait(10)
+        world.weir = None
+
+
+@case("a program that never closes: its listener shows, with the age of the oldest")
+def leaks_show(world):
+    weir = world.start_weir("serve", sets=[
+                                           "serve.idle_timeout=60"])
+    half = connect(WEIR_ADDRESS, receive_buffer=8192)
+    half.sendall(b"GET /bytes/500000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    half.recv(1000)
+    half.shutdown(socket.SHUT_WR)
+    s = weir.wait_gauges("CLOSE-WAIT for a second",
+                         lambda s: s["gauges"].get("oldest_close_wait", 0) > 1)
+    expect_equal("close_wait", s["gauges"]["close_wait"], 1)
+    listener = next(l for name, l in s["listeners"].items() if l["close_wait"] == 1)
+    expect_equal("its peer", listener["oldest_peer"], "%s:%d" % half.getsockname())
+    half.close()
+    weir.wait_gauges("it is over", lambda s: s["gauges"]["close_wait"] == 0)
 
 
 # -- How connections end -----------------------------------------------------------------------
