@@ -192,6 +192,7 @@ void update_window(Tcb& t, const Arrival& a, Instant now) {
   t.snd_wl1 = a.seq;
   t.snd_wl2 = ack;
   if (t.snd_wnd == 0) {
+    //= RFC6429 4-a
     //= RFC9293 MUST-37
     if (!t.has(kUserClosed)) t.retries = 0;  // an orphan is not kept for ever (RFC 6429 §4)
   } else if (was_closed &&

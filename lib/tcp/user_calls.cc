@@ -97,6 +97,7 @@ void end_stalled(Tcb& t, Outbox& out) {
   if (t.state != State::kClosed) close_now(t, CloseReason::kAborted, out);
 }
 
+//= RFC6429 4-b
 void user_abort(Tcb& t, Outbox& out) {
   t.set(kUserClosed);
   if (t.state != State::kTimeWait && t.state > State::kListen) send_reset(t, out);

@@ -56,6 +56,7 @@ TEST(Linger, ATimeGivesUpWhatIsUnacknowledged) {
   EXPECT_EQ(s.counters().linger_resets.get(), 1U);
 }
 
+//= RFC6429 4-b type=test
 TEST(Linger, ATimeEndsAClosedWindow) {
   Script s{Established{.wnd = 0}};
   linger(s, 2s);

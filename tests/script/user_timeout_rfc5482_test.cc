@@ -130,6 +130,7 @@ TEST(UserTimeout, ShorterThanTheRtoWaitsForOneRetransmission) {
 }
 
 // The peer answers every probe: as long as it does, the connection stays (MUST-37).
+//= RFC6429 4-a type=test
 //= RFC9293 MUST-37 type=test
 TEST(UserTimeout, AnAnsweringPeersClosedWindowMayLast) {
   Script s{Established{.wnd = 0}};
