@@ -628,6 +628,8 @@ HostSpec lossy(std::uint64_t seed) {
     f->corrupt = rng.below(5'000);
     f->jitter = Duration(rng.below(500));
   }
+  spec.stack.tcp.keepalive = true;  // a lost RST leaves the other side open and idle
+  spec.stack.tcp.keepalive_time = 300s;
   if (rng.chance(300'000)) spec.stack.mtu = 128;
   if (rng.chance(300'000)) spec.pool_limit = 150 + rng.below(400);  // buffers run out
   if (rng.chance(300'000)) spec.stack.tcp.rmem = spec.stack.tcp.wmem = 4'096 + rng.below(60'000);
