@@ -15,11 +15,7 @@ namespace {
 void spurious(Tcb& t, Instant now, Outbox& out) {
   t.frto = Frto::kOff;
   out.counters->spurious_rtos.add();
-  if (t.log != nullptr) {
-    t.log->forget_lost();
-    t.log->first_due = false;
-    t.log->rack = {};  // it may have taken the late answer for one to the second sending
-  }
+  if (t.log != nullptr) t.log->forget_lost();
   cc_undo(t, now);
 }
 

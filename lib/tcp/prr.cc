@@ -46,7 +46,6 @@ void undo_if_spurious(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
   t.may_undo = false;
   if (!news.of_first_sending) return;
   t.log->forget_lost();
-  t.log->rack = {};
   t.reordering_seen = true;
   cc_undo(t, now);
   out.counters->spurious_recoveries.add();

@@ -86,6 +86,28 @@ TEST(Cubic, GrowsAgainAfterALoss) {
   s.receives({.ack = at}).skip();
 }
 
+// The target is where the curve will be a round trip from now: with one of 2 s at
+// 10 + 0.4 * 2^3 = 13.2 segments.
+//= RFC9438 4.2-d type=test
+TEST(Cubic, AimsARoundTripAhead) {
+  Script s{Established{.tune = [](tcp::Config& c) { c.rto_initial = 10s; }}};
+  s.tcb().ssthresh = 10'000;
+  s.app_send(10'000).skip().at(2s);
+  acks_all(s, 0).cwnd(12'000);  // 0.32 of what is acknowledged at first, less as it comes near
+}
+
+// After a restart the curve begins where slow start ends.
+TEST(Cubic, ARestartAfterIdleEndsTheEpoch) {
+  Script s{Established{}};
+  s.tcb().ssthresh = 10'000;
+  s.app_send(10'000).skip().at(100ms);
+  acks_all(s, 0);
+  EXPECT_TRUE(s.tcb().cubic.running);
+  s.at(10s).app_send(1'000).skip();
+  EXPECT_FALSE(s.tcb().cubic.running);
+  s.receives({.ack = 11'000});
+}
+
 // Idle time is none of the curve's.
 //= RFC9438 4.2-c type=test
 //= RFC9438 5.8 type=test
@@ -100,6 +122,24 @@ TEST(Cubic, IdleTimeDoesNotCount) {
   EXPECT_LE(s.tcb().cubic.elapsed_us, 300'000U);
   EXPECT_LE(s.tcb().cwnd, cwnd + 1'000);
   s.skip().receives({.ack = 10'000 + cwnd});
+}
+
+// Nor is the time in which little was in flight.
+//= RFC9438 4.2-c type=test
+TEST(Cubic, TimeWithLittleToSendDoesNotCount) {
+  Script s{Established{}};
+  s.tcb().ssthresh = 10'000;
+  s.app_send(10'000).skip().at(100ms);
+  acks_all(s, 0).app_send(3'000).skip();
+  std::uint32_t at = 10'000;
+  Duration now = 100ms;
+  for (int i = 0; i < 20; ++i) {
+    s.at(now += 100ms).receives({.ack = at += 1'000}).skip().app_send(1'000).skip();
+  }
+  s.app_send(20'000).skip().at(now += 100ms).receives({.ack = at += 4'000}).skip();
+  EXPECT_GT(s.tcb().cubic.elapsed_us, 0U);
+  EXPECT_LE(s.tcb().cubic.elapsed_us, 200'000U);
+  s.receives({.ack = distance(s.tcb().iss + 1, s.tcb().snd_nxt)}).skip();
 }
 
 //= RFC9438 5.8 type=test

@@ -181,6 +181,19 @@ TEST(FrtoSack, ASackBeforeTheFirstAckIsWaitedOut) {
   s.at(2'120ms).receives({.ack = 13'000}).skip();
 }
 
+// The late ACK of the first segment came more than a round trip after it was sent again, so RACK
+// took it for the answer to that. What was sent before is not lost for it.
+TEST(FrtoSack, WhatRackConcludedIsForgotten) {
+  Script s{Established{.sack = true}};
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000}).app_send(20'000).skip();
+  s.at(302ms).sends({.seq = 11'000}).quiet().at(602ms).sends({.seq = 1'000}).quiet();
+  s.at(712ms).receives({.ack = 2'000}).skip().at(720ms).receives({.ack = 3'000}).skip();
+  EXPECT_EQ(s.counters().spurious_rtos.get(), 1U);
+  s.at(721ms).receives({.ack = 3'000, .sack = {{6'000, 7'000}}}).skip();
+  EXPECT_EQ(s.counters().retrans_segs.get(), 1U);
+  s.at(722ms).receives({.ack = 15'000}).skip();
+}
+
 TEST(FrtoSack, WhatTheWindowKnewIsBack) {
   Script s{Established{.sack = true}};
   s.tcb().cubic.w_max = 55'000;

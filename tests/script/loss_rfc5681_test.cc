@@ -198,6 +198,23 @@ TEST(Cwnd, CongestionAvoidanceGrowsByOneSegmentAWindow) {
   s.receives({.ack = 21'000}).skip().cwnd(12'000);
 }
 
+// What is acknowledged beyond one window counts towards the next.
+TEST(Cwnd, CongestionAvoidanceKeepsTheRest) {
+  Script s{Established{.tune = reno}};
+  s.tcb().ssthresh = 10'000;
+  s.app_send(60'000).skip();
+  s.receives({.ack = 4'000}).skip().receives({.ack = 8'000}).skip().cwnd(10'000);
+  s.receives({.ack = 12'000}).skip().cwnd(11'000).receives({.ack = 21'000}).skip().cwnd(12'000);
+}
+
+// In slow start half a window in use is enough: it doubles in a round trip.
+TEST(Cwnd, SlowStartGrowsWithHalfOfItInUse) {
+  Script s{Established{}};
+  s.app_send(5'000).skip().receives({.ack = 1'000}).cwnd(11'000);
+  s.receives({.ack = 5'000}).cwnd(11'000).app_send(4'000).skip().receives({.ack = 9'000});
+  s.cwnd(11'000);
+}
+
 // Many ACKs may come before anything is sent: each counts, since what it acknowledges filled cwnd.
 TEST(Cwnd, ABurstOfAcksCountsInFull) {
   Script s{Established{.tune = reno}};
@@ -248,6 +265,15 @@ TEST(Cwnd, DoesNotRestartWithinAnRto) {
   for (std::uint32_t i = 1; i <= 20; ++i) s.receives({.ack = 1'000 * i}).skip();
   const std::uint32_t cwnd = s.tcb().cwnd;
   s.at(250ms).app_send(1'000).skip().cwnd(cwnd);
+}
+
+//= RFC5681 4.1 type=test
+TEST(Cwnd, RestartsAsSoonAsAnRtoHasPassed) {
+  Script s{Established{}};
+  s.app_send(20'000).skip().at(100ms);
+  for (std::uint32_t i = 1; i <= 20; ++i) s.receives({.ack = 1'000 * i}).skip();
+  EXPECT_GT(s.tcb().cwnd, 15'000U);
+  s.at(101ms + s.tcb().rto.rto()).app_send(1'000).skip().cwnd(10'000);
 }
 
 // The restart window is min(IW, cwnd).
@@ -325,7 +351,12 @@ TEST(NewReno, OnlyTheFirstPartialAckRestartsTheTimer) {
   s.at(100ms).receives({.ack = 2'000}).skip().next_timer(1'100ms);
   s.at(150ms).receives({.ack = 4'000}).skip().next_timer(1'100ms);
   s.at(200ms).receives({.ack = 10'000}).app_send(1'000).skip().next_timer(1'200ms);
-  s.receives({.ack = 11'000});
+  // In the next recovery it is the same again.
+  s.receives({.ack = 11'000}).app_send(10'000).skip();
+  for (int i = 0; i < 3; ++i) s.receives({.ack = 11'000});
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 2U);
+  const Instant first = s.skip().at(300ms).tcb().rtx_deadline;
+  EXPECT_NE(s.receives({.ack = 12'000}).skip().tcb().rtx_deadline, first);
 }
 
 TEST(FastRetransmit, TheThresholdIsASetting) {
