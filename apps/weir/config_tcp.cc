@@ -94,6 +94,18 @@ void read_congestion(TableReader& t, tcp::Config& c) {
   t.integer("pacing_ca_ratio", c.pacing_ca_ratio, 100, 1'000);
 }
 
+void read_fragments(TableReader& t, tcp::Config& c) {
+  constexpr std::uint32_t kLeast = 524'288;  // a source's quarter holds one datagram of 64 KiB
+  t.duration("ipfrag_time", c.ipfrag_time, 1s, 1s, 120s);
+  t.integer("ipfrag_high_thresh", c.ipfrag_high_thresh, 0, 1'073'741'824,
+            "octets a worker may hold in fragments; 0 drops fragments");
+  if (c.ipfrag_high_thresh != 0 && c.ipfrag_high_thresh < kLeast) {
+    t.report("ipfrag_high_thresh",
+             "below 524288, too little for one datagram of 65535 octets from "
+             "each of 4 sources; write 0 to drop fragments, or 524288 or more");
+  }
+}
+
 void read_port_range(TableReader& t, tcp::Config& c) {
   const toml::array* range = t.array("ip_local_port_range", "32768, 60999");
   if (range == nullptr) return;
@@ -122,6 +134,7 @@ void read_tcp(TableReader t, tcp::Config& c) {
   read_options(t, c);
   read_timers(t, c);
   read_congestion(t, c);
+  read_fragments(t, c);
   read_port_range(t, c);
   t.finish();
 }

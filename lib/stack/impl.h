@@ -6,6 +6,7 @@
 //   listeners.cc    who listens, alone or in a group; what a listener tells of itself
 //   loopback.cc     segments from this host to itself
 //   connections.cc  control blocks: made, settled after every event, freed; the user's calls
+//   fragments.cc    parts of datagrams, and what is told to those who send what cannot be taken
 //   output.cc       segments to packets: next hop, neighbours
 //   neighbours.cc   ARP and neighbour discovery, in and out; which addresses may be used
 //   pressure.cc     what gives way when buffers run short
@@ -25,6 +26,7 @@
 #include "flow/table.h"
 #include "flow/toeplitz.h"
 #include "ip/dad.h"
+#include "ip/fragments.h"
 #include "ip/neighbour_table.h"
 #include "ip/routes.h"
 #include "ip/token_bucket.h"
@@ -93,10 +95,25 @@ struct Stack::Impl {
   void on_other_protocol(Arrival& a);
   void send_icmp_error(const Arrival& about, std::uint8_t type, std::uint8_t code,
                        std::uint32_t rest, telemetry::Counter& sent);
+  [[nodiscard]] bool is_own(Arrival& a, const FlowKey& flow);
   void drop(Buf* b, telemetry::Counter& why);
   void consume(Buf* b);  // done with: to be released
   [[nodiscard]] static tcp::RxSegment header_of(const Arrival& a);
   tcp::RxSegment to_segment(Arrival& a);
+
+  // -- fragments.cc
+  [[nodiscard]] bool on_fragment(Arrival& a);
+  [[nodiscard]] bool make_whole(Arrival& a, std::uint32_t id);
+  void count_fragments(const ip::Fragments::Outcome& o);
+  void expire_fragments();
+  void tell_timeout(const Buf* first);
+  void tell_problem(const Arrival& a);
+  struct IcmpError {
+    std::uint8_t type, code;
+    std::uint32_t rest;
+  };
+  void send_icmp_error(std::span<const std::byte> offender, const wire::Frame& f,
+                       const IpAddr& from, const IcmpError& error, telemetry::Counter& sent);
 
   // -- syn_queue.cc
   struct SynQueue {
@@ -295,6 +312,7 @@ struct Stack::Impl {
   ip::TokenBucket icmp_limit{1'000, 100};
   ip::NeighbourWork neighbour_work;
   ip::DadWork dad_work;
+  ip::Fragments fragments;
 
   std::array<Arrival, kMaxFrames> arrivals;
   tcp::Outbox outbox;  // of the call into the core under way

@@ -50,6 +50,7 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
   packet.flow = flow;
   packet.src_mac = config.mac;
   packet.ttl = config.tcp.ttl;  //= RFC9293 MUST-49
+  packet.ip_id = 0;             //= RFC6864 4.1-b
   switch (neighbours.use(neighbour, now)) {
     case ip::Neighbours::Use::kReady:
       packet.dst_mac = *neighbours.mac(neighbour);

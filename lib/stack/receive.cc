@@ -20,8 +20,10 @@ telemetry::Counter& counter_of(telemetry::Counters& c, wire::Fault fault) {
       return c.drop_ip_total_length;
     case kIpChecksum:
       return c.drop_ip_checksum;
-    case kIpFragment:
-      return c.drop_ip_fragment;
+    case kFragmentLength:
+      return c.drop_frag_length;
+    case kFragmentChain:
+      return c.drop_frag_chain;
     case kIpSourceRoute:
       return c.drop_ip_source_route;
     case kIpExtension:
@@ -122,7 +124,10 @@ unsigned Stack::Impl::parse(std::span<Buf* const> frames, bool looped_back) {
 // What is for this host and this shard, with addresses that may be. Consumes the rest.
 bool Stack::Impl::admit(Arrival& a) {
   const wire::Frame& f = a.frame;
-  if (f.kind == wire::Kind::kMalformed) return drop(a.buf, counter_of(counters, f.fault)), false;
+  if (f.kind == wire::Kind::kMalformed) {
+    if (f.problem.due) tell_problem(a);
+    return drop(a.buf, counter_of(counters, f.fault)), false;
+  }
   if ((a.buf->flags & Buf::kChecksumBad) != 0 ||
       (f.kind == wire::Kind::kTcp && f.checksum_pending && !scattered_checksum_ok(a.buf, f))) {
     return drop(a.buf, counters.drop_tcp_checksum), false;
@@ -146,6 +151,7 @@ bool Stack::Impl::admit(Arrival& a) {
   if (!f.src.is_unicast() || routes.is_broadcast(f.src) || (routes.is_ours(f.src) && !ours)) {
     return drop(a.buf, counters.drop_bad_source), false;
   }
+  if (f.kind == wire::Kind::kFragment) return on_fragment(a);
   const bool error =
       f.icmp.has_inner && (f.kind == wire::Kind::kIcmp4 || f.kind == wire::Kind::kIcmp6);
   if (f.kind == wire::Kind::kTcp) {
@@ -155,19 +161,22 @@ bool Stack::Impl::admit(Arrival& a) {
   } else {
     return true;
   }
-  if (config.shards > 1) {
-    const auto owner = static_cast<std::uint16_t>(config.rss->queue(a.flow) % config.shards);
-    if (owner != config.shard) {
-      if (handed.room() == 0) return drop(a.buf, counters.drop_handover_full), false;
-      if (a.looped) a.buf->flags |= Buf::kHandedOver;
-      handed.push({owner, a.buf});
-      counters.handed_over.add();
-      return false;
-    }
-  }
+  if (!is_own(a, a.flow)) return false;
   a.hash = hash_of(a.flow);
   table.prefetch(a.hash);
   return true;
+}
+
+// Whether `flow` is this shard's. If not, the frame goes to the one whose it is.
+bool Stack::Impl::is_own(Arrival& a, const FlowKey& flow) {
+  if (config.shards == 1) return true;
+  const auto owner = static_cast<std::uint16_t>(config.rss->queue(flow) % config.shards);
+  if (owner == config.shard) return true;
+  if (handed.room() == 0) return drop(a.buf, counters.drop_handover_full), false;
+  if (a.looped) a.buf->flags |= Buf::kHandedOver;
+  handed.push({owner, a.buf});
+  counters.handed_over.add();
+  return false;
 }
 
 void Stack::Impl::look_up(Arrival& a) {
@@ -328,7 +337,10 @@ void Stack::Impl::on_icmp(Arrival& a) {
   const wire::Frame& f = a.frame;
   const bool v4 = f.kind == wire::Kind::kIcmp4;
   const std::uint8_t echo_request = v4 ? 8 : 128;
-  if (f.icmp.type == echo_request && f.icmp.code == 0 && a.buf->next == nullptr) {
+  // A reply that would need fragments is not sent: Weir makes none.
+  const std::size_t reply = f.l4_len + (v4 ? wire::kIpv4MinHeader : wire::kIpv6Header);
+  if (f.icmp.type == echo_request && f.icmp.code == 0 && reply <= config.mtu &&
+      a.buf->next == nullptr) {
     // To a group's question an address of the asker's own scope answers (RFC 4443 §4.2).
     const auto route = routes.is_local(f.dst) ? std::nullopt : routes.lookup(f.src);
     if (!routes.is_local(f.dst) && !route) return drop(a.buf, counters.drop_no_route);
@@ -407,15 +419,8 @@ void Stack::Impl::on_other_protocol(Arrival& a) {
 //= RFC4443 2.4-f
 void Stack::Impl::send_icmp_error(const Arrival& about, std::uint8_t type, std::uint8_t code,
                                   std::uint32_t rest, telemetry::Counter& sent) {
-  Buf* reply = icmp_limit.allow(now) ? take_buf() : nullptr;
-  if (reply == nullptr) return drop(about.buf, counters.drop_icmp_rate);
-  const std::size_t len =
-      wire::write_icmp_error({reply->data, reply->room}, config.mac, about.frame.dst, type, code,
-                             {about.buf->data, about.buf->len}, about.frame, rest);
-  reply->room -= static_cast<std::uint32_t>(len);
-  reply->len = static_cast<std::uint32_t>(len);
-  tx_frames.push_back(reply);
-  sent.add();
+  send_icmp_error({about.buf->data, about.buf->len}, about.frame, about.frame.dst,
+                  {type, code, rest}, sent);
   consume(about.buf);
 }
 

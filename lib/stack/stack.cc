@@ -11,6 +11,10 @@ namespace {
 
 constexpr std::uint32_t kMaxListeners = 1'024;
 
+ip::FragmentConfig fragment_config(const Config& c, const Secrets& s) {
+  return {c.tcp.ipfrag_high_thresh, c.tcp.ipfrag_time, s.table};
+}
+
 ip::NeighbourConfig neighbour_config(const Secrets& s) {
   ip::NeighbourConfig c;
   c.key = s.table;
@@ -65,7 +69,8 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
       syns(c.tcp.max_syn_backlog),
       tws(c.tcp.max_tw_buckets),
       tws6(c.tcp.max_tw_buckets),
-      generations(c.max_connections) {
+      generations(c.max_connections),
+      fragments(fragment_config(c, s)) {
   conflicts.reserve(kMaxConflicts);
   add_addresses();
   add_gateway(c.gateway, c.gateway_mac);
@@ -102,6 +107,7 @@ void Stack::advance(Instant now) {
   s.advance_dad();
   s.advance_neighbours();
   s.advance_pressure();
+  s.expire_fragments();
 }
 
 bool Stack::next_ready(Ready& out) {
@@ -140,7 +146,8 @@ Instant Stack::next_deadline() const {
   const bool at_once = !s.output.empty() || !s.ready.empty() || !s.looped.empty();
   if (at_once || s.may_accept()) return s.now;
   return std::min({s.wheel.next_deadline(), s.next_syn_deadline(), s.next_tw_deadline(),
-                   s.neighbours.next_deadline(), s.dad.next_deadline()});
+                   s.neighbours.next_deadline(), s.dad.next_deadline(),
+                   s.fragments.next_deadline()});
 }
 
 bool Stack::addresses_settled() const {
@@ -405,6 +412,7 @@ void Stack::check_invariants() const {
   WEIR_ASSERT(close_wait == s.close_waits.count);
   WEIR_ASSERT(in_table + s.syns.size() + s.tw_live == s.table.size());
   s.neighbours.check_invariants();
+  s.fragments.check_invariants();
 }
 
 }  // namespace weir::stack

@@ -58,6 +58,9 @@ namespace weir::telemetry {
   X(icmp_unreachables_out, "destination unreachables sent")                       \
   X(icmp_param_problems_out, "ICMPv6 parameter problems sent")                    \
   X(icmp_errors_in, "ICMP errors accepted for a connection")                      \
+  X(icmp_time_exceeded_out, "ICMP errors sent: reassembly took too long")         \
+  X(reasm_reqds, "fragments received")                                            \
+  X(reasm_oks, "datagrams put together from fragments")                           \
   X(handed_over, "frames passed to the core that owns their flow")                \
   X(looped_back, "segments to an address of this host, not sent but received")    \
   /* drops */                                                                     \
@@ -66,7 +69,14 @@ namespace weir::telemetry {
   X(drop_ip_header_length, "IHL below 5 or beyond the packet")                    \
   X(drop_ip_total_length, "total length below the header or beyond the frame")    \
   X(drop_ip_checksum, "IP header checksum")                                       \
-  X(drop_ip_fragment, "IP fragment")                                              \
+  X(drop_ip_fragment, "IP fragment, as ipfrag_high_thresh is 0")                  \
+  X(drop_frag_length, "fragment of an impossible length, or of too long a whole") \
+  X(drop_frag_chain, "first IPv6 fragment without all headers (RFC 7112)")        \
+  X(drop_frag_overlap, "fragments that overlapped, and their datagram's others")  \
+  X(drop_frag_duplicate, "fragment that had come before")                         \
+  X(drop_frag_ecn, "fragments whose ECN fields disagree (RFC 3168 5.3)")          \
+  X(drop_frag_memory, "fragments for which ipfrag_high_thresh left no room")      \
+  X(drop_frag_timeout, "fragments of a datagram that never was whole")            \
   X(drop_ip_source_route, "IP source route option")                               \
   X(drop_ip_extension, "IPv6 extension header chain")                             \
   X(drop_tcp_header, "TCP data offset")                                           \

@@ -11,6 +11,7 @@
 namespace weir::wire {
 namespace {
 
+//= RFC8200 8.1
 bool segment_sum_ok(std::span<const std::byte> segment, const Frame& f) {
   Checksum sum;
   sum.add_pseudo_header(f.src, f.dst, kTcpProtocol, f.l4_len);
@@ -39,6 +40,7 @@ Fault parse_segment(std::span<const std::byte> first, bool checksum_verified, Fr
 
 Fault parse_upper_layer(std::span<const std::byte> first, bool v4, bool checksum_verified,
                         Frame& out) {
+  if (out.kind == Kind::kFragment) return Fault::kNone;
   if (out.protocol == kTcpProtocol) return parse_segment(first, checksum_verified, out);
   if (out.protocol == (v4 ? kIcmp : kIcmpv6)) {
     out.kind = v4 ? Kind::kIcmp4 : Kind::kIcmp6;
@@ -62,6 +64,7 @@ Fault parse_ethernet(std::span<const std::byte> first, std::size_t frame_len, Pa
     case kEtherTypeIpv6:
       fault = parse_ipv6(first, frame_len, out);
       if (fault != Fault::kNone) return fault;
+      out.had_fragment_header = out.had_fragment_header || options.put_together;
       return parse_upper_layer(first, false, options.l4_checksum_verified, out);
     case kEtherTypeArp:
       return parse_arp(first, out);
@@ -95,6 +98,7 @@ std::uint16_t tcp_checksum_field(const std::byte* tcp, std::size_t header, const
 void parse_frame(std::span<const std::byte> first, std::size_t frame_len, ParseOptions options,
                  Frame& out) {
   WEIR_ASSERT(frame_len >= first.size());
+  out.problem = {};
   out.fault = parse_ethernet(first, frame_len, options, out);
   if (out.fault != Fault::kNone) out.kind = Kind::kMalformed;
 }

@@ -25,9 +25,10 @@ enum class Kind : std::uint8_t {
   kUdp,  // header not parsed further: only to answer port unreachable
   kIcmp4,
   kIcmp6,
-  kNd,       // a neighbour solicitation or advertisement that passed RFC 4861 §7.1
-  kOtherIp,  // a protocol Weir does not speak
-  kOther,    // another EtherType
+  kNd,        // a neighbour solicitation or advertisement that passed RFC 4861 §7.1
+  kFragment,  // a part of an IP datagram: its upper layer is not looked at
+  kOtherIp,   // a protocol Weir does not speak
+  kOther,     // another EtherType
 };
 
 // Why a frame is not taken. Each has a counter of the same name.
@@ -38,10 +39,11 @@ enum class Fault : std::uint8_t {
   kIpHeaderLength,  // IHL below 5 or beyond the packet, or an option's length is illegal
   kIpTotalLength,   // total length below the header or beyond the frame
   kIpChecksum,
-  kIpFragment,     // a fragment: reassembly is not done
-  kIpSourceRoute,  // LSRR or SSRR (RFC 7126), or an IPv6 route with segments left (RFC 5095)
-  kIpExtension,    // an IPv6 extension header chain that is malformed, too long, or asks for more
-  kTcpHeader,      // data offset below 5 or beyond the segment
+  kFragmentLength,  // a part without octets, beyond 65,535, or of no multiple of 8 with more behind
+  kFragmentChain,   // a first IPv6 fragment without the whole header chain (RFC 7112)
+  kIpSourceRoute,   // LSRR or SSRR (RFC 7126), or an IPv6 route with segments left (RFC 5095)
+  kIpExtension,     // an IPv6 extension header chain that is malformed, too long, or asks for more
+  kTcpHeader,       // data offset below 5 or beyond the segment
   kTcpChecksum,
   kArpMalformed,   // not Ethernet and IPv4, no such operation, or a sender no host can have
   kIcmpMalformed,  // below 8 octets, or an error that does not quote 8 octets of the culprit
@@ -73,21 +75,39 @@ struct NdPacket {                                                 // RFC 4861 §
   IpAddr target;
 };
 
-// Always set: kind and fault. With every kind but kMalformed: the MAC addresses. With the kinds
-// that IP carries: src to l4_len. The rest as noted. What the kind does not name keeps what it
-// held.
+struct FragmentFields {      // RFC 791 §3.1, RFC 8200 §4.5
+  std::uint32_t id = 0;      // 16 bits of it in IPv4
+  std::uint16_t offset = 0;  // in octets
+  bool more = false;
+  // IPv6: where in the frame the Fragment header lies, and the octet whose Next Header names it.
+  std::uint16_t header = 0, named_at = 0;
+};
+
+// An ICMPv6 parameter problem that RFC 8200 wants told to the source of a malformed packet.
+struct ParameterProblem {
+  bool due = false;
+  bool even_to_multicast = false;  // RFC 8200 §4.2: the option's type begins with 10
+  std::uint8_t code = 0;
+  std::uint32_t pointer = 0;  // from the IPv6 header
+};
+
+// Always set: kind, fault and problem. With every kind but kMalformed: the MAC addresses. With the
+// kinds that IP carries, and while problem.due: src to l4_len. The rest as noted. What the kind
+// does not name keeps what it held.
 struct Frame {
   Kind kind = Kind::kMalformed;
   Fault fault = Fault::kNone;
+  ParameterProblem problem;
   MacAddr src_mac, dst_mac;
   IpAddr src, dst;
   std::uint8_t tos = 0;  // DSCP and ECN
   std::uint8_t ttl = 0;
   std::uint8_t protocol = 0;
+  FragmentFields fragment;           // kFragment
   std::uint16_t l3_offset = 0;       // of the IP header in the frame
   std::uint16_t l4_offset = 0;       // of what IP carries
   std::uint16_t next_header_at = 0;  // IPv6: of the field that named `protocol`, in the packet
-  bool had_fragment_header = false;  // IPv6, of an atomic fragment too
+  bool had_fragment_header = false;  // IPv6: a part, an atomic fragment, or put together
   std::uint16_t payload_offset = 0;  // of the TCP payload (kTcp only)
   bool checksum_pending = false;     // kTcp: not checked, as the frame is scattered
   std::uint32_t payload_len = 0;     // octets of it by IP's length: padding is excluded (kTcp only)
@@ -101,6 +121,7 @@ struct Frame {
 struct ParseOptions {
   bool ip_checksum_verified = false;  // the port did it
   bool l4_checksum_verified = false;
+  bool put_together = false;  // of parts: RFC 6980 asks whether it was
 };
 
 // Parses `first`, the first contiguous part of a frame of `frame_len` octets in all (equal to
@@ -170,9 +191,13 @@ std::size_t write_nd_frame(std::span<std::byte> out, const NdAddresses& at, cons
 inline constexpr std::uint8_t kIcmp4EchoReply = 0;
 inline constexpr std::uint8_t kIcmp4Unreachable = 3;  // codes 2 protocol, 3 port, 4 too big with DF
 inline constexpr std::uint8_t kIcmp4Echo = 8;
-inline constexpr std::uint8_t kIcmp6Unreachable = 1;  // code 4 port
+inline constexpr std::uint8_t kIcmp4TimeExceeded = 11;  // code 1: reassembly
+inline constexpr std::uint8_t kIcmp6Unreachable = 1;    // code 4 port
 inline constexpr std::uint8_t kIcmp6PacketTooBig = 2;
-inline constexpr std::uint8_t kIcmp6ParameterProblem = 4;  // code 1 unknown next header
+inline constexpr std::uint8_t kIcmp6TimeExceeded = 3;  // code 1: reassembly
+// Codes: 0 erroneous field, 1 unknown next header, 2 unknown option (RFC 4443 §3.4), 3 a first
+// fragment without the whole header chain (RFC 7112 §5).
+inline constexpr std::uint8_t kIcmp6ParameterProblem = 4;
 inline constexpr std::uint8_t kIcmp6Echo = 128;
 inline constexpr std::uint8_t kIcmp6EchoReply = 129;
 
@@ -188,12 +213,16 @@ inline std::size_t make_echo_reply(std::span<std::byte> frame, const Frame& pars
   return make_echo_reply(frame, parsed, local_mac, parsed.dst);
 }
 
+// Whether what the packet carries is itself an ICMP error, about which none is sent (RFC 1122
+// §3.2.2, RFC 4443 §2.4e). `frame` as for write_icmp_error.
+[[nodiscard]] bool carries_icmp_error(std::span<const std::byte> frame, const Frame& parsed);
+
 // An ICMP or ICMPv6 error about `offender`, quoting its IP header and as much as fits (RFC 792: at
-// least 8 octets; at most 576 octets in all for IPv4, 1280 for IPv6). `type`, `code` and `rest`
-// (octets 4 to 7: a pointer, or zero) are given by
+// least 8 octets; at most 576 octets in all for IPv4, 1280 for IPv6). `type`, `code` are given by
 // the caller for the address family at hand, and so is the judgement whether to answer at all (RFC
-// 1122 §3.2.2, RFC 4443 §2.4e). Returns the frame's length. Pre: `offender` parsed as one of the
-// kinds that IP carries, `local_ip` of its family; out.size() >= kMaxIcmpErrorFrame.
+// 1122 §3.2.2, RFC 4443 §2.4e). `rest` are octets 4 to 7: a pointer or an MTU. Returns the frame's
+// length. Pre: `offender` parsed as one of the kinds that IP carries or with problem.due,
+// `local_ip` of its family; out.size() >= kMaxIcmpErrorFrame.
 inline constexpr std::size_t kMaxIcmpErrorFrame = 1280 + kEthHeader;
 std::size_t write_icmp_error(std::span<std::byte> out, const MacAddr& local_mac,
                              const IpAddr& local_ip, std::uint8_t type, std::uint8_t code,

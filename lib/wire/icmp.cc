@@ -15,9 +15,8 @@ constexpr std::size_t kMinQuote = 8;          // octets of what IP carried (RFC 
 constexpr std::size_t kMaxIcmp4Error = 576;   // RFC 1812 §4.3.2.3
 constexpr std::size_t kMaxIcmp6Error = 1280;  // RFC 4443 §2.4c
 
-bool is_error(const Frame& f) {
-  if (f.kind == Kind::kIcmp6) return f.icmp.type < 128;
-  switch (f.icmp.type) {
+bool is_icmp4_error(std::uint8_t type) {
+  switch (type) {
     case 3:   // destination unreachable
     case 4:   // source quench
     case 5:   // redirect
@@ -27,6 +26,10 @@ bool is_error(const Frame& f) {
     default:
       return false;
   }
+}
+
+bool is_error(const Frame& f) {
+  return f.kind == Kind::kIcmp6 ? f.icmp.type < 128 : is_icmp4_error(f.icmp.type);
 }
 
 // The quoted octets that our packet's IP header carried.
@@ -61,9 +64,8 @@ Fault parse_inner_v4(std::span<const std::byte> quote, IcmpPacket& out) {
 Fault parse_inner_v6(std::span<const std::byte> quote, IcmpPacket& out) {
   if (quote.size() < kIpv6Header || load8(quote.data()) >> 4U != 6) return Fault::kIcmpMalformed;
   UpperLayer upper;
-  const Fault f = walk_extensions(quote, upper);
-  if (f == Fault::kIpFragment) return Fault::kNone;
-  if (f != Fault::kNone) return Fault::kIcmpMalformed;
+  if (walk_extensions(quote, upper) != Fault::kNone) return Fault::kIcmpMalformed;
+  if (upper.is_part) return Fault::kNone;  // none of ours: Weir sends no fragments
   out.inner.local = load_ipv6(quote.data() + 8);
   out.inner.remote = load_ipv6(quote.data() + 24);
   if (out.inner.local.is_v4() || out.inner.remote.is_v4()) return Fault::kIcmpMalformed;
@@ -147,6 +149,14 @@ std::size_t make_echo_reply(std::span<std::byte> frame, const Frame& parsed,
   }
   store16(icmp + 2, sum);
   return static_cast<std::size_t>(icmp - frame.data()) + parsed.l4_len;
+}
+
+bool carries_icmp_error(std::span<const std::byte> frame, const Frame& parsed) {
+  if (parsed.l4_offset >= frame.size()) return false;
+  if (parsed.src.is_v4()) {
+    return parsed.protocol == kIcmp && is_icmp4_error(load8(&frame[parsed.l4_offset]));
+  }
+  return leads_to_icmp6_error(frame, parsed.l4_offset, parsed.protocol);
 }
 
 std::size_t write_icmp_error(std::span<std::byte> out, const MacAddr& local_mac,

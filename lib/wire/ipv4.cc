@@ -12,7 +12,9 @@ constexpr std::uint8_t kNoOperation = 1;
 constexpr std::uint8_t kLooseSourceRoute = 131;
 constexpr std::uint8_t kStrictSourceRoute = 137;
 constexpr std::uint16_t kDontFragment = 0x4000;
-constexpr std::uint16_t kMoreOrOffset = 0x3fff;
+constexpr std::uint16_t kMoreFragments = 0x2000;
+constexpr std::uint16_t kFragmentOffset = 0x1fff;
+constexpr std::size_t kMaxDatagram = 65'535;
 
 // Options are skipped (RFC 1122 §3.2.1.8) save source routes, which RFC 7126 §4.3 would have
 // dropped.
@@ -34,8 +36,22 @@ Fault check_options(const std::byte* p, const std::byte* end) {
   return Fault::kNone;
 }
 
+// A part of a datagram, `len` octets behind its header of `header`, at most 65,535 with the header
+// (RFC 791 §3.2): what no host sends ends here, the "ping of death" with it.
+//= RFC791 3.2-a
+Fault parse_part(const std::byte* p, std::size_t header, std::size_t len, FragmentFields& out) {
+  const std::uint16_t word = load16(p + 6);
+  out.id = load16(p + 4);
+  out.offset = static_cast<std::uint16_t>((word & kFragmentOffset) * 8U);
+  out.more = (word & kMoreFragments) != 0;
+  if (len == 0 || (out.more && len % 8 != 0)) return Fault::kFragmentLength;
+  return header + out.offset + len > kMaxDatagram ? Fault::kFragmentLength : Fault::kNone;
+}
+
 }  // namespace
 
+//= RFC791 3.1-a
+//= RFC791 3.1-b
 Fault parse_ipv4(std::span<const std::byte> first, std::size_t frame_len, bool checksum_verified,
                  Frame& out) {
   if (first.size() < kEthHeader + kIpv4MinHeader) return Fault::kShortFrame;
@@ -47,10 +63,17 @@ Fault parse_ipv4(std::span<const std::byte> first, std::size_t frame_len, bool c
   const std::size_t total = load16(p + 2);
   if (total < header || total > frame_len - kEthHeader) return Fault::kIpTotalLength;
   if (!checksum_verified && checksum({p, header}) != 0) return Fault::kIpChecksum;
-  if ((load16(p + 6) & kMoreOrOffset) != 0) return Fault::kIpFragment;
   if (header > kIpv4MinHeader) {
     if (const Fault f = check_options(p + kIpv4MinHeader, p + header); f != Fault::kNone) return f;
   }
+  const bool part = (load16(p + 6) & (kMoreFragments | kFragmentOffset)) != 0;
+  if (part) {
+    if (const Fault f = parse_part(p, header, total - header, out.fragment); f != Fault::kNone) {
+      return f;
+    }
+  }
+  out.kind = part ? Kind::kFragment : Kind::kOtherIp;
+  out.had_fragment_header = false;
   out.tos = load8(p + 1);
   out.ttl = load8(p + 8);
   out.protocol = load8(p + 9);
@@ -62,6 +85,8 @@ Fault parse_ipv4(std::span<const std::byte> first, std::size_t frame_len, bool c
   return Fault::kNone;
 }
 
+//= RFC791 3.1-c
+//= RFC6864 4.1-a
 void write_ipv4(std::byte* out, const IpFields& ip, bool with_checksum) {
   const std::size_t total = kIpv4MinHeader + ip.l4_len;
   WEIR_ASSERT(total <= 0xffff);

@@ -31,15 +31,23 @@ inline constexpr std::uint8_t kNdSolicitation = 135, kNdAdvertisement = 136;
 // Pre: parse_icmp's own checks are done; `packet` is the ICMPv6 message, of type 135 or 136.
 [[nodiscard]] Fault parse_nd(std::span<const std::byte> packet, Frame& out);
 
-// What an IPv6 packet carries behind its extension headers, and where.
+// What an IPv6 packet carries behind its extension headers, and where. Offsets count from the IPv6
+// header.
 struct UpperLayer {
-  std::size_t offset = 0;  // from the IPv6 header
+  std::size_t offset = 0;
   std::uint8_t protocol = 0;
-  std::uint16_t named_at = 6;  // the Next Header field that says so, from the IPv6 header
-  bool fragment = false;       // there was a fragment header
+  std::uint16_t named_at = 6;  // the Next Header field that says so
+  bool had_fragment_header = false;
+  bool is_part = false;  // the walk ended behind the Fragment header of a part: `fragment` is set
+  FragmentFields fragment;   // header and named_at from the IPv6 header
+  ParameterProblem problem;  // when the walk found fault
 };
 // Pre: `packet` begins with an IPv6 header and is cut to the packet's length.
 [[nodiscard]] Fault walk_extensions(std::span<const std::byte> packet, UpperLayer& out);
+
+// Whether the headers from `at` on, the first of type `next`, end at an ICMPv6 error.
+[[nodiscard]] bool leads_to_icmp6_error(std::span<const std::byte> packet, std::size_t at,
+                                        std::uint8_t next);
 
 [[nodiscard]] inline IpAddr load_ipv6(const std::byte* p) {
   return std::bit_cast<IpAddr>(std::array{load_raw64(p), load_raw64(p + 8)});

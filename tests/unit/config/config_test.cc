@@ -43,7 +43,8 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
       "min_rtt_wlen = 60\npacing = true\npacing_ss_ratio = 150\npacing_ca_ratio = 110\n"
       "user_timeout = 90000\nrmem_default = 32768\nmoderate_rcvbuf = false\ndelack_min = 10\n"
       "quickacks = 4\n"
-      "keepalive = true\nkeepalive_time = 60\nkeepalive_intvl = 7\nkeepalive_probes = 3\n";
+      "keepalive = true\nkeepalive_time = 60\nkeepalive_intvl = 7\nkeepalive_probes = 3\n"
+      "ipfrag_time = 30\nipfrag_high_thresh = 1048576\n";
   EXPECT_FALSE(parse(p).ok());  // msl has a floor of one second
   p.tcp.replace(p.tcp.find("\"500ms\""), 7, "\"2000ms\"");
   const auto c = parse(p);
@@ -92,6 +93,16 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
   EXPECT_TRUE(t.pacing);
   EXPECT_EQ(t.pacing_ss_ratio, 150);
   EXPECT_EQ(t.pacing_ca_ratio, 110);
+  EXPECT_EQ(t.ipfrag_time, 30s);
+  EXPECT_EQ(t.ipfrag_high_thresh, 1'048'576U);
+}
+
+TEST(Config, FragmentsMayBeRefused) {
+  Parts p;
+  p.tcp = "ipfrag_high_thresh = 0\n";
+  const auto c = parse(p);
+  ASSERT_TRUE(c.ok()) << c.error();
+  EXPECT_EQ(c.value().tcp.ipfrag_high_thresh, 0U);
 }
 
 // Linux's name, and N a second for one connection: its own 2147483647 means no limit here too.

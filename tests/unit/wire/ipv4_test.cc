@@ -31,6 +31,7 @@ TEST(Ipv4, HeaderLength) {
   EXPECT_EQ(parse(f).fault, Fault::kIpHeaderLength);
 }
 
+//= RFC791 3.1-a type=test
 TEST(Ipv4, TotalLength) {
   Octets f = segment_frame();
   const auto total = static_cast<unsigned>(f.size() - 14);
@@ -42,6 +43,7 @@ TEST(Ipv4, TotalLength) {
   EXPECT_EQ(parse(f).fault, Fault::kNone);
 }
 
+//= RFC791 3.1-a type=test
 TEST(Ipv4, HeaderChecksumUnlessThePortDidIt) {
   Octets f = segment_frame();
   put8(f, 22, 63);  // the TTL
@@ -50,11 +52,18 @@ TEST(Ipv4, HeaderChecksumUnlessThePortDidIt) {
 }
 
 TEST(Ipv4, Fragments) {
-  for (const unsigned word : {0x2000U, 0x0001U, 0x1fffU, 0x3fffU}) {
-    Octets f = segment_frame();
+  for (const unsigned word : {0x2000U, 0x0001U, 0x1000U, 0x3000U}) {
+    Octets f = ipv4_frame(6, Octets(24));
     put16(f, 20, word);
     mend_ipv4(f);
-    EXPECT_EQ(parse(f).fault, Fault::kIpFragment) << word;
+    const Frame p = parse(f);
+    EXPECT_EQ(p.kind, Kind::kFragment) << word;
+    EXPECT_EQ(p.fragment.id, 0x1234U);
+    EXPECT_EQ(p.fragment.offset, (word & 0x1fffU) * 8);
+    EXPECT_EQ(p.fragment.more, (word & 0x2000U) != 0);
+    EXPECT_EQ(p.l4_offset, 34);
+    EXPECT_EQ(p.l4_len, 24U);
+    EXPECT_EQ(p.protocol, 6);
   }
   Octets f = segment_frame();
   put16(f, 20, 0x8000);  // the reserved bit says nothing
@@ -168,6 +177,32 @@ TEST(Ipv4, AScatteredSegmentWithAPieceMissingIsNotOk) {
   const Piece cut{whole.data() + 54, 2};
   EXPECT_TRUE(tcp_checksum_ok(first, f, {&rest, 1}));
   EXPECT_FALSE(tcp_checksum_ok(first, f, {&cut, 1}));
+}
+
+Fault part_fault(unsigned word, std::size_t len, const Octets& options = {}) {
+  Octets f = ipv4_frame(17, Octets(len), options);
+  put16(f, 20, word);
+  mend_ipv4(f);
+  return parse(f).fault;
+}
+
+//= RFC791 3.2-a type=test
+TEST(Ipv4, PartsOfImpossibleLength) {
+  EXPECT_EQ(part_fault(0x2000, 0), Fault::kFragmentLength);
+  EXPECT_EQ(part_fault(0x0005, 0), Fault::kFragmentLength);
+  EXPECT_EQ(part_fault(0x2000, 12), Fault::kFragmentLength);  // more follow: 8 octets a unit
+  EXPECT_EQ(part_fault(0x2000, 16), Fault::kNone);
+  EXPECT_EQ(part_fault(0x0002, 12), Fault::kNone);  // the last may end anywhere
+}
+
+// 65,535 octets are the most that Total Length can say of the whole, header and all.
+//= RFC791 3.2-a type=test
+TEST(Ipv4, PingOfDeath) {
+  EXPECT_EQ(part_fault(0x1fff, 8), Fault::kFragmentLength);
+  EXPECT_EQ(part_fault(0x1fff, 1400), Fault::kFragmentLength);
+  EXPECT_EQ(part_fault(8'188, 11), Fault::kNone);  // 20 + 65,504 + 11
+  EXPECT_EQ(part_fault(8'188, 12), Fault::kFragmentLength);
+  EXPECT_EQ(part_fault(8'188, 11, hex("01 01 01 01")), Fault::kFragmentLength);
 }
 
 }  // namespace
