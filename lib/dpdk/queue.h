@@ -70,6 +70,7 @@ class Queue {
   bool add_copied(rte_mbuf* head, const tcp::TxSegment& seg);
   bool add_attached(rte_mbuf* head, const tcp::TxSegment& seg);
   [[nodiscard]] bool must_copy(const tcp::TxSegment& seg) const;
+  static void pad(rte_mbuf* m);
   void add(TxBurst& burst, rte_mbuf* m, telemetry::Counters& c);
   void flush(TxBurst& burst, telemetry::Counters& c);
 

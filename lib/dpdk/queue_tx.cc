@@ -193,7 +193,19 @@ rte_mbuf* Queue::build(const tcp::TxPacket& p) {
   return m;
 }
 
+// Ports in memory send a frame as short as it is, and some NICs pad it with what their buffer held
+// before (CVE-2003-0001): so the padding is made here, of zeros.
+void Queue::pad(rte_mbuf* m) {
+  if (m->pkt_len >= wire::kMinFrame || m->nb_segs != 1) return;
+  const auto missing = static_cast<std::uint16_t>(wire::kMinFrame - m->pkt_len);
+  if (rte_pktmbuf_tailroom(m) < missing) return;
+  std::memset(rte_pktmbuf_mtod_offset(m, std::byte*, m->data_len), 0, missing);
+  m->data_len = static_cast<std::uint16_t>(m->data_len + missing);
+  m->pkt_len += missing;
+}
+
 void Queue::add(TxBurst& burst, rte_mbuf* m, telemetry::Counters& c) {
+  pad(m);
   if (burst.n == kBurst) flush(burst, c);
   burst.octets[burst.n] = m->pkt_len;
   burst.mbufs[burst.n++] = m;

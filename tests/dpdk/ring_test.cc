@@ -65,6 +65,19 @@ TEST_F(RingPair, AttachedTextOfOddPieces) {
 TEST_F(RingPair, Ipv6) {
   carries({700, 801}, 11, 1'300, true);
 }
+// What a buffer held before is nobody's business (CVE-2003-0001).
+TEST_F(RingPair, ShortFramesArePaddedWithZeros) {
+  BufChain chain = text(a(), {42});
+  std::memset(chain.head()->data + 42, 0xee, 40);
+  a().transmit({}, std::move(chain), counters_);
+  const std::vector<Buf*> got = receive(b(), 1);
+  ASSERT_EQ(got.size(), 1U);
+  const std::vector<std::byte> octets = take_octets(b(), got[0]);
+  ASSERT_EQ(octets.size(), wire::kMinFrame);
+  for (std::uint32_t i = 0; i < 42; ++i) EXPECT_EQ(octets[i], octet(i));
+  for (std::size_t i = 42; i < octets.size(); ++i) EXPECT_EQ(octets[i], std::byte{0});
+}
+
 TEST_F(RingPair, MorePiecesThanAPortTakes) {
   carries(std::vector<std::uint32_t>(100, 10), 5, 990);
 }

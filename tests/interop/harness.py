@@ -282,6 +282,10 @@ class World:
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def report(self, kind):
+        """Where a case leaves a table (txt) and the same as JSON, which the runner prints."""
+        return self.path("report." + kind)
+
     def start_weir(self, command="lb", sets=(), warm=True, config=None):
         """A Weir on a TAP whose other end is the kernel's, 10.99.0.1."""
         self.weir = Weir(self, command, sets, config=config)

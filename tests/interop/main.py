@@ -15,7 +15,8 @@ import cases
 import harness
 import ipv6_cases  # pylint: disable=unused-import
 import load_cases  # pylint: disable=unused-import
-import perf_cases  # pylint: disable=unused-import  # its cases are among CASES
+import perf_cases  # pylint: disable=unused-import
+import raw_suite  # pylint: disable=unused-import  # their cases are among CASES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -50,6 +51,8 @@ def run_outside(name, args, keep):
     print("%-4s %s%s" % ("ok" if ok else "FAIL", name,
                          " (%s, %.1f s)" % (lines[-1], time.monotonic() - start) if ok
                          else ": " + lines[-1]))
+    if args.names:
+        print_report(work, args.json)
     if not ok:
         kept = os.path.join(keep, name)
         shutil.rmtree(kept, ignore_errors=True)
@@ -62,6 +65,16 @@ def run_outside(name, args, keep):
     shutil.rmtree(work, ignore_errors=True)
     sys.stdout.flush()
     return ok
+
+
+def print_report(work, as_json):
+    """The table that a case left, if it did."""
+    try:
+        with open(os.path.join(work, "report." + ("json" if as_json else "txt")),
+                  encoding="utf-8") as f:
+            print(f.read(), end="" if not as_json else "\n")
+    except OSError:
+        pass
 
 
 def run_inside(name, args):
@@ -103,6 +116,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="CASE")
     parser.add_argument("--full", action="store_true", help="the sizes of a release")
+    parser.add_argument("--json", action="store_true",
+                        help="the table of raw-suite as a JSON object")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -120,6 +120,20 @@ TEST(SenderSws, OverrideSendsWhatTheWindowTakes) {
   s.at(1100ms).receives({.ack = 200, .wnd = 65'535}).sends({.seq = 200, .len = 800});
 }
 
+// A peer with a small buffer takes each: the next waits no longer than the one before.
+//= RFC9293 MUST-38 type=test
+TEST(SenderSws, OverridesThatAreTakenDoNotBackOff) {
+  Script s{Established{}};
+  s.receives({.ack = 0, .wnd = 200});
+  s.app_send(1'000).quiet();
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    s.at((i + 1) * 1s).sends({.seq = 200 * i, .len = 200, .flags = ACK}).quiet();
+    s.receives({.ack = 200 * (i + 1), .wnd = 200});
+    if (i < 3) s.quiet();
+  }
+  s.sends({.seq = 800, .len = 200});  // all the rest
+}
+
 TEST(SenderSws, NoDelayFillsHalfTheGreatestWindow) {
   Script s{Established{.mss = 4'000, .wnd = 3'000, .no_delay = true}};
   s.app_send(1'000).sends({.len = 1'000});
