@@ -65,8 +65,8 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   t.retries = 0;
   note_progress(t, now);
   if (t.log == nullptr) cc_on_ack(t, acked, flight_before, now, out);
-  // The probes' text is taken: the next override must not wait longer (§3.8.6.2.1: 0.1 to 1 s).
-  if (t.has(kPersisting)) t.rto.restore();
+  // A small window took what an override sent: the next waits no longer (§3.8.6.2.1: 0.1 to 1 s).
+  if (t.has(kPersisting) && seg.wnd > 0) t.rto.restore();
   if (t.snd_una == t.snd_nxt) {
     t.clear(kPersisting);
     //= RFC6298 5.2

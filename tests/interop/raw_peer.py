@@ -11,6 +11,7 @@ FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << i for i in range(8))
 PEER = "10.99.0.50"      # what the segments come from: an address that no kernel here has
 OTHER = "10.99.0.51"
 HOST = "10.99.0.2"       # the system under test
+PEER6, HOST6 = "fd00:99::50", "fd00:99::2"
 PATIENCE = 20.0
 
 
@@ -73,6 +74,23 @@ def ipv4(src, dst, protocol, payload, options=b"", tos=0, ident=0, flags=0x4000,
     return head[:10] + struct.pack("!H", total) + head[12:] + payload
 
 
+def ipv6(src, dst, following, payload, length=None, hops=64, tos=0):
+    return struct.pack("!IHBB", 6 << 28 | tos << 20, len(payload) if length is None else length,
+                       following, hops) + socket.inet_pton(
+        socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst) + payload
+
+
+def part6(following, payload, start, end, more, ident):
+    """A Fragment header with octets `start` to `end` of `payload`."""
+    return struct.pack("!BBHI", following, 0, start | more, ident) + payload[start:end]
+
+
+def icmp6(src, dst, kind, code, rest=0, body=b""):
+    head = struct.pack("!BBHI", kind, code, 0, rest)
+    total = raw.checksum(pseudo(src, dst, 58, len(head + body)) + head + body)
+    return head[:2] + struct.pack("!H", total) + head[4:] + body
+
+
 def cut(packet, *ends, ident=None):
     """The IPv4 packet in parts of its payload that end at these places, the last at its end."""
     ident = random.randrange(1, 65536) if ident is None else ident
@@ -99,13 +117,18 @@ class Segment:
     """What came back, parsed."""
 
     def __init__(self, packet):
-        ihl = (packet[0] & 15) * 4
         self.packet = packet
-        self.src = socket.inet_ntoa(packet[12:16])
-        self.dst = socket.inet_ntoa(packet[16:20])
-        self.tos = packet[1]
-        self.protocol = packet[9]
-        body = packet[ihl:struct.unpack("!H", packet[2:4])[0]]
+        if packet[0] >> 4 == 6:  # no system sends extension headers here
+            self.src = socket.inet_ntop(socket.AF_INET6, packet[8:24])
+            self.dst = socket.inet_ntop(socket.AF_INET6, packet[24:40])
+            self.protocol = packet[6]
+            body = packet[40:40 + struct.unpack("!H", packet[4:6])[0]]
+        else:
+            ihl = (packet[0] & 15) * 4
+            self.src = socket.inet_ntoa(packet[12:16])
+            self.dst = socket.inet_ntoa(packet[16:20])
+            self.protocol = packet[9]
+            body = packet[ihl:struct.unpack("!H", packet[2:4])[0]]
         self.body = body
         if self.protocol != 6:
             return
@@ -177,6 +200,17 @@ class System:
             self.mac = frame[22:28]
         elif kind == 0x0800:
             self.seen.append(Segment(frame[14:]))
+        elif kind == 0x86dd and frame[20] == 58 and frame[54] == 135:
+            if frame[62:78] == socket.inet_pton(socket.AF_INET6, PEER6):
+                self._advertise(socket.inet_ntop(socket.AF_INET6, frame[22:38]), frame[6:12])
+        elif kind == 0x86dd and frame[20] in (6, 58):
+            self.seen.append(Segment(frame[14:]))
+
+    def _advertise(self, asker, mac):
+        target = socket.inet_pton(socket.AF_INET6, PEER6)
+        self.send(ipv6(PEER6, asker, 58, icmp6(
+            PEER6, asker, 136, 0, 0x60000000, target + b"\2\1" + self.wire.mac), hops=255), mac,
+                  0x86dd)
 
     def settle(self):
         """Until an echo comes back: by then all that was sent before has had its answer."""
@@ -208,6 +242,7 @@ class Peer:
 
     def __init__(self, system, port=80, src=PEER):
         self.system, self.dport, self.src = system, port, src
+        self.host = HOST6 if ":" in src else HOST
         system.port += 1
         self.sport = system.port
         self.iss = self.snd = random.getrandbits(32)
@@ -227,13 +262,17 @@ class Peer:
             ack = self.rcv if flags & ACK else 0
         self.last = (self.snd if seq is None else seq, ack,
                      len(data) + bool(flags & SYN) + bool(flags & FIN))
-        return tcp(self.src, HOST, self.sport, self.dport, self.last[0], ack, flags, data,
+        return tcp(self.src, self.host, self.sport, self.dport, self.last[0], ack, flags, data,
                    self.win if win is None else win, options, **how)
 
     def send(self, flags, data=b"", **how):
         """One segment, sent and not counted."""
         ip = how.pop("ip", {})
-        self.system.send(ipv4(self.src, HOST, 6, self.segment(flags, data, **how), **ip))
+        segment = self.segment(flags, data, **how)
+        if ":" in self.src:
+            self.system.send(ipv6(self.src, HOST6, 6, segment, **ip), kind=0x86dd)
+        else:
+            self.system.send(ipv4(self.src, HOST, 6, segment, **ip))
 
     def push(self, data, flags=PSH | ACK, **how):
         """Text, sent and counted."""
@@ -243,6 +282,8 @@ class Peer:
     def mine(self, s):
         if s.protocol == 6:
             return s.dst == self.src and s.dport == self.sport and s.sport == self.dport
+        if s.protocol == 58:
+            return s.dst == self.src and s.body[0] not in (133, 134, 135, 136, 143)
         return s.protocol == 1 and s.body[0] != 0
 
     def take(self):
@@ -283,6 +324,9 @@ class Peer:
         """A segment in a word; '?' behind a number that RFC 9293 has otherwise."""
         if s.protocol == 1:
             return "ICMP %d/%d" % (s.body[0], s.body[1])
+        if s.protocol == 58:
+            where = " at %d" % struct.unpack("!I", s.body[4:8]) if s.body[0] == 4 else ""
+            return "ICMP %d/%d%s" % (s.body[0], s.body[1], where)
         seq, ack, length = self.last
         if s.flags & RST:
             if s.flags & ACK:

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import random
+import socket
 import struct
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from typing import Callable
 
 import raw
 from cases import case
-from harness import IFACE, Weir, expect, run
+from harness import IFACE, Weir, expect, run, wait_for
 from raw_peer import (ACK, CWR, ECE, EOL, FIN, HOST, NOP, PEER, PSH, RST, SACK_OK, SYN, URG, Peer,
-                      System, cut, get, icmp, ipv4, mss, part, sack, scale, stamps, tcp, u32)
+                      HOST6, PEER6, System, cut, get, icmp, icmp6, ipv4, ipv6, mss, part, part6, sack,
+                      scale, stamps, tcp, u32)
 
 FAR = "raw1"       # the kernel's end of the veth pair, in a namespace of its own
 NEAR = "raw0"
@@ -45,7 +47,7 @@ def quietly(c):
         serve(c)
     except OSError:
         pass
-s = socket.create_server(("0.0.0.0", 80), backlog=512)
+s = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True, backlog=512)
 print("ready", flush=True)
 while True:
     threading.Thread(target=quietly, args=(s.accept()[0],), daemon=True).start()
@@ -953,6 +955,164 @@ def large_echo(system):
     return "ICMP 0/0" if got else "nothing"
 
 
+# -- IPv6 ----------------------------------------------------------------------------------------
+
+
+def served6(system):
+    """As served, over IPv6."""
+    p = Peer(system, src=PEER6)
+    return p if p.open(mss(1440)) and p.alive() == "alive" else None
+
+
+def syn6(first=6, headers=b"", src=PEER6, dst=HOST6, mac=None, length=None, port=80, **how):
+    """A SYN behind these extension headers, the first of type `first`, and what came back."""
+    def send(system):
+        p = Peer(system, port, src=PEER6)
+        p.last = (p.snd, 0, 1)
+        how.setdefault("options", mss(1440))
+        segment = tcp(src, dst, p.sport, port, p.snd, 0, SYN, **how)
+        system.settle()
+        system.take(lambda s: True)
+        system.send(ipv6(src, dst, first, headers + segment, length), mac, 0x86dd)
+        if src == PEER6:
+            return p.saw()
+        system.settle()
+        got = system.take(lambda s: s.protocol == 6 and p.sport in (s.dport, s.sport))
+        return "an answer" if got else "nothing"
+    return send
+
+
+def option6(kind):
+    """A header of options with one unknown option."""
+    return bytes([6, 0, kind, 4, 0, 0, 0, 0])
+
+
+def packet6(following, payload, hops=64, dst=HOST6, mac=None, after=False):
+    def send(system):
+        p = Peer(system, src=PEER6)
+        p.last = (p.snd, 0, 1)
+        system.settle()
+        system.take(lambda s: True)
+        for piece in payload if isinstance(payload, list) else [payload]:
+            system.send(ipv6(PEER6, dst, following, piece, hops=hops), mac, 0x86dd)
+        word = p.saw()
+        return word + (", " + fresh(system) if after else "")
+    return send
+
+
+def parts6(make):
+    """A request of a connection in the parts that `make` says; is it answered?"""
+    def send(system):
+        p = Peer(system, src=PEER6)
+        if p.open(mss(1440)) is None:
+            return "no handshake"
+        segment = p.segment(PSH | ACK, get(10))
+        for piece in make(segment, random.getrandbits(32)):
+            system.send(ipv6(PEER6, HOST6, 44, piece), kind=0x86dd)
+        if not make.__doc__:
+            p.snd = u32(p.snd + len(get(10)))
+            return "answered" if p.body(10, 5) else "not answered"
+        return p.saw() + ", " + p.alive()
+    return send
+
+
+def overlapping(segment, ident):
+    """To be dropped."""
+    return [part6(6, segment, 0, 40, 1, ident), part6(6, segment, 32, len(segment), 0, ident)]
+
+
+def overlapping_then_whole(segment, ident):
+    """To be dropped: RFC 5722 wants what comes later dropped too."""
+    return [part6(6, segment, 0, 40, 1, ident), part6(6, b"Z" * 40, 0, 40, 1, ident),
+            part6(6, segment, 0, 40, 1, ident), part6(6, segment, 40, len(segment), 0, ident)]
+
+
+def solicitation(hops=255, atomic=False, code=0):
+    """Whether an advertisement comes for such a question."""
+    def send(system):
+        target = socket.inet_pton(socket.AF_INET6, HOST6)
+        body = target + b"\1\1" + system.wire.mac
+        message = icmp6(PEER6, HOST6, 135, code, 0, body)
+        following = 58
+        if atomic:
+            following, message = 44, part6(58, message, 0, len(message), 0, 5)
+        system.settle()
+        system.take(lambda s: True)
+        system.send(ipv6(PEER6, HOST6, following, message, hops=hops), kind=0x86dd)
+        system.settle()
+        got = system.take(lambda s: s.protocol == 58 and s.body[0] == 136)
+        return "an advertisement" if got else "nothing"
+    return send
+
+
+ECHO6 = icmp6(PEER6, HOST6, 128, 0, 0x00420001, b"hello")
+
+
+def route6(kind, left):
+    return bytes([6, 2, kind, left]) + b"\0" * 20
+
+
+each("ipv6", [
+    ("SYN", syn6(), "SYN-ACK"),
+    ("SYN to a closed port", syn6(port=81), "RST-ACK"),
+    ("a wrong checksum", syn6(total=0x1234), "nothing"),
+    ("a length beyond the frame", syn6(length=400), "nothing"),
+    ("a SYN from a group", syn6(src="ff02::1"), "nothing"),
+    ("a SYN from ::", syn6(src="::"), "nothing"),
+    ("a SYN from ::1", syn6(src="::1"), "nothing"),
+    ("a SYN from ::ffff:10.99.0.50", syn6(src="::ffff:10.99.0.50"), "nothing"),
+    ("LAND", syn6(src=HOST6), "nothing"),
+    ("a SYN to the group of all nodes",
+     syn6(dst="ff02::1", mac=bytes.fromhex("333300000001")), "nothing"),
+    ("hop-by-hop options: padding", syn6(0, bytes([6, 0, 1, 4, 0, 0, 0, 0])), "SYN-ACK"),
+    ("destination options: padding", syn6(60, bytes([6, 0, 1, 4, 0, 0, 0, 0])), "SYN-ACK"),
+    ("an unknown option 00", syn6(60, option6(0x1e)), "SYN-ACK"),
+    ("an unknown option 01", syn6(60, option6(0x5e)), "nothing"),
+    ("an unknown option 10", syn6(60, option6(0x9e)), "ICMP 4/2 at 42"),
+    ("an unknown option 11", syn6(60, option6(0xde)), "ICMP 4/2 at 42"),
+    ("hop-by-hop options second",
+     syn6(60, bytes([0, 0, 1, 4, 0, 0, 0, 0, 6, 0, 1, 4, 0, 0, 0, 0])), "ICMP 4/1 at 40"),
+    ("an option longer than its header", syn6(60, bytes([6, 0, 1, 9, 0, 0, 0, 0])), "nothing"),
+    ("a header longer than the packet", syn6(60, bytes([6, 90, 1, 4, 0, 0, 0, 0])), "nothing",
+     "ICMP 4/0 at 41"),
+    ("routing type 0, one segment left", syn6(43, route6(0, 1)), "ICMP 4/0 at 42"),
+    ("routing type 0, none left", syn6(43, route6(0, 0)), "SYN-ACK"),
+    ("routing type 99, one segment left", syn6(43, route6(99, 1)), "ICMP 4/0 at 42"),
+    ("nine destination headers",
+     syn6(60, bytes([60, 0, 1, 4, 0, 0, 0, 0]) * 8 + bytes([6, 0, 1, 4, 0, 0, 0, 0])), "nothing",
+     "SYN-ACK"),
+    ("an atomic fragment", syn6(44, part6(6, b"", 0, 0, 0, 7)), "SYN-ACK"),
+    ("no next header", packet6(59, b"x" * 20), "nothing"),
+    ("an unknown next header", packet6(253, b"x" * 20), "ICMP 4/1 at 6"),
+    ("echo", packet6(58, ECHO6), "ICMP 129/0"),
+    ("echo in two parts",
+     packet6(44, [part6(58, ECHO6, 0, 8, 1, 9), part6(58, ECHO6, 8, 13, 0, 9)]), "ICMP 129/0"),
+    ("a request in parts", parts6(lambda t, i: [
+        part6(6, t, 0, 40, 1, i), part6(6, t, 40, len(t), 0, i)]), "answered"),
+    ("the last part first", parts6(lambda t, i: [
+        part6(6, t, 40, len(t), 0, i), part6(6, t, 0, 40, 1, i)]), "answered"),
+    ("parts that overlap", parts6(overlapping), "nothing, alive"),
+    ("parts that overlap, then all of them", parts6(overlapping_then_whole), "nothing, alive"),
+    ("a first part that cuts TCP's header",
+     packet6(44, part6(6, b"\x11" * 16, 0, 16, 1, 11)), "ICMP 4/3 at 0", "nothing"),
+    ("more to follow, 12 octets", packet6(44, part6(17, b"y" * 12, 0, 12, 1, 12)),
+     "ICMP 4/0 at 4"),
+    ("a part beyond 65535 octets",
+     packet6(44, struct.pack("!BBHI", 17, 0, 0xfff8, 13) + b"z" * 16), "ICMP 4/0 at 42"),
+    ("1000 first parts", packet6(44, [part6(17, b"f" * 1200, 0, 1200, 1, i) for i in range(1000)],
+                                 after=True), "nothing, alive"),
+    ("RST, exact", then(served6, RST, after=gone), "nothing, closed"),
+    ("RST, one too high", then(served6, RST, seq=1, after=alive), "ACK, alive"),
+    ("SYN, exact", then(served6, SYN, after=alive), "ACK, alive"),
+    ("text, an ACK of what was never sent", then(served6, PSH | ACK, EVIL, ack=1000, after=alive),
+     "ACK, alive"),
+    ("a solicitation", solicitation(), "an advertisement"),
+    ("a solicitation of hop limit 254", solicitation(254), "nothing"),
+    ("a solicitation of code 1", solicitation(code=1), "nothing"),
+    ("a solicitation in an atomic fragment", solicitation(atomic=True), "nothing"),
+], why="RFC 8200, RFC 4443, RFC 4861")
+
+
 # -- Running them --------------------------------------------------------------------------------
 
 
@@ -968,7 +1128,9 @@ def kernel_host(world):
     """The kernel's stack at HOST, in a namespace of its own behind a veth pair."""
     far = world._second_namespace()  # pylint: disable=protected-access
     world._veth(NEAR, None, far, FAR, HOST)  # pylint: disable=protected-access
-    run("nsenter", "--net", "--target", str(far.pid), "ip", "link", "set", "lo", "up")
+    there = ("nsenter", "--net", "--target", str(far.pid))
+    run(*there, "ip", "link", "set", "lo", "up")
+    run(*there, "ip", "addr", "add", HOST6 + "/64", "dev", FAR, "nodad")
     server = subprocess.Popen(["nsenter", "--net", "--target", str(far.pid), sys.executable, "-c",
                                SERVER], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     world.others.append(server)
@@ -977,7 +1139,9 @@ def kernel_host(world):
 
 
 def weir_host(world):
-    world.weir = Weir(world, "serve")
+    world.weir = Weir(world, "serve", [
+        'port.addresses=["%s/24", "%s/64"]' % (HOST, HOST6),
+        'serve.listen=["%s:80", "[%s]:80"]' % (HOST, HOST6)])
     run("ip", "link", "set", IFACE, "up")
     world.weir.baseline = world.weir.summary()
     return System("Weir", raw.Wire())
@@ -997,6 +1161,8 @@ def raw_cases(world, wanted=None):
     systems = [kernel_host(world), weir_host(world)]
     for s in systems:
         expect(s.meet(), "%s answers no ARP" % s.name)
+        # An address is of use once nobody else was found to have it (RFC 4862 5.4): a second.
+        wait_for("%s has its IPv6 address" % s.name, lambda s=s: solicitation()(s) != "nothing")
     rows = []
     for c in RAW:
         if wanted and not c.name.startswith(wanted):
