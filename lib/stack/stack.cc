@@ -382,6 +382,7 @@ void Stack::set_meter(telemetry::StageMeter* meter) {
 
 void Stack::release_spare() {
   while (!impl_->fresh.empty()) impl_->released.push_back(impl_->fresh.pop());
+  while (impl_->fragments.size() > 0) (void)impl_->fragments.give_up_oldest(impl_->released);
   while (!impl_->looped.empty()) impl_->consume(impl_->looped.pop());
 }
 

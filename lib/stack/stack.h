@@ -233,7 +233,8 @@ class Stack {
   void set_meter(telemetry::StageMeter* meter);
   [[nodiscard]] Instant now() const;  // of the iteration under way
 
-  // Gives back the buffers taken from the source and not used yet, with the next take_released.
+  // Gives back the buffers taken from the source and not used yet, and those of datagrams that are
+  // not whole, with the next take_released.
   void release_spare();
 
   // For a process that is about to die of a fault: the packets that reset connections `from`.. into

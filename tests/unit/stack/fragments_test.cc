@@ -464,6 +464,16 @@ TEST_F(Fragmented, BuffersThatRunShortAreGivenBack) {
   EXPECT_EQ(w.count(&C::drop_frag_memory), 2U);
 }
 
+TEST_F(Fragmented, PartsAreGivenBackWhenTheProgramEnds) {
+  w.feed(split(udp_frame(kPeer, kHost, pattern(100)), 64)[0]);
+  w.feed(part6(echo6(100), 0, 64, 5));
+  EXPECT_EQ(w.pool.in_use(), 2U);
+  w.stack->release_spare();
+  w.iterate();
+  EXPECT_EQ(w.pool.in_use(), 0U);
+  EXPECT_EQ(w.stack->next_deadline(), kNever);
+}
+
 TEST_F(Fragmented, WithoutABufferForTheWholeItIsGivenUp) {
   const auto parts = split(udp_frame(kPeer, kHost, pattern(100)), 64);
   w.feed(parts[0]);
