@@ -1,4 +1,5 @@
 """The cases. Each is given a World; it returns what it saw in a few words, or raises Wrong."""
+import ctypes
 import dataclasses
 import math
 import os
@@ -490,6 +491,27 @@ def fatal_signals(world):
         saw.append("%s %.0f ms" % (name, (time.monotonic() - start) * 1e3))
         world.weir = None
     return ", ".join(saw)
+
+
+@case("a fault of a worker's own thread: its connections are reset from the signal's handler")
+def worker_faults(world):
+    tgkill = 234  # x86-64
+    weir = world.start_weir("serve")
+    conns = connections_of_all_kinds(world)
+    tasks = "/proc/%d/task" % weir.process.pid
+
+    def name_of(tid):
+        with open("%s/%s/comm" % (tasks, tid), encoding="utf-8") as f:
+            return f.read().strip()
+    names = {name_of(t): int(t) for t in os.listdir(tasks)}
+    worker = next((t for name, t in names.items() if "worker" in name), 0)
+    expect(worker, "no worker among " + repr(names))
+    expect_equal("tgkill", ctypes.CDLL(None).syscall(tgkill, weir.process.pid, worker,
+                                                     int(signal.SIGSEGV)), 0)
+    expect_equal("SIGSEGV", [ends_within(s, 3) for s in conns], ["RST"] * 3)
+    weir.process.wait(10)
+    expect_equal("exit status", weir.process.returncode, -int(signal.SIGSEGV))
+    world.weir = None
 
 
 @case("SIGTERM twice, and a drain that runs out: each connection is reset before weir is gone")
