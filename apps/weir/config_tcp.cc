@@ -52,6 +52,12 @@ void read_options(TableReader& t, tcp::Config& c) {
   t.boolean("sack", c.sack);
   t.boolean("dsack", c.dsack);
   t.boolean("recovery", c.recovery);
+  t.integer("ecn", c.ecn, 0, 2, "0 off, 1 asked for and accepted, 2 accepted only");
+  t.boolean("ecn_fallback", c.ecn_fallback);
+  t.integer("tos", c.tos, 0, 252);
+  if ((c.tos & 3U) != 0) {
+    t.report("tos", "its lower two bits are ECN's; write DSCP times 4, a multiple of 4");
+  }
   t.boolean("rfc1337", c.rfc1337);
   t.boolean("slow_start_after_idle", c.slow_start_after_idle);
   t.integer("initial_cwnd", c.initial_cwnd, 1, 10, "RFC 6928 allows 10 segments at most");
@@ -126,7 +132,7 @@ void read_port_range(TableReader& t, tcp::Config& c) {
 
 void read_tcp(TableReader t, tcp::Config& c) {
   // Names that later versions know.
-  for (const char* name : {"ecn", "mtu_probing"}) {
+  for (const char* name : {"mtu_probing"}) {
     t.refuse(name, "not in this version; remove the line");
   }
   read_retries(t, c);

@@ -15,6 +15,9 @@ unsigned dispatch(stack::Stack& s, H& handler) {
     const auto due = [&](stack::Event e) { return (r.events & e) != 0 && s.alive(r.conn); };
     if (due(stack::kAccepted)) handler.on_accept(c, r.listener);
     if (due(stack::kConnected)) handler.on_connected(c, user_now());
+    if constexpr (HasUrgent<H>) {
+      if (due(stack::kUrgent)) handler.on_urgent(c, user_now());
+    }
     if (due(stack::kReadable)) handler.on_readable(c, user_now());
     if (due(stack::kWritable)) handler.on_writable(c, user_now());
     if (due(stack::kPeerClosed)) handler.on_peer_closed(c, user_now());

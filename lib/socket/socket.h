@@ -66,6 +66,14 @@ class Connection {
   // close() sends a RST when zero; what is unacknowledged after a time is given up with one; in
   // whole seconds. nullopt, the default: all is sent.
   void set_linger(std::optional<Duration> linger) { stack_->set_linger(id_, linger); }
+  void set_cork(bool on) { stack_->set_cork(id_, on); }  // small text is held, 200 ms at most
+  void set_tos(std::uint8_t tos) { stack_->set_tos(id_, tos); }              // DSCP << 2
+  [[nodiscard]] std::uint8_t tos_in() const { return stack_->tos_in(id_); }  // that came last
+  // Urgent text: RFC 6093 asks new programs to do without.
+  std::size_t send_urgent(std::span<const std::byte> octets) {  // copies; octets taken
+    return stack_->send_urgent(id_, octets);
+  }
+  [[nodiscard]] tcp::Urgent urgent() const { return stack_->urgent(id_); }
   [[nodiscard]] FlowKey flow() const { return stack_->flow_of(id_); }
   [[nodiscard]] tcp::State state() const { return stack_->state_of(id_); }
   [[nodiscard]] stack::ConnId id() const { return id_; }
@@ -87,6 +95,12 @@ concept Handler = requires(H& h, Connection c, std::uint64_t user, ListenerId l,
   h.on_peer_closed(c, user);
   h.on_timer(c, user);
   h.on_closed(c, user, r);
+};
+
+// A Handler that wants to know of urgent text; called before on_readable.
+template <class H>
+concept HasUrgent = requires(H& h, Connection c, std::uint64_t user) {
+  h.on_urgent(c, user);
 };
 
 // Hands every ready connection to `handler`. A call may end its own or another connection.

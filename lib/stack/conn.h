@@ -34,6 +34,7 @@ struct Conn {
   std::uint32_t close_wait_prev = kNoIndex, close_wait_next = kNoIndex;
   bool in_close_wait = false;  // in the list of these
   std::uint8_t events = 0;     // Event, not yet told
+  std::uint8_t tos = 0;        // DSCP of what is sent; its ECN bits are 0
   bool in_ready = false, in_output = false;
   bool waits_accept = false;        // in the accept queue: events are kept back
   bool user_gone = false;           // closed by its user: no more events

@@ -39,10 +39,12 @@ void Stack::Impl::mark_output(std::uint32_t index) {
 void Stack::Impl::collect_notices(Conn& c) {
   const std::uint8_t n = std::exchange(c.tcb.notices, std::uint8_t{0});
   const auto note = [&c](Event e) { c.events = static_cast<std::uint8_t>(c.events | e); };
+  if ((n & tcp::kNoticeConnected) != 0 && c.tcb.ecn_has(tcp::kEcnSend)) counters.ecn_opens.add();
   if ((n & tcp::kNoticeConnected) != 0 && !c.tcb.has(tcp::kPassive)) note(kConnected);
   if ((n & tcp::kNoticeReadable) != 0) note(kReadable);
   if ((n & tcp::kNoticeWritable) != 0) note(kWritable);
   if ((n & tcp::kNoticePeerClosed) != 0) note(kPeerClosed);
+  if ((n & tcp::kNoticeUrgent) != 0) note(kUrgent);
   if ((n & tcp::kNoticeClosed) != 0) {
     note(kClosed);
     const bool silent = c.tcb.close_reason == tcp::CloseReason::kTimedOut;
@@ -272,6 +274,7 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   c.hash = hash;
   c.next_hop = route->next_hop;
   c.read_ms = c.acked_ms = now_ms();
+  c.tos = config.tcp.tos;
   tcp::user_open(c.tcb, open_args(flow, iss), now);
   counters.active_opens.add();
   mark_output(index);

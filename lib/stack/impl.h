@@ -88,6 +88,7 @@ struct Stack::Impl {
   void deliver(Arrival& a);
   void on_tcp(Arrival& a);
   void on_conn(std::uint32_t index, Arrival& a);
+  void count_ecn(std::uint8_t tos);
   void on_no_connection(Arrival& a);
   void on_icmp(Arrival& a);
   bool on_icmp_error(const wire::Frame& f);
@@ -200,7 +201,7 @@ struct Stack::Impl {
 
   // -- loopback.cc
   [[nodiscard]] bool loops(const FlowKey& flow) const { return routes.is_local(flow.remote); }
-  void loop_back(const tcp::TxSegment& seg, const FlowKey& flow);
+  void loop_back(const tcp::TxSegment& seg, const FlowKey& flow, std::uint8_t tos);
   void receive_looped();
 
   // -- pressure.cc
@@ -231,7 +232,8 @@ struct Stack::Impl {
   // -- output.cc
   void poll_output();
   void flush(std::uint32_t index);  // outbox of a connection to packets
-  void send_packet(const tcp::TxSegment& seg, const FlowKey& flow, std::uint32_t neighbour);
+  void send_packet(const tcp::TxSegment& seg, const FlowKey& flow, std::uint32_t neighbour,
+                   std::uint8_t tos);
   void send_stray(const tcp::TxSegment& seg, const FlowKey& flow);  // of no connection
   void send_reset(const Arrival& a);
   std::uint32_t neighbour_of(Conn& c);

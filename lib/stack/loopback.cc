@@ -26,7 +26,7 @@ std::uint32_t copy_some(const Buf*& from, std::uint32_t& offset, Buf* to, std::u
 
 }  // namespace
 
-void Stack::Impl::loop_back(const tcp::TxSegment& seg, const FlowKey& flow) {
+void Stack::Impl::loop_back(const tcp::TxSegment& seg, const FlowKey& flow, std::uint8_t tos) {
   if (looped.room() == 0) return counters.drop_loop_full.add();  // TCP sends it again
   Buf* const head = take_buf();
   if (head == nullptr) return;
@@ -34,6 +34,7 @@ void Stack::Impl::loop_back(const tcp::TxSegment& seg, const FlowKey& flow) {
   packet.seg = seg;
   packet.flow = flow;
   packet.src_mac = packet.dst_mac = config.mac;
+  packet.tos = static_cast<std::uint8_t>(tos | seg.ecn);
   packet.ttl = config.tcp.ttl;
   head->len = static_cast<std::uint32_t>(wire::write_tcp_frame(
       {head->data, head->room}, tcp::to_frame(packet), wire::TxChecksum::kOffload, {}));

@@ -98,7 +98,7 @@ void Stack::Impl::on_arp(Arrival& a) {
   const ip::ArpOutcome outcome =
       neighbours.on_arp(a.frame.arp, routes, config.mac, now, [this](tcp::TxPacket packet) {
         const ip::NeighbourId id = neighbours.find(packet_next_hop(packet));
-        send_packet(packet.seg, packet.flow, id);
+        send_packet(packet.seg, packet.flow, id, packet.tos);
       });
   if (outcome.reply && first_hand) {
     send_arp(ip::arp_reply(a.frame.arp, config.mac), a.frame.arp.sender_mac);
@@ -158,7 +158,7 @@ void Stack::Impl::on_nd(Arrival& a) {
   const ip::NdOutcome outcome =
       neighbours.on_nd(a.frame, routes, config.mac, now, [this](tcp::TxPacket packet) {
         const ip::NeighbourId id = neighbours.find(packet_next_hop(packet));
-        send_packet(packet.seg, packet.flow, id);
+        send_packet(packet.seg, packet.flow, id, packet.tos);
       });
   if (outcome.reply && first_hand) send_advertisement(a.frame);
   //= RFC4862 5.4.4-b

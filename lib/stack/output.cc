@@ -36,21 +36,22 @@ void Stack::Impl::flush(std::uint32_t index) {
   if (outbox.tx.empty()) return;
   Conn& c = conns[index];
   const std::uint32_t neighbour = loops(c.flow) ? kNoIndex : neighbour_of(c);
-  for (const tcp::TxSegment& s : outbox.tx.items()) send_packet(s, c.flow, neighbour);
+  for (const tcp::TxSegment& s : outbox.tx.items()) send_packet(s, c.flow, neighbour, c.tos);
   outbox.tx.clear();
 }
 
 void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
-                              std::uint32_t neighbour) {
-  if (loops(flow)) return loop_back(seg, flow);
+                              std::uint32_t neighbour, std::uint8_t tos) {
+  if (loops(flow)) return loop_back(seg, flow, tos);
   if (neighbour == kNoIndex) return counters.drop_neigh_table_full.add();
   if (tx.room() == 0) return counters.drop_tx_full.add();  // TCP sends it again
   tcp::TxPacket packet;
   packet.seg = seg;
   packet.flow = flow;
   packet.src_mac = config.mac;
-  packet.ttl = config.tcp.ttl;  //= RFC9293 MUST-49
-  packet.ip_id = 0;             //= RFC6864 4.1-b
+  packet.tos = static_cast<std::uint8_t>(tos | seg.ecn);  //= RFC9293 SHLD-22
+  packet.ttl = config.tcp.ttl;                            //= RFC9293 MUST-49
+  packet.ip_id = 0;                                       //= RFC6864 4.1-b
   switch (neighbours.use(neighbour, now)) {
     case ip::Neighbours::Use::kReady:
       packet.dst_mac = *neighbours.mac(neighbour);
@@ -69,10 +70,10 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
 
 // A segment that belongs to no control block: SYN-ACK, RST, the ACKs of TIME-WAIT.
 void Stack::Impl::send_stray(const tcp::TxSegment& seg, const FlowKey& flow) {
-  if (loops(flow)) return loop_back(seg, flow);
+  if (loops(flow)) return loop_back(seg, flow, config.tcp.tos);
   const auto route = routes.lookup(flow.remote);
   if (!route) return counters.drop_no_route.add();
-  send_packet(seg, flow, neighbours.lookup_or_create(route->next_hop));
+  send_packet(seg, flow, neighbours.lookup_or_create(route->next_hop), config.tcp.tos);
 }
 
 // One RST, without text, for one segment, and no count of them: whatever is shared by all who ask

@@ -279,6 +279,7 @@ bool Stack::Impl::same_flow(std::uint32_t handle, const FlowKey& f) const {
 
 void Stack::Impl::on_tcp(Arrival& a) {
   counters.in_segs.add();
+  if ((a.frame.tos & 3U) != 0) count_ecn(a.frame.tos);
   const std::uint32_t handle =
       table.find(a.hash, [&](std::uint32_t h) { return same_flow(h, a.flow); });
   if (handle == kNoIndex) return on_no_connection(a);
@@ -292,6 +293,14 @@ void Stack::Impl::on_tcp(Arrival& a) {
     case Kind::kTimeWait6:
       return on_time_wait(tws6, Kind::kTimeWait6, index_of(handle), a);
   }
+}
+
+void Stack::Impl::count_ecn(std::uint8_t tos) {
+  const unsigned codepoint = tos & 3U;
+  (codepoint == 3   ? counters.in_ce_pkts
+   : codepoint == 2 ? counters.in_ect0_pkts
+                    : counters.in_ect1_pkts)
+      .add();
 }
 
 void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
@@ -312,6 +321,7 @@ void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
   settle(index);
 }
 
+//= RFC3360 2.1
 // CLOSED and LISTEN (RFC 9293 §3.10.7.1-2).
 void Stack::Impl::on_no_connection(Arrival& a) {
   const ListenerId id = listener_for(a.flow, a.hash);

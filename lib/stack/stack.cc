@@ -296,12 +296,36 @@ void Stack::set_timer(ConnId id, Instant when) {
 void Stack::set_nodelay(ConnId id, bool on) {
   Conn* c = impl_->find(id);
   if (c == nullptr) return;
-  if (on) {
-    c->tcb.set(tcp::kNoDelay);
-    impl_->mark_output(id.index);
-  } else {
-    c->tcb.clear(tcp::kNoDelay);
-  }
+  tcp::user_nodelay(c->tcb, on);
+  impl_->mark_output(id.index);
+}
+
+void Stack::set_cork(ConnId id, bool on) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  tcp::user_cork(c->tcb, on);
+  impl_->mark_output(id.index);
+}
+
+//= RFC9293 MUST-48
+void Stack::set_tos(ConnId id, std::uint8_t tos) {
+  if (Conn* c = impl_->find(id)) c->tos = tos & 0xfcU;
+}
+
+std::uint8_t Stack::tos_in(ConnId id) const {
+  const Conn* c = impl_->find(id);
+  return c == nullptr ? std::uint8_t{0} : c->tcb.tos_in;
+}
+
+std::size_t Stack::send_urgent(ConnId id, std::span<const std::byte> octets) {
+  const std::size_t done = send_copy(id, octets);
+  if (done > 0) tcp::user_urgent(impl_->find(id)->tcb);
+  return done;
+}
+
+tcp::Urgent Stack::urgent(ConnId id) const {
+  const Conn* c = impl_->find(id);
+  return c == nullptr ? tcp::Urgent{} : tcp::urgent_unread(c->tcb);
 }
 
 void Stack::set_pacing_rate(ConnId id, std::uint32_t octets_per_second) {

@@ -91,6 +91,7 @@ enum Event : std::uint8_t {
   kTimer = 16,      // the instant given to set_timer came
   kClosed = 32,     // gone; `reason` says how. The last event of a connection
   kAccepted = 64,   // a new connection from a listener. The first event of it
+  kUrgent = 128,    // urgent text is on its way, or more of it: see urgent()
 };
 
 struct Ready {
@@ -219,6 +220,18 @@ class Stack {
   void set_retries(ConnId id, std::uint8_t retries);   // R2; 0: as the stack's Config says
   // Zero: close sends a RST; a time: what is unacknowledged then is given up with one.
   void set_linger(ConnId id, std::optional<Duration> linger);
+  // Holds text below a full segment for more of it, 200 ms at most; `on` = false sends what is
+  // held, and so does set_nodelay (Linux's TCP_CORK).
+  void set_cork(ConnId id, bool on);
+  // DSCP in the upper 6 bits, as in IPv4's TOS; the lower 2 are ECN's and ignored. For what is sent
+  // from here on; at first `tos` of the configuration.
+  void set_tos(ConnId id, std::uint8_t tos);
+  [[nodiscard]] std::uint8_t tos_in(ConnId id) const;  // DSCP and ECN that came last (MAY-9)
+  // Urgent text, for protocols that have always had it: new ones do without (RFC 6093 §5, SHLD-13).
+  // As send_copy; the receiver is told that text up to its end is urgent. It stays in line.
+  std::size_t send_urgent(ConnId id, std::span<const std::byte> octets);
+  // How much of readable() is urgent, and whether more is on its way.
+  [[nodiscard]] tcp::Urgent urgent(ConnId id) const;
   void want_writable(ConnId id);  // asks for kWritable when there is room again
   [[nodiscard]] FlowKey flow_of(ConnId id) const;
   [[nodiscard]] tcp::State state_of(ConnId id) const;

@@ -57,6 +57,7 @@ void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
     case tcp::SynAnswer::kDrop:
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::SynAnswer::kResendSynAck:
+      tcp::syn_came_again(e, seg);
       send_syn_ack(e);
       counters.retrans_segs.add();
       break;
@@ -128,6 +129,7 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   c.listener = id;
   c.waits_accept = true;
   c.read_ms = c.acked_ms = now_ms();
+  c.tos = config.tcp.tos;
   const auto route = routes.lookup(a.flow.remote);
   c.next_hop = route ? route->next_hop : a.flow.remote;
   tcp::open_passive(c.tcb, e, open_args(a.flow, e.iss), now);

@@ -64,6 +64,7 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   t.snd_small = later_of(t.snd_small, t.snd_una);  // likewise
   t.retries = 0;
   note_progress(t, now);
+  urgent_acked(t);
   if (t.log == nullptr) cc_on_ack(t, acked, flight_before, now, out);
   // A small window took what an override sent: the next waits no longer (§3.8.6.2.1: 0.1 to 1 s).
   if (t.has(kPersisting) && seg.wnd > 0) t.rto.restore();

@@ -30,6 +30,9 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   bool sack = true;                      // RFC 2018
   bool recovery = true;                  // RACK and TLP, RFC 8985
   bool dsack = true;                     // RFC 2883
+  std::uint8_t ecn = 2;                  // RFC 3168: 0 off, 1 asked for and accepted, 2 accepted
+  bool ecn_fallback = true;              // a SYN that nobody answered is resent without (§6.1.1.1)
+  std::uint8_t tos = 0;                  // DSCP of every packet in the upper 6 bits; ECN apart
   bool rfc1337 = true;                   // RST in TIME-WAIT is ignored (Linux: off)
   std::uint32_t rmem = 262'144;          // receive buffer, octets, at its largest
   std::uint32_t rmem_default = 131'072;  // the same when a connection begins; rmem if that is less

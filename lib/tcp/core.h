@@ -58,6 +58,7 @@ struct TxSegment {
   std::uint16_t mss = 0;             // text longer than this is for the port to segment (TSO)
   std::uint16_t urgent = 0;
   std::uint8_t flags = 0;
+  std::uint8_t ecn = 0;  // the ECN codepoint of its IP header (RFC 3168 §5)
   TxOptions options{};
 };
 
@@ -76,6 +77,12 @@ struct TxPacket {
 struct HandOver {
   std::uint16_t shard = 0;
   Buf* frame = nullptr;
+};
+
+// What of the unread text is urgent, and whether more of it is on its way (RFC 9293 §3.8.5).
+struct Urgent {
+  std::uint32_t octets = 0;  // of the unread text, from its front
+  bool more = false;         // the peer's pointer lies beyond them
 };
 
 // Filled by one call into the core, emptied by its caller.

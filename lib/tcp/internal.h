@@ -107,6 +107,7 @@ void cc_reduce(Tcb& t, std::uint32_t out);
 void cc_undo(Tcb& t, Instant now);  // there was no congestion: cwnd, ssthresh, no recovery
 void cc_on_rto(Tcb& t);
 void cc_restart_after_idle(Tcb& t, Instant now);
+void cc_on_ecn(Tcb& t, std::uint32_t flight);  // the peer told of congestion; `flight` before it
 [[nodiscard]] std::uint32_t flight(const Tcb& t);     // octets presumed in the network
 [[nodiscard]] std::uint32_t cwnd_room(const Tcb& t);  // octets cwnd lets go now
 
@@ -137,6 +138,48 @@ void begin_keepalive(Tcb& t, Instant now);
 
 // -- challenge_ack.cc (RFC 5961) -------------------------------------------------------------
 void challenge_ack(Tcb& t, Instant now, Outbox& out);
+
+// -- ecn.cc (RFC 3168) -----------------------------------------------------------------------
+inline constexpr std::uint8_t kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3, kEcnMask = 3;
+//= RFC3168 6.1.1-b
+[[nodiscard]] inline bool is_ecn_setup_syn(const RxSegment& seg) {
+  return (seg.flags & (ECE | CWR)) == (ECE | CWR);
+}
+[[nodiscard]] inline bool is_ecn_setup_syn_ack(const RxSegment& seg) {
+  return (seg.flags & (ECE | CWR)) == ECE;
+}
+void ecn_open(Tcb& t);  // of an active open
+[[nodiscard]] std::uint8_t ecn_syn_flags(Tcb& t, bool again, Outbox& out);
+void ecn_on_syn(Tcb& t, const RxSegment& seg);  // the peer's SYN, with ACK or without
+void ecn_accept(Tcb& t);                        // of a passive open: both have agreed
+void ecn_on_text(Tcb& t, bool cwr, std::uint8_t tos);
+void ecn_mark_new(Tcb& t, TxSegment& s);  // text that is sent for the first time
+void ecn_note_echo(Tcb& t, std::uint8_t flags, Seq ack);
+// After an ACK was taken: `before` and `flight` as they were before it.
+void ecn_after_ack(Tcb& t, Recovery before, std::uint32_t flight, Instant now, Outbox& out);
+// ACK, with ECE where the peer must be told.
+[[nodiscard]] inline std::uint8_t ecn_ack_flags(const Tcb& t) {
+  return t.ecn_has(kEcnDemand) ? ACK | ECE : ACK;
+}
+void ecn_window_cut(Tcb& t);  // for whatever reason: CWR is due
+// A loss now at SND.UNA is in a window that was already cut for its congestion (§6.1.2); that of
+// the text with CWR is not.
+//= RFC3168 6.1.2-f
+[[nodiscard]] inline bool ecn_covers_loss(const Tcb& t) {
+  return t.ecn_has(kEcnSend) && before(t.snd_una, t.ecn_high);
+}
+
+// -- urgent.cc (§3.8.5) ----------------------------------------------------------------------
+void urgent_arrives(Tcb& t, Seq up, Outbox& out);
+void urgent_read(Tcb& t);   // the application has read
+void urgent_acked(Tcb& t);  // SND.UNA has moved
+void mark_urgent(const Tcb& t, TxSegment& s);
+
+// -- cork.cc ---------------------------------------------------------------------------------
+[[nodiscard]] bool cork_holds(const Tcb& t, bool fin);
+void cork_text_held(Tcb& t, Instant now);
+void cork_nothing_held(Tcb& t);
+void on_cork_deadline(Tcb& t, Outbox& out);
 
 // -- output.cc -------------------------------------------------------------------------------
 void arm_rtx(Tcb& t, Instant now);

@@ -85,7 +85,7 @@ void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out) {
   TxSegment probe;  // SHLD-12: no text, SEG.SEQ = SND.NXT-1
   probe.seq = t.snd_nxt - 1;
   probe.ack = t.rcv_nxt;
-  probe.flags = ACK;
+  probe.flags = ecn_ack_flags(t);
   probe.wnd = static_cast<std::uint16_t>(rcv_wnd(t) >> t.rcv_wscale);
   if (t.has(kTimestamps)) {
     probe.options.has_timestamps = true;

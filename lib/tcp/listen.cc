@@ -34,7 +34,15 @@ void open_syn_entry(SynEntry& e, const RxSegment& syn, const FlowKey& flow, Seq 
   const bool stamped = config.timestamps && syn.options.has_timestamps;
   const bool sack = config.sack && syn.options.sack_permitted;
   e.offer(stamped, sack);
+  // An ECT codepoint on a SYN is the path's work: what it writes there says nothing (as Linux).
+  const bool marked = (syn.tos & kEcnMask) != kNotEct;
+  if (config.ecn != 0 && is_ecn_setup_syn(syn) && !marked) e.offer_ecn();
   e.ts_recent = syn.options.ts_val;
+}
+
+//= RFC3168 6.1.1-e
+void syn_came_again(SynEntry& e, const RxSegment& syn) {
+  if (!is_ecn_setup_syn(syn)) e.withdraw_ecn();
 }
 
 //= RFC9293 MUST-14
@@ -56,6 +64,7 @@ TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mt
     s.options.ts_ecr = e.ts_recent;
   }
   s.options.sack_permitted = (e.bits & SynEntry::kSackOffered) != 0;
+  if (e.ecn_offered()) s.flags |= ECE;  //= RFC3168 6.1.1-c
   return s;
 }
 
@@ -98,6 +107,7 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
     t.rcv_wscale = window_scale_for(c.rmem);
   }
   if (e.retries() > 0) t.set(kSynResent);
+  if (e.ecn_offered()) ecn_accept(t);
   t.last_received = now;
   RxSegment syn;
   syn.options.mss = e.mss;

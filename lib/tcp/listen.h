@@ -24,7 +24,7 @@ struct SynEntry {
   std::uint64_t prev : 24 = 0, next : 24 = 0;  // the stack's retransmission queue
   std::uint64_t listener : 16 = 0;             // the stack's
 
-  static constexpr std::uint8_t kTimestampsOffered = 1, kSackOffered = 2;
+  static constexpr std::uint8_t kTimestampsOffered = 1, kSackOffered = 2, kEcnOffered = 4;
   // A challenge ACK went since the last SYN-ACK; the last ACK came, and found the accept queue
   // full.
   static constexpr std::uint8_t kChallenged = 64, kAnswered = 128;
@@ -33,6 +33,9 @@ struct SynEntry {
     bits = static_cast<std::uint8_t>((timestamps ? kTimestampsOffered : 0) |
                                      (sack ? kSackOffered : 0));
   }
+  void offer_ecn() { bits = static_cast<std::uint8_t>(bits | kEcnOffered); }
+  void withdraw_ecn() { bits = static_cast<std::uint8_t>(bits & ~unsigned{kEcnOffered}); }
+  [[nodiscard]] bool ecn_offered() const { return (bits & kEcnOffered) != 0; }
   [[nodiscard]] std::uint8_t scale() const { return scale_and_retries & 15U; }
   [[nodiscard]] std::uint8_t retries() const {
     return static_cast<std::uint8_t>(scale_and_retries >> 4U);
@@ -55,6 +58,9 @@ inline constexpr std::uint32_t kSynNone = (1U << 24U) - 1;  // the end of the qu
 // What a listener does with a segment that no connection claims.
 enum class ListenAnswer : std::uint8_t { kDrop, kReset, kSyn };
 [[nodiscard]] ListenAnswer listen_arrives(const RxSegment& seg);
+
+// The SYN came again. Once it did not ask for ECN, nobody is to use it (RFC 3168 §6.1.1).
+void syn_came_again(SynEntry& e, const RxSegment& syn);
 
 // Fills the entry from the SYN. prev, next and deadline stay the caller's.
 void open_syn_entry(SynEntry& e, const RxSegment& syn, const FlowKey& flow, Seq iss,

@@ -13,7 +13,7 @@ TxSegment make_segment(Tcb& t, Seq seq, Instant now) {
   TxSegment s;
   s.seq = seq;
   s.ack = t.rcv_nxt;
-  s.flags = ACK;
+  s.flags = ecn_ack_flags(t);
   s.wnd = advertise_window(t);
   if (t.has(kTimestamps)) {
     s.options.has_timestamps = true;
@@ -49,6 +49,7 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
     s.options.ts_ecr = t.ts_recent;
   }
   const bool again = t.snd_nxt != t.iss;
+  s.flags |= ecn_syn_flags(t, again, out);
   t.snd_nxt = t.iss + 1;
   t.clear(kSynDue | kAckNow);
   (again ? out.counters->retrans_segs : out.counters->out_segs).add();
@@ -65,7 +66,7 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
 }
 
 // One segment of text, FIN, or both. `len` octets from `seq` lie in the queue.
-void emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbox& out) {
+TxSegment& emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbox& out) {
   TxSegment s = make_segment(t, seq, now);
   s.len = len;
   s.mss = t.mss;
@@ -76,8 +77,9 @@ void emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbox& out
     if (distance(t.snd_una, seq) + len == t.sndq.bytes()) s.flags |= PSH;
   }
   if (fin) s.flags |= FIN;
-  out.tx.push(s);
+  mark_urgent(t, s);
   pacing_sent(t, len, now);
+  return out.tx.push(s);
 }
 
 // SND.UNA + SND.WND - SND.NXT, 0 when the window shrank below it (MUST-34, SHLD-15).
@@ -99,7 +101,12 @@ std::uint32_t unsent(const Tcb& t) {
 //= RFC9293 SHLD-7
 //= RFC9293 MUST-17
 bool nagle_holds(const Tcb& t, bool fin) {
-  return !fin && !t.has(kNoDelay) && after(t.snd_small, t.snd_una);
+  return !fin && !t.has(kNoDelay) && after(t.snd_small, t.snd_una) && !t.in_mode(kUrgentOut);
+}
+
+// Text below a full segment waits for more of it.
+bool small_waits(const Tcb& t, bool fin) {
+  return nagle_holds(t, fin) || cork_holds(t, fin);
 }
 
 // Sender's silly window avoidance (§3.8.6.2.1).
@@ -107,7 +114,7 @@ bool nagle_holds(const Tcb& t, bool fin) {
 //= RFC9293 MUST-38
 bool worth_sending(const Tcb& t, std::uint32_t len, bool last, bool fin) {
   if (len >= t.mss) return true;
-  if (last) return !nagle_holds(t, fin);
+  if (last) return !small_waits(t, fin);
   const bool idle = t.snd_una == t.snd_nxt;
   return (idle || t.has(kNoDelay)) && len >= t.max_snd_wnd / 2;
 }
@@ -136,7 +143,7 @@ void note_sent(Tcb& t, Seq end, Instant now) {
 void send_next(Tcb& t, std::uint32_t len, bool fin, Instant now, Outbox& out) {
   if (t.snd_una == t.snd_nxt) note_progress(t, now);
   if (len > 0) on_text_sent(t);
-  emit(t, t.snd_nxt, len, fin, now, out);
+  ecn_mark_new(t, emit(t, t.snd_nxt, len, fin, now, out));
   out.counters->out_segs.add();
   advance_cursor(t, len);
   t.snd_nxt += len + (fin ? 1U : 0U);
@@ -154,27 +161,37 @@ void send_again(Tcb& t, unsigned i, Instant now, Outbox& out) {
   t.clear(kTiming);  //= RFC9293 MUST-18
 }
 
+// What a port segments by itself has its URG and CWR on every piece, or on none, as it likes.
+std::uint32_t longest_segment(const Tcb& t, const Outbox& out) {
+  const bool alone = t.ecn_has(kEcnCwrDue) || t.in_mode(kUrgentOut);
+  return out.tso_max > t.mss && !alone ? out.tso_max / t.mss * t.mss : t.mss;
+}
+
 //= RFC9293 MUST-60
 //= RFC9293 SHLD-27
 //= RFC9293 SHLD-28
 void send_new_text(Tcb& t, Instant now, Outbox& out) {
   std::uint32_t left = unsent(t);
   bool fin_due = t.has(kFinQueued) && !t.fin_sent();
-  if (left == 0 && !fin_due) return;
+  if (left == 0) cork_nothing_held(t);
+  if ((left == 0 && !fin_due) || t.ecn_has(kEcnWait)) return;
   cc_restart_after_idle(t, now);
-  const std::uint32_t longest =
-      pacing_quantum(t, out.tso_max > t.mss ? out.tso_max / t.mss * t.mss : t.mss);
+  const std::uint32_t longest = pacing_quantum(t, longest_segment(t, out));
+  bool corked = false;
   while ((left > 0 || fin_due) && out.tx.room() > 1 && !pacing_holds(t, now)) {
     std::uint32_t room = std::min(usable_window(t), cwnd_room(t));
     const unsigned records = t.log != nullptr ? t.log->room() : SentLog::kCapacity / 2;
     if (records == 0) break;
     room = std::min<std::uint32_t>(room, records * t.mss);
     std::uint32_t len = std::min({left, room, longest});
-    if (len > t.mss && (len < left || nagle_holds(t, fin_due))) len -= len % t.mss;
+    if (len > t.mss && (len < left || small_waits(t, fin_due))) len -= len % t.mss;
     const bool last = len == left;
     const bool fin = fin_due && last;
     if (len == 0 && !fin) break;
-    if (!worth_sending(t, len, last, fin)) break;
+    if (!worth_sending(t, len, last, fin)) {
+      corked = last && cork_holds(t, fin);
+      break;
+    }
     if (len > 0) log_begin(t, now, out);
     send_next(t, len, fin, now, out);
     left -= len;
@@ -183,6 +200,8 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
     if (t.log != nullptr) arm_tlp(t, now);
   }
   if (cwnd_room(t) < t.mss) t.cwnd_full = t.snd_nxt;
+  if (corked) return cork_text_held(t, now);
+  if (left == 0) cork_nothing_held(t);
   // Text waits and nothing is on its way that would bring an ACK: the persist timer must.
   if (left > 0 && t.snd_una == t.snd_nxt && t.rtx_deadline == kNever && !t.pace_waits) {
     t.set(kPersisting);
@@ -264,6 +283,7 @@ void send_acks(Tcb& t, Instant now, Outbox& out) {
   for (; due > 0 && out.tx.room() > 0; --due) {
     TxSegment s = make_segment(t, t.synchronized() ? acceptable_seq(t) : t.snd_nxt, now);
     add_sack_blocks(t, s.options, t.mss);
+    mark_urgent(t, s);
     out.tx.push(s);
     out.counters->out_segs.add();
   }

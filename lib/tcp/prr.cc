@@ -8,8 +8,8 @@ namespace {
 
 void enter_recovery(Tcb& t, Outbox& out) {
   const std::uint32_t outstanding = distance(t.snd_una, t.snd_nxt);
-  cc_reduce(t, std::min(outstanding, t.cwnd));
-  t.may_undo = true;
+  t.may_undo = !ecn_covers_loss(t);  // what the peer told of stands
+  if (t.may_undo) cc_reduce(t, std::min(outstanding, t.cwnd));
   t.recover = t.snd_nxt;
   t.recovery = Recovery::kFast;
   //= RFC6937 3-a

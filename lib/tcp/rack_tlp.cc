@@ -274,6 +274,7 @@ void end_tlp(Tcb& t, const RxSegment& seg, bool advances) {
   } else if (after(seg.ack, t.tlp_end)) {
     t.tlp_out = false;  // the probe mended a loss that nothing else told of
     cc_on_hidden_loss(t);
+    ecn_window_cut(t);
   } else if (!advances && seg_len(seg) == 0 && seg.options.sack_count == 0) {
     t.tlp_out = false;  // a duplicate ACK: the probe's copy was one too many
   }

@@ -107,6 +107,7 @@ bool strip_known_syn(Tcb& t, Arrival& a) {
   }
   a.flags &= static_cast<std::uint8_t>(~SYN);
   a.seq += 1;
+  ecn_on_syn(t, a.seg);
   return true;
 }
 
@@ -225,7 +226,11 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   // Only now: a blind segment must neither poison TS.Recent nor pass for a sign of life.
   t.last_received = now;
   t.keepalive_unanswered = 0;
+  t.tos_in = a.seg.tos;  //= RFC9293 MAY-9
   update_ts_recent(t, a.seg, now);
+  ecn_note_echo(t, a.flags, ack);
+  const Recovery recovery = t.recovery;
+  const std::uint32_t flight = distance(t.snd_una, t.snd_nxt);
   //= RFC5681 3.2-e
   const bool duplicate =
       ack == t.snd_una && t.snd_una != t.snd_nxt && seg_len(a.seg) == 0 && a.wnd == t.snd_wnd;
@@ -239,6 +244,7 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   } else if (duplicate && !t.has(kPersisting)) {
     cc_on_dup_ack(t, now, out);
   }
+  ecn_after_ack(t, recovery, flight, now, out);
   return t.state != State::kClosed;
 }
 
@@ -248,6 +254,12 @@ bool must_give_back(const Tcb& t, const Arrival& a) {
   const std::uint8_t flags = a.text.head()->flags;
   if ((flags & Buf::kScarce) == 0) return false;
   return (flags & Buf::kLast) != 0 || a.seq != t.rcv_nxt || t.rcvq.bytes() > t.config->rmem / 4;
+}
+
+// Sixth. The pointer counts from the segment as it came, not from what is left of it.
+//= RFC9293 MUST-66
+void check_urg(Tcb& t, const Arrival& a, Outbox& out) {
+  if (a.has(URG) && takes_text(t.state)) urgent_arrives(t, a.seg.seq + a.seg.urgent, out);
 }
 
 // Seventh.
@@ -269,6 +281,7 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
     out.counters->drop_no_buffer.add();
     return true;
   }
+  ecn_on_text(t, a.has(CWR), a.seg.tos);
   const bool hole = t.ofo_head != nullptr || a.seq != t.rcv_nxt;
   const Seq before_it = t.rcv_nxt;
   receive_text(t, std::move(a.text), out);
@@ -305,6 +318,7 @@ void in_order(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (!check_syn(t, a, now, out)) return;       // fourth
   trim_to_window(t, a, out);
   if (!check_ack(t, a, now, out)) return;     // fifth
+  check_urg(t, a, out);                       // sixth
   if (!process_text(t, a, now, out)) return;  // seventh
   check_fin(t, now, out);                     // eighth
 }

@@ -14,9 +14,9 @@ constexpr std::array<std::uint16_t, 8> kMss = {88, 536, 1'220, 1'360, 1'400, 1'4
 constexpr unsigned kAgeShift = 27, kMssShift = 24;
 constexpr std::uint32_t kHashMask = (1U << kMssShift) - 1, kAgeMask = 31;
 
-// Low bits of the timestamp: 4 of window scale, SACK-permitted, one to spare.
+// Low bits of the timestamp: 4 of window scale, SACK-permitted, ECN.
 constexpr std::uint32_t kStampBits = 6, kStampMask = (1U << kStampBits) - 1;
-constexpr std::uint32_t kStampSack = 1U << 4U;
+constexpr std::uint32_t kStampSack = 1U << 4U, kStampEcn = 1U << 5U;
 constexpr std::uint32_t kNoStamp = 0xff;
 
 std::uint32_t age_of(Instant now) {  // in steps
@@ -43,7 +43,8 @@ std::uint32_t hash(const SipKey& key, Use use, const FlowKey& flow, Seq irs, std
 std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint32_t ts_now, Instant now) {
   std::uint32_t stamp = kNoStamp;
   if ((e.bits & SynEntry::kTimestampsOffered) != 0) {
-    stamp = e.scale() | ((e.bits & SynEntry::kSackOffered) != 0 ? kStampSack : 0);
+    stamp = e.scale() | ((e.bits & SynEntry::kSackOffered) != 0 ? kStampSack : 0) |
+            (e.ecn_offered() ? kStampEcn : 0);
     const std::uint32_t marked = (ts_now & ~kStampMask) | stamp;
     ts_now = marked <= ts_now ? marked : marked - (1U << kStampBits);  // never ahead of the clock
   } else {
@@ -80,6 +81,7 @@ bool open_cookie(const SipKey& key, SynEntry& e, const FlowKey& flow, const RxSe
   e.mss = kMss[mss];
   e.scale_and_retries = stamped ? stamp & 15U : SynEntry::kNoScale;
   e.offer(stamped, stamped && (stamp & kStampSack) != 0);
+  if (config.ecn != 0 && stamped && (stamp & kStampEcn) != 0) e.offer_ecn();
   e.ts_recent = seg.options.ts_val;  // of the SYN it is not known any more
   return true;
 }

@@ -3,8 +3,8 @@
 //
 // The cookie is the initial sequence number of the SYN-ACK: the age, the MSS and a keyed hash over
 // these, the flow, the peer's initial number and the options, hidden under another keyed hash. The
-// window scale and SACK-permitted travel in the low bits of the SYN-ACK's timestamp; without
-// timestamps the connection does without both.
+// window scale, SACK-permitted and ECN travel in the low bits of the SYN-ACK's timestamp; without
+// timestamps the connection does without all three.
 #pragma once
 
 #include "base/siphash.h"

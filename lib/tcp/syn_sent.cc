@@ -43,6 +43,7 @@ void establish(Tcb& t, Trigger trigger, Instant now) {
   }
   if (t.has(kSynResent) && !t.rto.sampled()) t.rto.on_syn_timeout();  // RFC 6298 §5.7
   cc_init(t);
+  t.ecn_high = t.snd_una - 1;
   t.retries = 0;
   t.rtx_deadline = kNever;
   t.last_received = now;
@@ -86,6 +87,7 @@ void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   t.irs = seg.seq;
   t.rcv_nxt = t.rcv_adv = t.last_ack_sent = seg.seq + 1;
   apply_syn_options(t, seg, now);
+  ecn_on_syn(t, seg);
   t.snd_wl1 = seg.seq;
   t.snd_wl2 = seg.ack;
   //= RFC7323 2.2-b

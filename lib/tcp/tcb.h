@@ -27,6 +27,7 @@ enum Notice : std::uint8_t {
   kNoticeWritable = 4,
   kNoticePeerClosed = 8,
   kNoticeClosed = 16,  // state is CLOSED; close_reason says why
+  kNoticeUrgent = 32,  // urgent text is on its way, or more of it (MUST-32)
 };
 
 enum TcbFlag : std::uint16_t {
@@ -46,6 +47,24 @@ enum TcbFlag : std::uint16_t {
   kIpv6 = 8192,
   kSack = 16384,      // negotiated, or offered by our SYN (RFC 2018 §2)
   kDsackDue = 32768,  // dsack_left, dsack_right wait for an ACK (RFC 2883)
+};
+
+enum EcnFlag : std::uint8_t {  // RFC 3168; see ecn.cc
+  kEcnAsked = 1,               // a SYN of ours asked for it
+  kEcnPlainSyn = 2,            // and a later one did not (§6.1.1.1)
+  kEcnEcho = 4,                // negotiated, or offered: CE is told to the peer
+  kEcnSend = 8,                // new text goes as ECT(0)
+  kEcnDemand = 16,             // CE came: ECE on every ACK until the peer's CWR
+  kEcnCwrDue = 32,             // the window was cut: CWR with the next new text
+  kEcnTold = 64,               // the ACK under way carries ECE
+  kEcnWait = 128,              // told with a window of one segment: new text waits for the timer
+};
+
+enum ModeFlag : std::uint8_t {
+  kCork = 1,       // small text is held back for a while (Linux's TCP_CORK)
+  kCorkFlush = 2,  // but what is queued now goes
+  kUrgentIn = 4,   // rcv_up lies ahead of what the application has read
+  kUrgentOut = 8,  // snd_up lies ahead of SND.UNA
 };
 
 inline constexpr std::uint32_t kNoRtt = 0xffff'ffffU;
@@ -101,6 +120,9 @@ struct Tcb {
   std::uint8_t dup_acks = 0;
   Recovery recovery = Recovery::kNone;
   std::uint16_t ofo_count = 0;
+  std::uint8_t ecn = 0;          // EcnFlag
+  std::uint8_t modes = 0;        // ModeFlag
+  std::uint8_t tos_in = 0;       // DSCP and ECN of the last acceptable segment (MAY-9)
   std::uint32_t unacked_in = 0;  // octets received since the last ACK we sent
 
   // -- ACK and transmit ----------------------------------------------------------------------
@@ -115,12 +137,15 @@ struct Tcb {
   Seq rtx_nxt, rtx_end;          // what is to be retransmitted: [rtx_nxt, rtx_end)
   Seq rtt_seq;                   // the ACK that ends the measurement
   Seq snd_small;                 // the end of the last segment below the MSS (Nagle)
+  Seq ecn_high;                  // where the last cut of the window ends: SND.NXT then, or CWR's
+  Seq snd_up;                    // SND.UP, with kUrgentOut
   RtoEstimator rto;
   Instant rtt_start{};
   Instant rtx_deadline = kNever;    // retransmission, SYN, or persist
   Instant probe_deadline = kNever;  // tail loss probe, or reordering (RFC 8985)
   Instant delack_deadline = kNever;
   Instant life_deadline = kNever;  // 2MSL, FIN-WAIT-2, keepalive
+  Instant cork_deadline = kNever;  // then what kCork holds back goes
   Instant last_sent{};             // of text: restart after idle (RFC 5681 §4.1)
   Instant last_received{};         // keepalive (MUST-26)
 
@@ -130,6 +155,7 @@ struct Tcb {
   Buf* ofo_tail = nullptr;
   const Config* config;
   Seq iss, irs, peer_fin;
+  Seq rcv_up;                   // RCV.UP, with kUrgentIn
   std::array<Seq, 4> early;     // where the latest early segments began (RFC 2018 §4)
   Seq dsack_left, dsack_right;  // what came twice
   std::uint32_t ts_offset = 0;
@@ -180,6 +206,16 @@ struct Tcb {
   void clear(std::uint16_t flag) {
     flags = static_cast<std::uint16_t>(flags & ~static_cast<unsigned>(flag));
   }
+  [[nodiscard]] bool ecn_has(std::uint8_t flag) const { return (ecn & flag) != 0; }
+  void ecn_set(std::uint8_t flag) { ecn = static_cast<std::uint8_t>(ecn | flag); }
+  void ecn_clear(std::uint8_t flag) {
+    ecn = static_cast<std::uint8_t>(ecn & ~static_cast<unsigned>(flag));
+  }
+  [[nodiscard]] bool in_mode(std::uint8_t flag) const { return (modes & flag) != 0; }
+  void enter_mode(std::uint8_t flag) { modes = static_cast<std::uint8_t>(modes | flag); }
+  void leave_mode(std::uint8_t flag) {
+    modes = static_cast<std::uint8_t>(modes & ~static_cast<unsigned>(flag));
+  }
   void note(std::uint8_t notice) { notices = static_cast<std::uint8_t>(notices | notice); }
 
   // The sequence number of our FIN. Pre: kFinQueued, SYN acknowledged.
@@ -206,6 +242,13 @@ void user_send(Tcb& tcb, BufChain&& text);
 [[nodiscard]] std::uint32_t send_room(const Tcb& tcb);
 // Up to `max` octets in order, in whole Bufs; at least one Buf when any is there.
 [[nodiscard]] BufChain user_receive(Tcb& tcb, std::uint32_t max);
+// The text queued last is urgent up to its end (RFC 9293 §3.8.5). Pre: user_send was called.
+void user_urgent(Tcb& tcb);
+[[nodiscard]] Urgent urgent_unread(const Tcb& tcb);
+// Nagle off (MUST-17); what kCork holds back goes at once, as Linux does it.
+void user_nodelay(Tcb& tcb, bool on);
+// Holds text below a full segment back, 200 ms at most; off: it goes (Linux's TCP_CORK).
+void user_cork(Tcb& tcb, bool on);
 void user_shutdown(Tcb& tcb);  // FIN after what is queued
 void user_close(Tcb& tcb, Instant now, Outbox& out);
 void user_abort(Tcb& tcb, Outbox& out);

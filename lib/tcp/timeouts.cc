@@ -60,7 +60,8 @@ void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
   frto_begin(t);
   if (t.log != nullptr) mark_lost_on_rto(t, now, out);
   //= RFC6298 5.4
-  cc_on_rto(t);      // RFC 6298 §5.4, RFC 5681 §3.1
+  cc_on_rto(t);  // RFC 6298 §5.4, RFC 5681 §3.1
+  ecn_window_cut(t);
   t.rto.back_off();  // §5.5
                      //= RFC6298 5.6
   arm_rtx(t, now);   // §5.6
@@ -69,6 +70,7 @@ void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
 
 void on_rtx_deadline(Tcb& t, Instant now, Outbox& out) {
   t.rtx_deadline = kNever;
+  t.ecn_clear(kEcnWait);
   if (!t.synchronized()) return on_syn_timeout(t, now, out);
   if (t.has(kPersisting)) return on_persist_timeout(t, now, out);
   if (t.snd_una != t.snd_nxt) on_retransmission_timeout(t, now, out);
@@ -113,13 +115,15 @@ void on_timeout(Tcb& t, Instant now, Outbox& out) {
   }
   if (now >= t.probe_deadline) on_probe_deadline(t, now, out);  // before the RTO: RFC 8985 §7.2
   if (now >= t.rtx_deadline) on_rtx_deadline(t, now, out);
+  if (now >= t.cork_deadline) on_cork_deadline(t, out);
   if (now >= t.life_deadline) on_life_deadline(t, now, out);
   poll_transmit(t, now, out);
 }
 
 Instant next_deadline(const Tcb& t) {
   const Instant pace = t.pace_waits ? t.pace_next : kNever;
-  return std::min({t.rtx_deadline, t.probe_deadline, t.delack_deadline, t.life_deadline, pace});
+  return std::min({t.rtx_deadline, t.probe_deadline, t.delack_deadline, t.life_deadline,
+                   t.cork_deadline, pace});
 }
 
 }  // namespace weir::tcp

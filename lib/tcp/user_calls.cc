@@ -20,6 +20,7 @@ void user_open(Tcb& t, const OpenArgs& args, Instant now) {
     t.set(kScaling);
     t.rcv_wscale = window_scale_for(c.rmem);
   }
+  ecn_open(t);
   t.last_received = now;
   t.set(kSynDue);
   transition(t, Trigger::kActiveOpen);
@@ -45,6 +46,7 @@ BufChain user_receive(Tcb& t, std::uint32_t max) {
   while (t.rcvq.head() != nullptr && (loan.empty() || loan.bytes() + t.rcvq.head()->len <= max)) {
     loan.push_back(t.rcvq.pop_front());
   }
+  urgent_read(t);
   if (takes_text(t.state) && !loan.empty() && window_update_due(t)) t.set(kAckNow);
   return loan;
 }
@@ -119,6 +121,7 @@ void close_now(Tcb& t, CloseReason reason, Outbox& out) {
   if (t.state != State::kClosed) transition(t, Trigger::kReset);
   t.close_reason = reason;
   t.rtx_deadline = t.probe_deadline = t.delack_deadline = t.life_deadline = kNever;
+  t.cork_deadline = kNever;
   t.clear(kAckNow | kSynDue | kFinQueued | kPersisting | kTiming | kPeerFinKnown);
   t.snd_nxt = t.rtx_nxt = t.rtx_end = t.snd_una;
   BufChain unread = std::move(t.rcvq);

@@ -40,6 +40,14 @@ namespace weir::telemetry {
   X(sack_reneged, "peers that went back on a SACK (RFC 2018 8)")                  \
   X(dup_acks_in, "duplicate ACKs received")                                       \
   X(ofo_queued, "segments queued out of order")                                   \
+  X(in_ect0_pkts, "segments that came as ECT(0) (RFC 3168)")                      \
+  X(in_ect1_pkts, "segments that came as ECT(1)")                                 \
+  X(in_ce_pkts, "segments that came marked: congestion experienced")              \
+  X(ecn_opens, "connections on which ECN was agreed")                             \
+  X(ecn_fallbacks, "SYNs resent without asking for ECN")                          \
+  X(ecn_cuts, "windows cut as the peer told of congestion (ECE)")                 \
+  X(urgent_in, "urgent pointers that told of more urgent text")                   \
+  X(cork_flushes, "segments below the MSS sent by the cork's timer")              \
   X(time_wait_entered, "connections that entered TIME-WAIT")                      \
   X(time_wait_reused, "TIME-WAIT records ended by a new SYN (RFC 6191)")          \
   X(time_wait_recycled, "TIME-WAIT records ended by a connect (tw_reuse)")        \

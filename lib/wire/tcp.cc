@@ -165,7 +165,7 @@ std::size_t parse_tcp(std::span<const std::byte> segment, TcpHeader& out) {
   out.dst_port = load16(p + 2);
   out.seq = Seq{load32(p + 4)};
   out.ack = Seq{load32(p + 8)};
-  out.flags = load8(p + 13);
+  out.flags = load8(p + 13);  //= RFC3360 2.2
   out.wnd = load16(p + 14);
   out.urgent = load16(p + 18);
   parse_options(p + kTcpMinHeader, p + length, out.options);

@@ -58,7 +58,7 @@ Script::Script(const Established& e)
   const auto option_octets = static_cast<std::uint16_t>(e.ts ? 12 : 0);
   tcp::RxSegment syn;
   syn.seq = e.irs;
-  syn.flags = SYN;
+  syn.flags = e.ecn ? SYN | ECE | CWR : SYN;
   syn.options.mss = static_cast<std::uint16_t>(e.mss + option_octets);
   syn.options.has_timestamps = e.ts.has_value();
   syn.options.ts_val = e.ts.value_or(Ts{}).val;
@@ -138,6 +138,8 @@ void Script::feed(const Peer& p) {
   seg.len = p.len;
   seg.flags = p.flags;
   seg.wnd = p.wnd;
+  seg.tos = p.tos;
+  seg.urgent = p.urgent;
   seg.options.mss = p.mss;
   seg.options.window_scale = p.wscale;
   if (p.ts) {
@@ -203,6 +205,22 @@ Script& Script::app_reads(std::uint32_t octets, const char* file, int line) {
   return settle();
 }
 
+Script& Script::app_urgent(std::uint32_t octets) {
+  BufChain text;
+  text.push_back(bufs_.make(Side::kOurs, app_next_, octets));
+  app_next_ += octets;
+  tcp::user_send(tcb_, std::move(text));
+  tcp::user_urgent(tcb_);
+  return settle();
+}
+Script& Script::app_nodelay(bool on) {
+  tcp::user_nodelay(tcb_, on);
+  return settle();
+}
+Script& Script::app_cork(bool on) {
+  tcp::user_cork(tcb_, on);
+  return settle();
+}
 Script& Script::app_shutdown() {
   tcp::user_shutdown(tcb_);
   return settle();
@@ -284,6 +302,8 @@ Script& Script::sends(const Want& want, const char* file, int line) {
     check({want.ts->val}, s.options.ts_val, "TSval", s, file, line);
     check({want.ts->ecr}, s.options.ts_ecr, "TSecr", s, file, line);
   }
+  check(want.ecn, s.ecn, "ECN codepoint", s, file, line);
+  check(want.urgent, s.urgent, "urgent pointer", s, file, line);
   check_sack(want, s, file, line);
   return *this;
 }
@@ -361,6 +381,15 @@ Script& Script::ssthresh(std::uint32_t want, const char* file, int line) {
   if (tcb_.ssthresh != want) {
     ADD_FAILURE_AT(file, line) << "ssthresh: want " << want << ", got " << tcb_.ssthresh << ' '
                                << when();
+  }
+  return *this;
+}
+
+Script& Script::urgent(std::uint32_t octets, bool more, const char* file, int line) {
+  const tcp::Urgent got = tcp::urgent_unread(tcb_);
+  if (got.octets != octets || got.more != more) {
+    ADD_FAILURE_AT(file, line) << "urgent: want " << octets << (more ? " and more" : "") << ", got "
+                               << got.octets << (got.more ? " and more " : " ") << when();
   }
   return *this;
 }

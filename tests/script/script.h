@@ -25,11 +25,14 @@ namespace weir::test {
 using namespace std::chrono_literals;
 using tcp::ACK;
 using tcp::CloseReason;
+using tcp::CWR;
+using tcp::ECE;
 using tcp::FIN;
 using tcp::PSH;
 using tcp::RST;
 using tcp::State;
 using tcp::SYN;
+using tcp::URG;
 using enum tcp::State;
 
 struct Ts {  // a timestamps option
@@ -51,6 +54,7 @@ struct Established {
   std::optional<Ts> ts{};                // negotiated; val is the peer's clock on its SYN
   std::optional<std::uint8_t> wscale{};  // the peer's shift; ours follows from rmem
   bool sack = false;                     // negotiated
+  bool ecn = false;                      // negotiated
   bool no_delay = false;
   std::uint32_t rx_room = 0;             // spare octets behind received text
   void (*tune)(tcp::Config&) = nullptr;  // changes settings from their defaults
@@ -77,6 +81,8 @@ struct Want {  // a partial template for an emitted segment
   std::optional<Ts> ts{};  // val in milliseconds since the script began
   std::optional<bool> sack_permitted{};
   std::optional<std::vector<Block>> sack{};  // as they stand in the option, in order
+  std::optional<std::uint8_t> ecn{};         // the codepoint of its IP header
+  std::optional<std::uint16_t> urgent{};     // the pointer's field
 };
 
 struct Peer {  // what the remote end puts on the wire
@@ -89,7 +95,11 @@ struct Peer {  // what the remote end puts on the wire
   bool sack_permitted = false;
   std::vector<Block> sack{};
   std::uint32_t chunk = 600;  // octets of text in one buffer
+  std::uint8_t tos = 0;
+  std::uint16_t urgent = 0;
 };
+
+inline constexpr std::uint8_t kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3;  // RFC 3168 §5
 
 inline constexpr std::uint32_t kBefore0 = 0xffff'ffff;  // the relative number before 0
 
@@ -116,6 +126,9 @@ class Script {
   // Reads exactly `octets`; fails when there are fewer, or when buffers do not end there.
   Script& app_reads(std::uint32_t octets, const char* file = __builtin_FILE(),
                     int line = __builtin_LINE());
+  Script& app_urgent(std::uint32_t octets);  // as app_send, and the text is urgent
+  Script& app_nodelay(bool on);
+  Script& app_cork(bool on);
   Script& app_shutdown();
   Script& app_close();
   Script& app_abort();
@@ -138,6 +151,8 @@ class Script {
                int line = __builtin_LINE());
   Script& ssthresh(std::uint32_t want, const char* file = __builtin_FILE(),
                    int line = __builtin_LINE());
+  Script& urgent(std::uint32_t octets, bool more, const char* file = __builtin_FILE(),
+                 int line = __builtin_LINE());  // of the unread text
   Script& next_timer(Duration want, const char* file = __builtin_FILE(),
                      int line = __builtin_LINE());  // since the script's beginning; max(): none
 

@@ -59,6 +59,8 @@ struct Plan {  // of one end
   bool closes = false;  // closes when all is done, instead of waiting out TIME-WAIT
   Finish finish = Finish::kWhenSent;
   Sending sending = Sending::kCopy;
+  bool cork = false;
+  std::uint32_t urgent = 0;  // of its sends by copy, in parts per million
   HostSpec spec;
 };
 
@@ -115,6 +117,7 @@ void some_settings(stack::Config& c, Rng& rng) {
   c.tcp.syn_retries = c.tcp.synack_retries = 15;
   c.tcp.retries2 = c.tcp.orphan_retries = 40;
   c.tcp.rto_max = 10s;
+  c.tcp.ecn = static_cast<std::uint8_t>(rng.below(3));
 }
 
 Plan some_plan(Rng& rng) {
@@ -132,6 +135,8 @@ Plan some_plan(Rng& rng) {
   p.spec.down.delay = 0us;
   if (rng.below(4) == 0) p.spec.scatter = 1 + rng.below(rng.below(2) == 0 ? 20 : 1'000);
   some_settings(p.spec.stack, rng);
+  p.cork = rng.below(4) == 0;
+  if (rng.below(4) == 0) p.urgent = rng.below(300'000);
   return p;
 }
 
@@ -200,6 +205,7 @@ class End : public App {
     finish(c);
   }
   void on_timer(Connection c, std::uint64_t) override {
+    if (plan_.cork) c.set_cork(rng_.below(2) == 0);
     read(c);
     if (c.alive()) write(c);
   }
@@ -217,6 +223,7 @@ class End : public App {
     ++starts_;
     conn_ = c;
     c.set_nodelay(plan_.nodelay);
+    c.set_cork(plan_.cork);
     write(c);
   }
 
@@ -263,7 +270,7 @@ class End : public App {
   std::size_t send(Connection c, std::span<const std::byte> octets) {
     switch (plan_.sending) {
       case Sending::kCopy:
-        return c.send(octets);
+        return rng_.chance(plan_.urgent) ? c.send_urgent(octets) : c.send(octets);
       case Sending::kBorrow:
         return c.send_borrowed(octets);
       case Sending::kBuffers:

@@ -126,10 +126,12 @@ void cc_undo(Tcb& t, Instant now) {
   t.dup_acks = 0;
   t.recover = t.snd_una - 1;
   t.rtx_nxt = t.rtx_end = t.snd_una;
+  t.ecn_clear(kEcnCwrDue);
 }
 
 //= RFC9293 MUST-19
 void cc_grow(Tcb& t, const Growth& g, Instant now) {
+  if (t.ecn_has(kEcnTold)) return;  //= RFC3168 6.1.2-e
   if (!in_use(t, g.acked, g.flight_before) && !g.after_rto) {
     return cubic_pause(t.cubic, us_of(now));
   }
@@ -160,6 +162,14 @@ void cc_on_rto(Tcb& t) {
   t.recovery = Recovery::kRto;
   t.rtx_nxt = t.snd_una;
   t.rtx_end = t.log == nullptr ? t.snd_nxt : t.snd_una;  // a log says what is lost
+}
+
+// As for a loss, but that there is nothing to resend, and down to one segment (RFC 9438 §4.6).
+//= RFC3168 6.1.2-a
+void cc_on_ecn(Tcb& t, std::uint32_t flight) {
+  const std::uint32_t out = std::min(flight, t.cwnd);
+  cc_reduce(t, out);
+  t.cwnd = std::max<std::uint32_t>(is_cubic(t) ? cubic_beta(out) : out / 2, t.mss);
 }
 
 // Nothing was sent for one RTO, so the window's knowledge of the path is old.

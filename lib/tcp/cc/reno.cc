@@ -13,7 +13,7 @@ namespace {
 //= RFC6582 3.2-b
 void enter_fast_recovery(Tcb& t, Outbox& out) {
   // What is out beyond cwnd is limited transmit's, and not counted (RFC 5681 §3.2, 2).
-  cc_reduce(t, std::min(distance(t.snd_una, t.snd_nxt), t.cwnd));
+  if (!ecn_covers_loss(t)) cc_reduce(t, std::min(distance(t.snd_una, t.snd_nxt), t.cwnd));
   t.cwnd = t.ssthresh + 3U * t.mss;
   t.recover = t.snd_nxt;
   t.recovery = Recovery::kFast;

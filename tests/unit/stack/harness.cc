@@ -452,6 +452,8 @@ Octets Peer::make(unsigned flags, Seq seq, Seq ack, std::string_view text) const
   f.tcp.seq = seq;
   f.tcp.ack = (flags & ACK) != 0 ? ack : Seq{};
   f.tcp.wnd = wnd;
+  f.tos = tos;
+  f.tcp.urgent = urgent;
   f.tcp.flags = static_cast<std::uint8_t>(flags);
   f.payload_len = static_cast<std::uint32_t>(text.size());
   if ((flags & SYN) != 0) f.tcp.options = syn_options;

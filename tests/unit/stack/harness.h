@@ -191,6 +191,8 @@ class Peer {
   Seq snd_nxt{5'000}, rcv_nxt;
   std::uint16_t wnd = 65'535;
   wire::TcpOptions syn_options{};
+  std::uint8_t tos = 0;
+  std::uint16_t urgent = 0;
   bool stamped = false;  // timestamps on every segment
   std::uint32_t ts_val = 1'000, ts_ecr = 0;
 };

@@ -1,0 +1,102 @@
+// The cork: lib/tcp/cork.cc (Linux's TCP_CORK; RFC 9293 §3.7.4, §3.9.1.2).
+#include "script/script.h"
+
+namespace weir::test {
+namespace {
+
+//= RFC9293 MAY-16 type=test
+TEST(Cork, SmallTextWaitsForMoreOfIt) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(300).app_send(300).quiet();
+  s.at(50ms).app_send(600).sends({.seq = 0, .len = 1'000, .flags = ACK}).quiet();
+  s.app_cork(false).sends({.seq = 1'000, .len = 200, .flags = ACK | PSH}).receives({.ack = 1'200});
+}
+
+// Full segments go, whatever is behind them.
+//= RFC9293 SHLD-28 type=test
+TEST(Cork, FullSegmentsGo) {
+  Script s{Established{}};
+  s.app_cork(true)
+      .app_send(2'500)
+      .sends({.len = 1'000})
+      .sends({.seq = 1'000, .len = 1'000})
+      .quiet();
+  s.app_send(500).sends({.seq = 2'000, .len = 1'000, .flags = ACK | PSH}).quiet();
+  s.next_timer(1s).receives({.ack = 3'000});  // nothing is held: only the retransmission timer
+}
+
+//= RFC9293 MUST-60 type=test
+TEST(Cork, ButNotForEver) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).quiet().next_timer(200ms).at(100ms).app_send(100).quiet();
+  s.at(200ms).sends({.len = 200, .flags = ACK | PSH}).receives({.ack = 200});
+  EXPECT_EQ(s.counters().cork_flushes.get(), 1U);
+  s.app_send(100).quiet().at(400ms).sends({.seq = 200, .len = 100}).receives({.ack = 300});
+}
+
+// Nothing in flight and text that waits: yet no window is to be probed.
+TEST(Cork, HeldTextIsNoZeroWindow) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).runs_until(199ms).quiet();
+  EXPECT_EQ(s.counters().persist_probes.get(), 0U);
+  s.at(200ms).sends({.len = 100}).receives({.ack = 100});
+}
+
+TEST(Cork, AnAckDoesNotUncork) {
+  Script s{Established{}};
+  s.app_send(100).skip().app_cork(true).app_send(100).quiet();
+  s.at(10ms).receives({.ack = 100}).quiet().at(200ms).sends({.seq = 100, .len = 100});
+  s.receives({.ack = 200});
+}
+
+TEST(Cork, TheFinTakesAllAlong) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).quiet().app_shutdown();
+  s.sends({.len = 100, .flags = ACK | PSH | FIN}).receives({.ack = 101});
+}
+
+// NODELAY alone does not uncork, but it flushes once (tcp(7)).
+//= RFC9293 MUST-17 type=test
+TEST(Cork, NodelayFlushesOnce) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).quiet().app_nodelay(true).sends({.len = 100});
+  s.app_send(100).quiet().app_cork(false).sends({.seq = 100, .len = 100});
+  s.app_send(50).sends({.seq = 200, .len = 50}).receives({.ack = 250});  // and Nagle is off
+}
+
+TEST(Cork, NodelayWithNothingQueuedFlushesNothingLater) {
+  Script s{Established{}};
+  s.app_cork(true).app_nodelay(true).app_send(100).quiet().app_cork(false).skip();
+  s.receives({.ack = 100});
+}
+
+// Uncorked, Nagle's rule holds again.
+//= RFC9293 MUST-17 type=test
+TEST(Cork, UncorkedTextIsUnderNagle) {
+  Script s{Established{}};
+  s.app_send(100).skip().app_cork(true).app_send(100).next_timer(200ms).app_cork(false).quiet();
+  s.next_timer(1s);
+  s.receives({.ack = 100}).sends({.seq = 100, .len = 100}).receives({.ack = 200});
+}
+
+TEST(Cork, UrgentTextIsNotHeld) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).quiet().app_urgent(1).sends({.len = 101}).receives({.ack = 101});
+}
+
+// A closed window is probed, cork or not; when it opens the cork's time begins.
+TEST(Cork, AClosedWindowIsProbed) {
+  Script s{Established{}};
+  s.receives({.wnd = 0}).app_cork(true).app_send(100).quiet();
+  s.at(1s).sends({.seq = 0, .len = 1}).receives({.ack = 1, .wnd = 65'535}).quiet();
+  s.at(1200ms).sends({.seq = 1, .len = 99}).receives({.ack = 100});
+}
+
+TEST(Cork, AResetEndsItsTimer) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).quiet().receives({.flags = RST}).closed(CloseReason::kReset);
+  s.next_timer(Duration::max());
+}
+
+}  // namespace
+}  // namespace weir::test
