@@ -10,6 +10,7 @@ void read_retries(TableReader& t, tcp::Config& c) {
   t.integer("syn_retries", c.syn_retries, 1, 127);
   t.integer("synack_retries", c.synack_retries, 0, 127);
   t.integer("orphan_retries", c.orphan_retries, 0, 127);
+  t.integer("retries1", c.retries1, 3, 127, "RFC 9293 wants 3 retransmissions at least");
   t.integer("retries2", c.retries2, 1, 127);
   t.duration("user_timeout", c.user_timeout, 1ms, 0ms, 24h);
   t.boolean("keepalive", c.keepalive);
@@ -112,6 +113,16 @@ void read_fragments(TableReader& t, tcp::Config& c) {
   }
 }
 
+void read_path(TableReader& t, tcp::Config& c) {
+  t.integer("mtu_probing", c.mtu_probing, 0, 2,
+            "0 never, 1 once a path swallows large packets, 2 always");
+  t.integer("base_mss", c.base_mss, 88, 65'475);
+  t.integer("min_pmtu", c.min_pmtu, 128, 65'535);
+  // RFC 1191 §6.3: not within 5 minutes of the message that made it smaller.
+  t.duration("mtu_expires", c.mtu_expires, 1s, 300s, 86'400s);
+  t.integer("probe_threshold", c.probe_threshold, 1, 255);
+}
+
 void read_port_range(TableReader& t, tcp::Config& c) {
   const toml::array* range = t.array("ip_local_port_range", "32768, 60999");
   if (range == nullptr) return;
@@ -131,16 +142,13 @@ void read_port_range(TableReader& t, tcp::Config& c) {
 }  // namespace
 
 void read_tcp(TableReader t, tcp::Config& c) {
-  // Names that later versions know.
-  for (const char* name : {"mtu_probing"}) {
-    t.refuse(name, "not in this version; remove the line");
-  }
   read_retries(t, c);
   read_tables_sizes(t, c);
   read_options(t, c);
   read_timers(t, c);
   read_congestion(t, c);
   read_fragments(t, c);
+  read_path(t, c);
   read_port_range(t, c);
   t.finish();
 }

@@ -449,6 +449,7 @@ void LoadHandler::count_failed_connect(CloseReason reason) {
     case CloseReason::kTimedOut:
       return counters_.connect_timeouts.add();
     case CloseReason::kUnreachable:
+    case CloseReason::kNetUnreachable:
       return counters_.connect_unreachable.add();
     default:
       return counters_.connect_refused.add();

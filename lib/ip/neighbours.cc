@@ -187,6 +187,7 @@ void Neighbours::vary_reachable_time(Instant now) {
 void Neighbours::settle(NeighbourId id, State state, const MacAddr& mac, Instant now) {
   Entry& e = entries_[id];
   set_state(e, state);
+  e.failed = false;
   e.mac = mac;
   e.since = now;
   if (state == State::kReachable) vary_reachable_time(now);
@@ -196,6 +197,7 @@ void Neighbours::settle(NeighbourId id, State state, const MacAddr& mac, Instant
 void Neighbours::fail(NeighbourId id, Instant now) {
   Entry& e = entries_[id];
   set_state(e, State::kFailed);
+  e.failed = true;
   e.since = now;
   rest(id, true);
 }
@@ -243,6 +245,11 @@ void Neighbours::confirm(NeighbourId id, Instant now) {
   } else if (mac(id) != nullptr) {
     settle(id, State::kReachable, e.mac, now);
   }
+}
+
+void Neighbours::doubt(NeighbourId id, Instant now) {
+  const State s = state(id);
+  if (s == State::kReachable || s == State::kStale) ask(id, State::kProbe, now);
 }
 
 // -- Time ----------------------------------------------------------------------------------------

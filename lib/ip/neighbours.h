@@ -101,6 +101,10 @@ class Neighbours {
   [[nodiscard]] const IpAddr& address(NeighbourId id) const { return entries_[id].addr; }
   // The peer behind `id` has just acknowledged something new (RFC 4861 §7.3.1): no need to ask.
   void confirm(NeighbourId id, Instant now);
+  // Nothing gets through by way of `id` (RFC 9293 §3.8.3, RFC 1122 §3.3.1.4): it is asked again.
+  void doubt(NeighbourId id, Instant now);
+  // Nobody answered the last question that came to an end.
+  [[nodiscard]] bool has_failed(NeighbourId id) const { return entries_[id].failed; }
 
   // `routes` says which addresses are ours; `local_mac` is the port's.
   ArpOutcome on_arp(const wire::ArpPacket& arp, const Routes& routes, const MacAddr& local_mac,
@@ -130,6 +134,7 @@ class Neighbours {
     List list = List::kNone;
     bool pinned = false;
     bool router = false;
+    bool failed = false;  // the last question was not answered
     std::uint8_t probes = 0;  // sent since the question was opened
     std::uint32_t hash_next = kNoIndex;
     std::uint32_t prev = kNoIndex, next = kNoIndex;  // in `list`

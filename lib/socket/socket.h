@@ -75,6 +75,7 @@ class Connection {
   }
   [[nodiscard]] tcp::Urgent urgent() const { return stack_->urgent(id_); }
   [[nodiscard]] FlowKey flow() const { return stack_->flow_of(id_); }
+  [[nodiscard]] CloseReason soft_error() const { return stack_->soft_error(id_); }
   [[nodiscard]] tcp::State state() const { return stack_->state_of(id_); }
   [[nodiscard]] stack::ConnId id() const { return id_; }
   [[nodiscard]] stack::Stack& owner() const { return *stack_; }
@@ -85,7 +86,8 @@ class Connection {
 };
 
 // Calls come in this order for one connection in one burst: accept or connected, readable,
-// writable, peer_closed, timer, closed. `user` is what set_user stored, 0 at first.
+// writable, peer_closed, timer, soft_error, closed. `user` is what set_user stored, 0 at first.
+// A handler may have on_soft_error(c, user, reason): nothing gets through at present (MUST-47).
 template <class H>
 concept Handler = requires(H& h, Connection c, std::uint64_t user, ListenerId l, CloseReason r) {
   h.on_accept(c, l);

@@ -33,7 +33,7 @@ struct Conn {
   std::uint32_t close_wait_ms = 0;  // since when in CLOSE-WAIT
   std::uint32_t close_wait_prev = kNoIndex, close_wait_next = kNoIndex;
   bool in_close_wait = false;  // in the list of these
-  std::uint8_t events = 0;     // Event, not yet told
+  std::uint16_t events = 0;    // Event, not yet told
   std::uint8_t tos = 0;        // DSCP of what is sent; its ECN bits are 0
   bool in_ready = false, in_output = false;
   bool waits_accept = false;        // in the accept queue: events are kept back
@@ -41,7 +41,6 @@ struct Conn {
   Leaving leaving = Leaving::kNot;  // to be done by poll_output
   bool doomed = false;              // to be freed once no list holds it
   bool counted = false;             // in Gauges::established
-  bool unreachable = false;         // an ICMP error or ARP said so (soft error)
 };
 
 // What the connection table maps a flow to.

@@ -38,17 +38,16 @@ void Stack::Impl::mark_output(std::uint32_t index) {
 
 void Stack::Impl::collect_notices(Conn& c) {
   const std::uint8_t n = std::exchange(c.tcb.notices, std::uint8_t{0});
-  const auto note = [&c](Event e) { c.events = static_cast<std::uint8_t>(c.events | e); };
+  const auto note = [&c](Event e) { c.events = static_cast<std::uint16_t>(c.events | e); };
   if ((n & tcp::kNoticeConnected) != 0 && c.tcb.ecn_has(tcp::kEcnSend)) counters.ecn_opens.add();
   if ((n & tcp::kNoticeConnected) != 0 && !c.tcb.has(tcp::kPassive)) note(kConnected);
   if ((n & tcp::kNoticeReadable) != 0) note(kReadable);
   if ((n & tcp::kNoticeWritable) != 0) note(kWritable);
   if ((n & tcp::kNoticePeerClosed) != 0) note(kPeerClosed);
   if ((n & tcp::kNoticeUrgent) != 0) note(kUrgent);
+  if ((n & tcp::kNoticeSoftError) != 0) note(kSoftError);
   if ((n & tcp::kNoticeClosed) != 0) {
     note(kClosed);
-    const bool silent = c.tcb.close_reason == tcp::CloseReason::kTimedOut;
-    if (silent && c.unreachable) c.tcb.close_reason = tcp::CloseReason::kUnreachable;
     const bool in_table = table.erase(c.hash, handle_of(Kind::kConn, index_in_slab(c)));
     WEIR_ASSERT(in_table);
   }
@@ -65,6 +64,7 @@ void Stack::Impl::count_established(Conn& c) {
 // What follows from any event: the application is told, the timer is armed, the dead are buried.
 void Stack::Impl::settle(std::uint32_t index) {
   Conn& c = conns[index];
+  if (c.tcb.path_news != 0) tell_neighbour(c);
   if (c.tcb.notices != 0) collect_notices(c);
   count_established(c);
   note_close_wait(index);
@@ -125,12 +125,12 @@ void Stack::Impl::on_timer(std::uint32_t index) {
   if (c.doomed) return;
   if (now >= c.user_deadline) {
     c.user_deadline = kNever;
-    c.events = static_cast<std::uint8_t>(c.events | kTimer);
+    c.events = static_cast<std::uint16_t>(c.events | kTimer);
   }
   if (now >= c.retry_deadline) {
     c.retry_deadline = kNever;
     c.tcb.clear(tcp::kWantWritable);
-    c.events = static_cast<std::uint8_t>(c.events | kWritable);
+    c.events = static_cast<std::uint16_t>(c.events | kWritable);
   }
   if (now >= tcp::next_deadline(c.tcb)) {
     tcp::on_timeout(c.tcb, now, outbox);
@@ -165,7 +165,7 @@ bool Stack::Impl::next_accepted(Ready& out) {
         continue;
       }
       ++l.accepted;
-      out = {id_of(index), static_cast<std::uint8_t>(c.events | kAccepted), c.tcb.close_reason,
+      out = {id_of(index), static_cast<std::uint16_t>(c.events | kAccepted), c.tcb.close_reason,
              c.listener};
       c.events = 0;
       mark_output(index);
@@ -186,7 +186,7 @@ bool Stack::Impl::next_ready(Ready& out) {
       continue;
     }
     if (c.user_gone || c.events == 0) continue;
-    out = {id_of(index), std::exchange(c.events, std::uint8_t{0}), c.tcb.close_reason, c.listener};
+    out = {id_of(index), std::exchange(c.events, std::uint16_t{0}), c.tcb.close_reason, c.listener};
     mark_output(index);
     return true;
   }
@@ -200,8 +200,11 @@ void Stack::Impl::close_unreachable(const FlowKey& flow) {
       table.find(hash_of(flow), [&](std::uint32_t h) { return same_flow(h, flow); });
   if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return;
   Conn& c = conns[index_of(handle)];
-  c.unreachable = true;
-  if (c.tcb.state != tcp::State::kSynSent) return;
+  // Where the next hop was known and R1 was reached, R2 decides (RFC 9293 §3.8.3).
+  const bool doubted = c.tcb.soft_error != tcp::CloseReason::kNone;
+  if (c.tcb.state != tcp::State::kSynSent || doubted) {
+    return tcp::note_soft_error(c.tcb, tcp::CloseReason::kUnreachable);
+  }
   counters.attempt_fails.add();
   tcp::fail_open(c.tcb, tcp::CloseReason::kUnreachable, outbox);
   released.append(std::move(outbox.release));

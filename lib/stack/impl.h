@@ -1,5 +1,6 @@
 // The parts of one stack, and which file does what with them:
 //   receive.cc      frames in: parse, look up, hand to TCP, ARP or ICMP
+//   icmp_errors.cc  ICMP errors about connections, doubts about next hops
 //   syn_queue.cc    half-open connections and their SYN-ACKs
 //   syn_cookies.cc  connections that never were half-open here
 //   time_wait.cc    records of 32 or 56 octets and the queues of their deadlines
@@ -91,7 +92,6 @@ struct Stack::Impl {
   void count_ecn(std::uint8_t tos);
   void on_no_connection(Arrival& a);
   void on_icmp(Arrival& a);
-  bool on_icmp_error(const wire::Frame& f);
   void on_udp(Arrival& a);
   void on_other_protocol(Arrival& a);
   void send_icmp_error(const Arrival& about, std::uint8_t type, std::uint8_t code,
@@ -101,6 +101,12 @@ struct Stack::Impl {
   void consume(Buf* b);  // done with: to be released
   [[nodiscard]] static tcp::RxSegment header_of(const Arrival& a);
   tcp::RxSegment to_segment(Arrival& a);
+
+  // -- icmp_errors.cc
+  void on_icmp_error(Arrival& a);
+  tcp::IcmpVerdict judge_error(std::uint32_t handle, const tcp::IcmpError& e);
+  tcp::IcmpVerdict judge_half_open(std::uint32_t index, const tcp::IcmpError& e);
+  void tell_neighbour(Conn& c);
 
   // -- fragments.cc
   [[nodiscard]] bool on_fragment(Arrival& a);

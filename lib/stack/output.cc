@@ -60,6 +60,7 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
     case ip::Neighbours::Use::kWait:
       // Text is not held: its buffers may be gone before the answer comes. TCP sends it again.
       if (seg.len > 0 || neighbours.hold(neighbour, packet)) counters.drop_neigh_queue.add();
+      if (seg.len > 0 && neighbours.has_failed(neighbour)) close_unreachable(flow);
       return;
     case ip::Neighbours::Use::kFailed:
       counters.drop_neigh_failed.add();

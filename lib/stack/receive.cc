@@ -362,44 +362,10 @@ void Stack::Impl::on_icmp(Arrival& a) {
     tx_frames.push_back(a.buf);
     return;
   }
-  if (f.icmp.has_inner && f.icmp.inner_protocol == 6 && on_icmp_error(f)) {
-    counters.icmp_errors_in.add();
-    return consume(a.buf);
-  }
-  drop(a.buf, counters.drop_icmp_ignored);  // Source Quench among them (MUST-55)
+  on_icmp_error(a);
 }
 
-// RFC 5927 §4.1: only an error about what is in flight is believed. False when it is not.
-//= RFC9293 MUST-54
-//= RFC9293 MUST-56
-bool Stack::Impl::on_icmp_error(const wire::Frame& f) {
-  const std::uint64_t hash = hash_of(f.icmp.inner);
-  const std::uint32_t handle =
-      table.find(hash, [&](std::uint32_t h) { return same_flow(h, f.icmp.inner); });
-  if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return false;
-  Conn& c = conns[index_of(handle)];
-  const tcp::Tcb& t = c.tcb;
-  if (distance(t.snd_una, f.icmp.inner_seq) >= distance(t.snd_una, t.snd_nxt)) return false;
-  const bool v4 = f.kind == wire::Kind::kIcmp4;
-  const bool too_big = v4 ? f.icmp.type == 3 && f.icmp.code == 4 : f.icmp.type == 2;
-  const bool unreachable = v4 ? f.icmp.type == 3 : f.icmp.type == 1;
-  if (too_big) {
-    tcp::on_packet_too_big(c.tcb, v4 ? f.icmp.rest & 0xffffU : f.icmp.rest);
-    mark_output(index_of(handle));
-    return settle(index_of(handle)), true;
-  }
-  if (!unreachable) return false;
-  const bool hard = v4 ? f.icmp.code == 2 || f.icmp.code == 3 : f.icmp.code == 4;
-  if (t.state == tcp::State::kSynSent && hard) {
-    tcp::fail_open(c.tcb, tcp::CloseReason::kRefused, outbox);
-    counters.attempt_fails.add();
-    flush(index_of(handle));
-    return settle(index_of(handle)), true;
-  }
-  c.unreachable = true;  // soft: told only if the connection times out (SHLD-25)
-  return true;
-}
-
+//= RFC1122 4.1.3.1
 void Stack::Impl::on_udp(Arrival& a) {
   constexpr std::uint32_t kUdpHeader = 8;  // less names no port that could be unreachable
   if (a.frame.l4_len < kUdpHeader) return drop(a.buf, counters.drop_short_frame);
@@ -411,6 +377,7 @@ void Stack::Impl::on_udp(Arrival& a) {
 // Protocol unreachable (RFC 1122 §3.2.2.1); a parameter problem that points at the Next Header
 // field (RFC 4443 §3.4, RFC 8200 §4).
 //= RFC4443 3.4-a
+//= RFC1122 3.2.2.1-a
 void Stack::Impl::on_other_protocol(Arrival& a) {
   constexpr std::uint8_t kNoNextHeader = 59, kUnknownNextHeader = 1, kProtocol = 2;
   counters.drop_other_protocol.add();
@@ -427,6 +394,8 @@ void Stack::Impl::on_other_protocol(Arrival& a) {
 // and is no ICMP error itself (RFC 4443 §2.4 (e)).
 //= RFC4443 2.4-e
 //= RFC4443 2.4-f
+//= RFC1122 3.2.2-a
+//= RFC6633 3-a
 void Stack::Impl::send_icmp_error(const Arrival& about, std::uint8_t type, std::uint8_t code,
                                   std::uint32_t rest, telemetry::Counter& sent) {
   send_icmp_error({about.buf->data, about.buf->len}, about.frame, about.frame.dst,

@@ -369,6 +369,11 @@ FlowKey Stack::flow_of(ConnId id) const {
   return c == nullptr ? FlowKey{} : c->flow;
 }
 
+tcp::CloseReason Stack::soft_error(ConnId id) const {
+  const Conn* c = impl_->find(id);
+  return c == nullptr ? tcp::CloseReason::kNone : c->tcb.soft_error;
+}
+
 tcp::State Stack::state_of(ConnId id) const {
   const Conn* c = impl_->find(id);
   return c == nullptr ? tcp::State::kClosed : c->tcb.state;

@@ -83,20 +83,21 @@ enum class Error : std::uint8_t {
 [[nodiscard]] std::string_view to_string(Error e);
 
 // What became of a connection since it was last looked at.
-enum Event : std::uint8_t {
-  kConnected = 1,   // the connect succeeded
-  kReadable = 2,    // text to receive
-  kWritable = 4,    // room in the send buffer after it had run out
-  kPeerClosed = 8,  // the peer's FIN: after the text that is queued there is no more
-  kTimer = 16,      // the instant given to set_timer came
-  kClosed = 32,     // gone; `reason` says how. The last event of a connection
-  kAccepted = 64,   // a new connection from a listener. The first event of it
-  kUrgent = 128,    // urgent text is on its way, or more of it: see urgent()
+enum Event : std::uint16_t {
+  kConnected = 1,    // the connect succeeded
+  kReadable = 2,     // text to receive
+  kWritable = 4,     // room in the send buffer after it had run out
+  kPeerClosed = 8,   // the peer's FIN: after the text that is queued there is no more
+  kTimer = 16,       // the instant given to set_timer came
+  kClosed = 32,      // gone; `reason` says how. The last event of a connection
+  kAccepted = 64,    // a new connection from a listener. The first event of it
+  kUrgent = 128,     // urgent text is on its way, or more of it: see urgent()
+  kSoftError = 256,  // nothing gets through at present: see soft_error. Nobody need do anything
 };
 
 struct Ready {
   ConnId conn;
-  std::uint8_t events = 0;
+  std::uint16_t events = 0;
   tcp::CloseReason reason{};  // with kClosed
   ListenerId listener = 0;    // with kAccepted
 };
@@ -234,6 +235,9 @@ class Stack {
   [[nodiscard]] tcp::Urgent urgent(ConnId id) const;
   void want_writable(ConnId id);  // asks for kWritable when there is room again
   [[nodiscard]] FlowKey flow_of(ConnId id) const;
+  // What a time-out would be put down to now: an ICMP error, a next hop that does not answer, or
+  // retries1 retransmissions in vain (kTimedOut). kNone once something gets through (MUST-47).
+  [[nodiscard]] tcp::CloseReason soft_error(ConnId id) const;
   [[nodiscard]] tcp::State state_of(ConnId id) const;
 
   [[nodiscard]] const telemetry::Counters& counters() const;

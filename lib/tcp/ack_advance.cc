@@ -65,6 +65,8 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   t.retries = 0;
   note_progress(t, now);
   urgent_acked(t);
+  t.soft_error = CloseReason::kNone;
+  t.path_news = kPathProven;  // whatever was doubted
   if (t.log == nullptr) cc_on_ack(t, acked, flight_before, now, out);
   // A small window took what an override sent: the next waits no longer (§3.8.6.2.1: 0.1 to 1 s).
   if (t.has(kPersisting) && seg.wnd > 0) t.rto.restore();
@@ -77,6 +79,7 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
     arm_rtx(t, now);  // §5.3
   }
   note_room(t);
+  if (t.mtu_probe != 0) mtu_probe_acked(t, out);
   if (fin_acked) on_fin_acked(t, now, out);
 }
 

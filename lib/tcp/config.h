@@ -15,6 +15,7 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   std::uint8_t syn_retries = 5;          // SYNs resent before connect fails; from 6 on, 3 minutes
   std::uint8_t synack_retries = 2;       // SYN-ACKs resent to who never answered (Linux: 5), ADR 8
   std::uint8_t orphan_retries = 8;       // as retries2, once the application has closed
+  std::uint8_t retries1 = 3;             // R1 of RFC 9293 §3.8.3: the path is doubted
   std::uint8_t retries2 = 15;            // R2 of RFC 9293 §3.8.3
   Duration user_timeout = 0s;            // in place of retries2 (RFC 5482); 0: off
   Duration fin_timeout = 60s;            // FIN-WAIT-2 after close
@@ -60,6 +61,11 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   Duration keepalive_time = 7200s;
   Duration keepalive_intvl = 75s;
   std::uint8_t keepalive_probes = 9;
+  std::uint8_t mtu_probing = 0;      // RFC 4821: 0 never, 1 once a black hole shows, 2 always
+  std::uint16_t base_mss = 1024;     // where a search begins
+  std::uint16_t min_pmtu = 552;      // no ICMP message lowers an IPv4 path below it
+  Duration mtu_expires = 600s;       // until a larger segment is tried again (RFC 1191 §6.3)
+  std::uint8_t probe_threshold = 8;  // a search ends when it is known to within this
 };
 
 // What one connection asks for in place of keepalive, keepalive_time, _intvl and _probes. Zero: as

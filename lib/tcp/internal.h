@@ -85,6 +85,23 @@ void arm_tlp(Tcb& t, Instant now);  // Pre: there is a log and something is in f
 void on_reordering_timeout(Tcb& t, Instant now, Outbox& out);
 void mark_lost_on_rto(Tcb& t, Instant now, Outbox& out);
 
+// -- path_mtu.cc (RFC 1191, 8201), mtu_probe.cc (RFC 4821) ------------------------------------
+bool on_packet_too_big(Tcb& t, const IcmpError& e, Instant now, Outbox& out);  // false: ignored
+void path_mtu_expire(Tcb& t, Instant now);  // Pre: mss < full_mss
+void set_mss(Tcb& t, std::uint32_t mss);
+void fit_log(Tcb& t, bool lost);  // no segment in flight counts as longer than the MSS
+[[nodiscard]] std::uint32_t seconds_of(Instant t);
+void mtu_search_begin(Tcb& t, Instant now);
+[[nodiscard]] std::uint32_t mtu_probe_due(const Tcb& t, std::uint32_t unsent, std::uint32_t window);
+void mtu_black_hole(Tcb& t, Instant now, Outbox& out);
+void mtu_probe_forget(Tcb& t);
+// Pre of the rest: a probe is out.
+void mtu_probe_acked(Tcb& t, Outbox& out);
+void mtu_probe_on_loss(Tcb& t, Outbox& out);
+[[nodiscard]] bool mtu_probe_on_dup_acks(Tcb& t, Outbox& out);
+void mtu_probe_timed_out(Tcb& t, Outbox& out);
+void mtu_probe_refused(Tcb& t, std::uint32_t mss, Instant now, Outbox& out);
+
 // -- prr.cc (RFC 6937) ------------------------------------------------------------------------
 void cc_on_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out);
 void cc_on_hidden_loss(Tcb& t);

@@ -10,7 +10,8 @@ void check_log(const Tcb& t) {
   std::uint32_t sacked = 0, lost = 0;
   for (unsigned i = 0; i < log.size(); ++i) {
     const std::uint32_t n = log.length_of(i);
-    WEIR_ASSERT(n > 0 && (n <= t.mss + 1U || log.stale));
+    WEIR_ASSERT(n > 0 &&
+                (n <= t.mss + 1U || n <= t.mtu_probe || log[i].is(kSentSacked) || log.stale));
     WEIR_ASSERT(!(log[i].is(kSentSacked) && log[i].is(kSentLost)));
     if (log[i].is(kSentSacked)) sacked += n;
     if (log[i].is(kSentLost)) lost += n;

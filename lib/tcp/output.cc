@@ -1,6 +1,7 @@
 // What is sent, and when (RFC 9293 §3.7, §3.8): one call per connection per burst turns everything
 // that became due into segments, and an ACK that is owed rides on the first of them.
 #include <algorithm>
+#include <utility>
 
 #include "tcp/internal.h"
 
@@ -167,6 +168,27 @@ std::uint32_t longest_segment(const Tcb& t, const Outbox& out) {
   return out.tso_max > t.mss && !alone ? out.tso_max / t.mss * t.mss : t.mss;
 }
 
+// New text in one segment that is longer than the others are (mtu_probe.cc).
+void send_mtu_probe(Tcb& t, std::uint32_t len, Instant now, Outbox& out) {
+  log_begin(t, now, out);
+  const std::uint16_t mss = std::exchange(t.mss, static_cast<std::uint16_t>(len));
+  send_next(t, len, false, now, out);
+  t.mss = mss;
+  t.mtu_probe = static_cast<std::uint16_t>(len);
+  t.mtu_probe_end = t.snd_nxt;
+  note_sent(t, t.snd_nxt, now);
+  if (t.log != nullptr) arm_tlp(t, now);
+}
+
+// Octets of `left` that went.
+std::uint32_t probe_path(Tcb& t, std::uint32_t left, Instant now, Outbox& out) {
+  path_mtu_expire(t, now);
+  const std::uint32_t len = mtu_probe_due(t, left, usable_window(t));
+  if (len == 0 || out.tx.room() <= 1 || pacing_holds(t, now)) return 0;
+  send_mtu_probe(t, len, now, out);
+  return len;
+}
+
 //= RFC9293 MUST-60
 //= RFC9293 SHLD-27
 //= RFC9293 SHLD-28
@@ -176,6 +198,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
   if (left == 0) cork_nothing_held(t);
   if ((left == 0 && !fin_due) || t.ecn_has(kEcnWait)) return;
   cc_restart_after_idle(t, now);
+  if (t.mss != t.full_mss) left -= probe_path(t, left, now, out);
   const std::uint32_t longest = pacing_quantum(t, longest_segment(t, out));
   bool corked = false;
   while ((left > 0 || fin_due) && out.tx.room() > 1 && !pacing_holds(t, now)) {
@@ -331,6 +354,7 @@ void send_probe(Tcb& t, Instant now, Outbox& out) {
 // RFC 8985 §7.3: new text where there is some, whatever cwnd says; else the last segment again.
 //= RFC8985 7.3
 void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
+  if (t.mtu_probe != 0) mtu_probe_forget(t);
   SentLog& log = *t.log;
   const std::uint32_t len = std::min({unsent(t), usable_window(t), std::uint32_t{t.mss}});
   t.tlp_again = len == 0 || log.room() == 0;

@@ -67,7 +67,10 @@ void cc_on_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
   if (t.recovery == Recovery::kFast && news.acked > 0) undo_if_spurious(t, news, now, out);
   const Recovery before = t.recovery;
   if (before != Recovery::kNone && at_or_after(t.snd_una, t.recover)) leave_recovery(t);
-  if (t.recovery == Recovery::kNone && t.log->lost() > 0) enter_recovery(t, out);
+  // What was lost for its size is sent again, and that is all (RFC 4821 §3, RFC 1191 §6.5).
+  //= RFC4821 7.6.2-b
+  const bool congestion = t.log->lost() > t.log->excused();
+  if (t.recovery == Recovery::kNone && congestion) enter_recovery(t, out);
   if (t.recovery == Recovery::kFast) return reduce_in_proportion(t, news.delivered);
   if (before == Recovery::kFast) return;  // what ended it does not grow the window as well
   if (news.acked == 0) return;            // RFC 5681 §3.1: what is acknowledged cumulatively

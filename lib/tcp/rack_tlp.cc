@@ -258,6 +258,7 @@ void after_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
   if (news.delivered > 0 && (log.sacked() > 0 || t.recovery != Recovery::kNone)) {
     detect_loss(t, now);
   }
+  if (t.mtu_probe != 0) mtu_probe_on_loss(t, out);
   cc_on_sack(t, news, now, out);
   if (t.snd_una == t.snd_nxt) return log_end(t, out);
   // Only what tells something new: an ACK that repeats itself must not put the probe off (§7.2).
@@ -300,6 +301,7 @@ void arm_tlp(Tcb& t, Instant now) {
 
 void on_reordering_timeout(Tcb& t, Instant now, Outbox& out) {
   detect_loss(t, now);
+  if (t.mtu_probe != 0) mtu_probe_on_loss(t, out);
   cc_on_sack(t, {}, now, out);
 }
 

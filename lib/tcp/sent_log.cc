@@ -15,13 +15,19 @@ unsigned SentLog::first_from(Seq s) const {
   return low;
 }
 
+void SentLog::no_longer_lost(SentSegment& s, std::uint32_t octets) {
+  if (s.is(kSentLost)) lost_ -= octets;
+  if (s.is(kSentTooBig)) excused_ -= octets;
+  s.flags = static_cast<std::uint8_t>(s.flags & ~unsigned{kSentLost | kSentTooBig});
+}
+
 void SentLog::mark_sacked(unsigned i) {
   SentSegment& s = at(i);
   if (s.is(kSentSacked)) return;
   const std::uint32_t n = length_of(i);
-  if (s.is(kSentLost)) lost_ -= n;
+  no_longer_lost(s, n);
   sacked_ += n;
-  s.flags = static_cast<std::uint8_t>((s.flags & ~unsigned{kSentLost}) | kSentSacked);
+  s.flags |= kSentSacked;
 }
 
 void SentLog::mark_lost(unsigned i) {
@@ -33,9 +39,39 @@ void SentLog::mark_lost(unsigned i) {
 
 void SentLog::mark_sent_again(unsigned i, std::uint32_t sent_us) {
   SentSegment& s = at(i);
-  if (s.is(kSentLost)) lost_ -= length_of(i);
-  s.flags = static_cast<std::uint8_t>((s.flags & ~unsigned{kSentLost | kSentUntimed}) | kSentAgain);
+  no_longer_lost(s, length_of(i));
+  s.flags = static_cast<std::uint8_t>((s.flags & ~unsigned{kSentUntimed}) | kSentAgain);
   s.sent_us = sent_us;
+}
+
+unsigned SentLog::pieces_of(unsigned i, std::uint32_t mss, bool fin) const {
+  const std::uint32_t text = length_of(i) - (fin && i + 1 == count_ ? 1U : 0U);
+  return (*this)[i].is(kSentSacked) || text <= mss ? 1 : (text + mss - 1) / mss;
+}
+
+bool SentLog::fit(std::uint32_t mss, bool fin, bool lost) {
+  unsigned to = 0;
+  for (unsigned i = 0; i < count_; ++i) to += pieces_of(i, mss, fin);
+  if (to > kCapacity) return false;
+  const unsigned total = to;
+  for (unsigned i = count_; i-- > 0;) {  // from behind: no record moves to the front
+    SentSegment s = (*this)[i];
+    const Seq begin = begin_of(i);
+    const unsigned pieces = pieces_of(i, mss, fin);
+    if (pieces > 1 && lost) {
+      const std::uint32_t n = length_of(i);
+      no_longer_lost(s, n);
+      lost_ += n;
+      excused_ += n;
+      s.flags |= kSentLost | kSentTooBig;
+    }
+    for (unsigned p = pieces; p > 0; --p) {
+      at(--to) = s;
+      s.end_raw = (begin + (p - 1) * mss).raw();
+    }
+  }
+  count_ = static_cast<std::uint16_t>(total);
+  return true;
 }
 
 void SentLog::forget_sacked() {
@@ -47,9 +83,9 @@ void SentLog::forget_sacked() {
 
 void SentLog::forget_lost() {
   for (unsigned i = 0; i < count_; ++i) {
-    at(i).flags = static_cast<std::uint8_t>(at(i).flags & ~unsigned{kSentLost});
+    at(i).flags = static_cast<std::uint8_t>(at(i).flags & ~unsigned{kSentLost | kSentTooBig});
   }
-  lost_ = 0;
+  lost_ = excused_ = 0;
 }
 
 void SentLog::drop_before(Seq ack) {
@@ -59,6 +95,7 @@ void SentLog::drop_before(Seq ack) {
     const std::uint32_t n = distance(una_, upto);
     if (s.is(kSentSacked)) sacked_ -= n;
     if (s.is(kSentLost)) lost_ -= n;
+    if (s.is(kSentTooBig)) excused_ -= n;
     una_ = upto;
     if (una_ != s.end()) return;
     head_ = static_cast<std::uint16_t>((head_ + 1U) % kCapacity);

@@ -21,6 +21,7 @@ enum SentFlag : std::uint8_t {
   kSentLost = 2,     // taken for lost, and not sent again since
   kSentAgain = 4,    // sent more than once, so an answer may be to either
   kSentUntimed = 8,  // before the log began: nobody knows when
+  kSentTooBig = 16,  // lost for its size, which is no sign of congestion; with kSentLost only
 };
 
 struct SentSegment {
@@ -49,8 +50,9 @@ class SentLog {
   }
   [[nodiscard]] Seq una() const { return una_; }
   [[nodiscard]] Seq end() const { return count_ == 0 ? una_ : (*this)[count_ - 1U].end(); }
-  [[nodiscard]] std::uint32_t sacked() const { return sacked_; }  // octets
-  [[nodiscard]] std::uint32_t lost() const { return lost_; }      // octets
+  [[nodiscard]] std::uint32_t sacked() const { return sacked_; }    // octets
+  [[nodiscard]] std::uint32_t lost() const { return lost_; }        // octets
+  [[nodiscard]] std::uint32_t excused() const { return excused_; }  // of lost(): kSentTooBig
   [[nodiscard]] std::uint32_t pipe() const {  // octets presumed in the network (RFC 6675 §4)
     return distance(una_, end()) - sacked_ - lost_;
   }
@@ -65,6 +67,10 @@ class SentLog {
   void mark_sacked(unsigned i);
   void mark_lost(unsigned i);
   void mark_sent_again(unsigned i, std::uint32_t sent_us);
+  // Cuts what is longer than `mss` octets of text, unless the peer has it; `lost` says that it was
+  // lost for its size. `fin`: the last record ends with our FIN. False, and nothing done, when the
+  // pieces would be too many.
+  [[nodiscard]] bool fit(std::uint32_t mss, bool fin, bool lost);
   void forget_sacked();  // the peer went back on what it said (RFC 2018 §8)
   void forget_lost();    // nothing was lost (RFC 5682)
   // Everything before `ack` was received. Takes whole records off the front and trims the next.
@@ -86,10 +92,12 @@ class SentLog {
   bool first_due = false;  // the timer fired: the first goes, whatever the window says
 
  private:
+  [[nodiscard]] unsigned pieces_of(unsigned i, std::uint32_t mss, bool fin) const;
+  void no_longer_lost(SentSegment& s, std::uint32_t octets);
   [[nodiscard]] SentSegment& at(unsigned i) { return ring_[(head_ + i) % kCapacity]; }
 
   Seq una_;
-  std::uint32_t sacked_ = 0, lost_ = 0;
+  std::uint32_t sacked_ = 0, lost_ = 0, excused_ = 0;
   std::uint16_t head_ = 0, count_ = 0;
   std::array<SentSegment, kCapacity> ring_;  // not initialised: written as it is used
 };

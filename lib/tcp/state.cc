@@ -65,8 +65,18 @@ constexpr std::array<std::string_view, kStates> kStateNames = {
 constexpr std::array<std::string_view, kTriggers> kTriggerNames = {
     "passive OPEN", "active OPEN", "rcv SYN",        "rcv SYN,ACK",  "rcv ACK of SYN",
     "CLOSE",        "rcv FIN",     "rcv ACK of FIN", "2MSL timeout", "reset"};
-constexpr std::array<std::string_view, 7> kReasonNames = {
-    "none", "normal", "reset by peer", "refused", "timed out", "unreachable", "aborted"};
+constexpr std::array<std::string_view, 9> kReasonNames = {
+    "none",        "normal",  "reset by peer",       "refused",         "timed out",
+    "unreachable", "aborted", "network unreachable", "protocol problem"};
+constexpr std::array<std::string_view, 9> kErrnoNames = {"0",
+                                                         "0",
+                                                         "ECONNRESET",
+                                                         "ECONNREFUSED",
+                                                         "ETIMEDOUT",
+                                                         "EHOSTUNREACH",
+                                                         "ECONNABORTED",
+                                                         "ENETUNREACH",
+                                                         "EPROTO"};
 
 }  // namespace
 
@@ -78,6 +88,9 @@ std::string_view to_string(Trigger t) {
 }
 std::string_view to_string(CloseReason r) {
   return kReasonNames[static_cast<unsigned>(r)];
+}
+std::string_view errno_name(CloseReason r) {
+  return kErrnoNames[static_cast<unsigned>(r)];
 }
 
 bool has_transition(State from, Trigger trigger) {

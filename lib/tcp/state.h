@@ -42,17 +42,21 @@ inline constexpr unsigned kTriggers = 10;
 // How a connection ended (MUST-12: the application learns which).
 enum class CloseReason : std::uint8_t {
   kNone,
-  kNormal,       // both FINs exchanged
-  kReset,        // RST from the peer: ECONNRESET
-  kRefused,      // RST, or a hard ICMP error, in answer to our SYN: ECONNREFUSED
-  kTimedOut,     // R2, syn_retries or keepalive_probes ran out: ETIMEDOUT
-  kUnreachable,  // no neighbour, or ICMP said so, until the SYN timed out: EHOSTUNREACH
-  kAborted,      // the local application's abort, or text for a closed receiver
+  kNormal,          // both FINs exchanged
+  kReset,           // RST from the peer: ECONNRESET
+  kRefused,         // RST, or a hard ICMP error, in answer to our SYN: ECONNREFUSED
+  kTimedOut,        // R2, syn_retries or keepalive_probes ran out: ETIMEDOUT
+  kUnreachable,     // no neighbour, or ICMP said so, until time ran out: EHOSTUNREACH
+  kAborted,         // the local application's abort, or text for a closed receiver
+  kNetUnreachable,  // as kUnreachable, of the whole network: ENETUNREACH
+  kProtocol,        // time ran out while ICMP spoke of parameter problems: EPROTO
 };
 
 [[nodiscard]] std::string_view to_string(State s);
 [[nodiscard]] std::string_view to_string(Trigger t);
 [[nodiscard]] std::string_view to_string(CloseReason r);
+// As a program on a kernel's socket would see it: "ETIMEDOUT"; "0" for an orderly end.
+[[nodiscard]] std::string_view errno_name(CloseReason r);
 
 // The state after `trigger`; asserts when the table has no such arrow (a bug of ours).
 [[nodiscard]] State next_state(State from, Trigger trigger);

@@ -21,7 +21,7 @@ void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now) {
     mss -= 12;
     store_ts_recent(t, o.ts_val, now);
   }
-  t.mss = static_cast<std::uint16_t>(mss);
+  t.mss = t.full_mss = static_cast<std::uint16_t>(mss);
   //= RFC7323 2.2-a
   if (o.window_scale == wire::kNoWindowScale) t.clear(kScaling);
   t.snd_wscale =
@@ -42,9 +42,12 @@ void establish(Tcb& t, Trigger trigger, Instant now) {
         std::min<Duration>(now - t.rtt_start, t.config->rto_max)));
   }
   if (t.has(kSynResent) && !t.rto.sampled()) t.rto.on_syn_timeout();  // RFC 6298 §5.7
+  mtu_search_begin(t, now);
   cc_init(t);
   t.ecn_high = t.snd_una - 1;
   t.retries = 0;
+  t.soft_error = CloseReason::kNone;
+  t.path_news |= kPathProven;
   t.rtx_deadline = kNever;
   t.last_received = now;
   begin_keepalive(t, now);

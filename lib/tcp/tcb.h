@@ -26,8 +26,15 @@ enum Notice : std::uint8_t {
   kNoticeReadable = 2,
   kNoticeWritable = 4,
   kNoticePeerClosed = 8,
-  kNoticeClosed = 16,  // state is CLOSED; close_reason says why
-  kNoticeUrgent = 32,  // urgent text is on its way, or more of it (MUST-32)
+  kNoticeClosed = 16,     // state is CLOSED; close_reason says why
+  kNoticeUrgent = 32,     // urgent text is on its way, or more of it (MUST-32)
+  kNoticeSoftError = 64,  // soft_error was set (MUST-47)
+};
+
+// What a stack tells the next hop's neighbour entry of. A stack reads and clears them.
+enum PathNews : std::uint8_t {
+  kPathDoubted = 1,  // R1 was reached (MUST-20)
+  kPathProven = 2,   // something new was acknowledged (RFC 4861 §7.3.1)
 };
 
 enum TcbFlag : std::uint16_t {
@@ -200,6 +207,15 @@ struct Tcb {
   Seq tlp_end;                    // TLP.end_seq: SND.NXT behind the probe
   std::uint8_t dup_acks_due = 0;  // segments that came early since the last ACK (RFC 5681 §4.2)
   CloseReason close_reason = CloseReason::kNone;
+  CloseReason soft_error = CloseReason::kNone;  // what a time-out would be for (icmp_errors.cc)
+  std::uint8_t path_news = 0;                   // PathNews
+  // The path (path_mtu.cc, mtu_probe.cc). Octets of text in one segment, as `mss` counts them.
+  std::uint16_t full_mss = 536;     // what the peer and our port take: mss is never more
+  std::uint16_t mtu_low = 0;        // RFC 4821 §7.2, search_low: 0 while nothing is searched for
+  std::uint16_t mtu_high = 0;       // search_high
+  std::uint16_t mtu_probe = 0;      // octets of the probe that is out; 0: none
+  Seq mtu_probe_end;                // SND.NXT behind it
+  std::uint32_t mss_lowered_s = 0;  // second at which mss or mtu_high was lowered last
 
   [[nodiscard]] bool has(std::uint16_t flag) const { return (flags & flag) != 0; }
   void set(std::uint16_t flag) { flags = static_cast<std::uint16_t>(flags | flag); }
@@ -273,10 +289,34 @@ void shrink_receive_queue(Tcb& tcb, bool early_too, Outbox& out);
 // Ends a connection that holds buffers and gets nowhere: RST, and the application is told.
 void end_stalled(Tcb& tcb, Outbox& out);
 
-// An open that cannot succeed: ICMP or ARP said so. Pre: SYN-SENT.
+// An open that cannot succeed: ARP said so, or a hard ICMP error. Pre: SYN-SENT.
 void fail_open(Tcb& tcb, CloseReason reason, Outbox& out);
-// The path takes IP packets of `mtu` octets at most (RFC 1191 §6.4, RFC 8201 §5.4).
-void on_packet_too_big(Tcb& tcb, std::uint32_t mtu);
+
+// -- What the network says of a segment that was sent (§3.9.2.2) -------------------------------
+enum class PathError : std::uint8_t {
+  kTooBig,           // ICMP 3/4, ICMPv6 2
+  kNetUnreachable,   // ENETUNREACH
+  kHostUnreachable,  // EHOSTUNREACH; filtered, time exceeded, and no neighbour answered
+  kProblem,          // a header that somebody could not read: EPROTO
+  kPortUnreachable,  // nobody there to talk to, the protocol included: ECONNREFUSED
+};
+struct IcmpError {
+  PathError what{};
+  Seq seq;                   // of the segment that it quotes
+  std::uint32_t mtu = 0;     // with kTooBig: of the next hop; 0: the router is too old to say
+  std::uint32_t packet = 0;  // with kTooBig: octets of the packet that it quotes
+};
+enum class IcmpVerdict : std::uint8_t {
+  kTaken,
+  kForged,   // it quotes nothing that is under way: made up, or too late (RFC 5927 §4.1)
+  kIgnored,  // it says nothing new
+};
+IcmpVerdict on_icmp_error(Tcb& tcb, const IcmpError& error, Instant now, Outbox& out);
+// The same for a connection that is half open, whose SYN-ACK has the number `iss`.
+enum class HalfOpenVerdict : std::uint8_t { kForged, kKeep, kAbandon };
+[[nodiscard]] HalfOpenVerdict half_open_icmp(Seq iss, const IcmpError& error);
+// Remembered, and told as `Notice`: the connection goes on (MUST-47, MUST-56).
+void note_soft_error(Tcb& tcb, CloseReason what);
 
 // The RST that ABORT sends, of a state beyond SYN-SENT. Changes nothing.
 [[nodiscard]] TxSegment make_reset(const Tcb& tcb);

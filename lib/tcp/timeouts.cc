@@ -21,6 +21,18 @@ void count_retry(Tcb& t) {  // a user timeout may be longer than what it counts
 constexpr unsigned kPatientRetries = 6;
 constexpr Duration kSynR2 = 180s;
 
+// RFC 9293 §3.8.3: nothing was heard for R1 transmissions, so that the next hop may be dead, or the
+// path too narrow. IP is told, and the application (SHLD-9).
+//= RFC9293 MUST-20
+//= RFC9293 SHLD-9
+//= RFC9293 SHLD-10
+void doubt_path(Tcb& t, Outbox& out) {
+  if (t.retries != t.config->retries1) return;
+  t.path_news = kPathDoubted;
+  if (t.soft_error == CloseReason::kNone) note_soft_error(t, CloseReason::kTimedOut);
+  out.counters->r1_reached.add();
+}
+
 // The SYN, or the SYN-ACK of a simultaneous open, was not answered (MUST-22).
 //= RFC9293 MUST-22
 //= RFC9293 MUST-23
@@ -34,6 +46,7 @@ void on_syn_timeout(Tcb& t, Instant now, Outbox& out) {
     t.rtx_deadline = r2;
     return;
   }
+  doubt_path(t, out);
   count_retry(t);
   t.set(kSynResent | kSynDue);
   t.rto.back_off();
@@ -55,6 +68,9 @@ void on_persist_timeout(Tcb& t, Instant now, Outbox& out) {
 //= RFC9293 MUST-20
 void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
   if (gives_up(t, now)) return close_now(t, CloseReason::kTimedOut, out);
+  doubt_path(t, out);
+  if (t.mtu_probe != 0) mtu_probe_timed_out(t, out);
+  if (t.retries >= t.config->retries1) mtu_black_hole(t, now, out);
   count_retry(t);
   out.counters->rto_timeouts.add();
   frto_begin(t);

@@ -11,8 +11,9 @@ void user_open(Tcb& t, const OpenArgs& args, Instant now) {
   t.snd_una = t.snd_nxt = t.iss;
   t.ts_offset = args.ts_offset;
   //= RFC9293 MUST-67
+  //= RFC1191 3.1
   t.rcv_mss = static_cast<std::uint16_t>(args.mtu - (args.ipv6 ? 60 : 40));
-  t.mss = t.rcv_mss;
+  t.mss = t.full_mss = t.rcv_mss;
   if (args.ipv6) t.set(kIpv6);
   if (c.timestamps) t.set(kTimestamps);
   if (c.sack) t.set(kSack);
@@ -119,7 +120,8 @@ void enter_time_wait(Tcb& t, Instant now) {
 
 void close_now(Tcb& t, CloseReason reason, Outbox& out) {
   if (t.state != State::kClosed) transition(t, Trigger::kReset);
-  t.close_reason = reason;
+  const bool why = reason == CloseReason::kTimedOut && t.soft_error != CloseReason::kNone;
+  t.close_reason = why ? t.soft_error : reason;
   t.rtx_deadline = t.probe_deadline = t.delack_deadline = t.life_deadline = kNever;
   t.cork_deadline = kNever;
   t.clear(kAckNow | kSynDue | kFinQueued | kPersisting | kTiming | kPeerFinKnown);

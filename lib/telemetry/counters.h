@@ -69,6 +69,11 @@ namespace weir::telemetry {
   X(icmp_time_exceeded_out, "ICMP errors sent: reassembly took too long")         \
   X(reasm_reqds, "fragments received")                                            \
   X(reasm_oks, "datagrams put together from fragments")                           \
+  X(pmtu_lowered, "connections whose segments an ICMP error made smaller")        \
+  X(mtu_black_holes, "paths that swallowed large segments (RFC 4821)")            \
+  X(mtup_success, "path MTU probes that arrived (RFC 4821)")                      \
+  X(mtup_fail, "path MTU probes that were lost")                                  \
+  X(r1_reached, "segments resent retries1 times: the path is doubted")            \
   X(handed_over, "frames passed to the core that owns their flow")                \
   X(looped_back, "segments to an address of this host, not sent but received")    \
   /* drops */                                                                     \
@@ -97,6 +102,7 @@ namespace weir::telemetry {
   X(drop_bad_source, "source address that no segment may have")                   \
   X(drop_other_protocol, "EtherType or IP protocol not spoken")                   \
   X(drop_icmp_ignored, "ICMP message that nothing waits for")                     \
+  X(drop_icmp_forged, "ICMP error that quotes nothing under way (RFC 5927)")      \
   X(drop_icmp_rate, "ICMP reply withheld by the rate limit")                      \
   X(drop_no_listener, "no connection and no listener (answered by RST)")          \
   X(drop_closed_rst, "RST that belongs to no connection")                         \

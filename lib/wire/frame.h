@@ -63,8 +63,9 @@ struct IcmpPacket {  // RFC 792, RFC 4443
   // For errors: the packet that caused it, as this host sent it (local = its source).
   bool has_inner = false;
   std::uint8_t inner_protocol = 0;
-  FlowKey inner;  // ports set when inner_protocol is TCP or UDP
-  Seq inner_seq;  // TCP
+  std::uint32_t inner_len = 0;  // octets of that packet, by its IP header
+  FlowKey inner;                // ports set when inner_protocol is TCP or UDP
+  Seq inner_seq;                // TCP
 };
 
 struct NdPacket {                                                 // RFC 4861 §4.3, §4.4

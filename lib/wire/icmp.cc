@@ -56,6 +56,7 @@ Fault parse_inner_v4(std::span<const std::byte> quote, IcmpPacket& out) {
     return Fault::kIcmpMalformed;
   }
   if ((load16(p + 6) & 0x1fffU) != 0) return Fault::kNone;  // a later fragment has no ports
+  out.inner_len = load16(p + 2);
   out.inner.local = load_ipv4(p + 12);
   out.inner.remote = load_ipv4(p + 16);
   return parse_inner_l4(quote.subspan(header), load8(p + 9), out);
@@ -66,6 +67,7 @@ Fault parse_inner_v6(std::span<const std::byte> quote, IcmpPacket& out) {
   UpperLayer upper;
   if (walk_extensions(quote, upper) != Fault::kNone) return Fault::kIcmpMalformed;
   if (upper.is_part) return Fault::kNone;  // none of ours: Weir sends no fragments
+  out.inner_len = std::uint32_t{load16(quote.data() + 4)} + kIpv6Header;
   out.inner.local = load_ipv6(quote.data() + 8);
   out.inner.remote = load_ipv6(quote.data() + 24);
   if (out.inner.local.is_v4() || out.inner.remote.is_v4()) return Fault::kIcmpMalformed;
@@ -127,6 +129,8 @@ Fault parse_icmp(std::span<const std::byte> first, Frame& out) {
   return out.kind == Kind::kIcmp4 ? parse_inner_v4(quote, icmp) : parse_inner_v6(quote, icmp);
 }
 
+//= RFC1122 3.2.2.6-a
+//= RFC1122 3.2.2.6-b
 std::size_t make_echo_reply(std::span<std::byte> frame, const Frame& parsed,
                             const MacAddr& local_mac, const IpAddr& local_ip) {
   const bool v4 = parsed.kind == Kind::kIcmp4;
@@ -159,6 +163,7 @@ bool carries_icmp_error(std::span<const std::byte> frame, const Frame& parsed) {
   return leads_to_icmp6_error(frame, parsed.l4_offset, parsed.protocol);
 }
 
+//= RFC1122 3.2.2-b
 std::size_t write_icmp_error(std::span<std::byte> out, const MacAddr& local_mac,
                              const IpAddr& local_ip, std::uint8_t type, std::uint8_t code,
                              std::span<const std::byte> offender, const Frame& parsed,

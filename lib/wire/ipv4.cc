@@ -11,7 +11,7 @@ constexpr std::uint8_t kEndOfOptions = 0;
 constexpr std::uint8_t kNoOperation = 1;
 constexpr std::uint8_t kLooseSourceRoute = 131;
 constexpr std::uint8_t kStrictSourceRoute = 137;
-constexpr std::uint16_t kDontFragment = 0x4000;
+constexpr std::uint16_t kDontFragment = 0x4000;  //= RFC1191 3-a
 constexpr std::uint16_t kMoreFragments = 0x2000;
 constexpr std::uint16_t kFragmentOffset = 0x1fff;
 constexpr std::size_t kMaxDatagram = 65'535;

@@ -139,6 +139,35 @@ def loss_at_tap(world):
     return lossy(world, weir, download, 100_000_000 if world.full else 2_000_000)
 
 
+#= RFC1191 6.4-a type=test
+@case("5 MB down over a path of 1,300 octets, of which a router tells")
+def path_mtu(world):
+    world.start_both_nginx()
+    weir = world.start_weir_behind_router()
+    world.narrow_path(1300)
+    saw = download(world, 5_000_000)
+    counters = weir.expect_at_rest()["counters"]
+    expect(counters.get("pmtu_lowered", 0) > 0, "no ICMP message was acted on")
+    expect_equal("paths taken for black holes", counters.get("mtu_black_holes", 0), 0)
+    return "%s, %d connections lowered" % (saw, counters["pmtu_lowered"])
+
+
+#= RFC4821 7.7 type=test
+@case("5 MB down over a path that swallows what is longer than 1,300 octets, and all ICMP")
+def black_hole(world):
+    world.start_both_nginx()
+    weir = world.start_weir_behind_router(["tcp.mtu_probing=1"])
+    world.filter("from ip length > 1300 drop", "to ip protocol icmp drop")
+    saw = download(world, 5_000_000)
+    world.no_filter()
+    counters = weir.expect_at_rest()["counters"]
+    expect(counters.get("mtu_black_holes", 0) > 0, "no black hole was found: the filter is idle")
+    expect(counters.get("mtup_success", 0) > 0, "no probe arrived: segments stayed at base_mss")
+    expect_equal("ICMP errors acted on", counters.get("icmp_errors_in", 0), 0)
+    return "%s, %d black holes, probes: %d arrived, %d lost" % (
+        saw, counters["mtu_black_holes"], counters["mtup_success"], counters.get("mtup_fail", 0))
+
+
 @case("a peer without timestamps, window scaling and SACK")
 def plain_peer(world):
     for name in ("timestamps", "window_scaling", "sack"):

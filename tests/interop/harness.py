@@ -318,6 +318,11 @@ class World:
         self._warm(True)
         return self.weir
 
+    def narrow_path(self, mtu):
+        """From here on the router forwards no more than `mtu` octets to the peers, and says so."""
+        run(*self._at(self.router), "ip", "route", "replace", "10.98.0.0/24", "dev", "peer1",
+            "mtu", str(mtu))
+
     def _second_namespace(self):
         process = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
         self.others.append(process)

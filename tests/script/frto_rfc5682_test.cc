@@ -124,7 +124,7 @@ TEST(Frto, ABurstOfLateAcksIsEnough) {
 TEST(Frto, ASmallerPathEndsIt) {
   Script s{Established{}};
   timed_out(s);
-  tcp::on_packet_too_big(s.tcb(), 640);
+  s.icmp({.mtu = 640}).skip();
   s.at(1'100ms).receives({.ack = 1'000}).skip();
   s.at(1'200ms).receives({.ack = 1'600}).skip();
   EXPECT_EQ(s.counters().spurious_rtos.get(), 0U);

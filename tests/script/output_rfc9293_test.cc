@@ -315,24 +315,5 @@ TEST(Output, ALongQueueFillsSeveralBatches) {
   s.receives({.ack = 14'600});
 }
 
-// RFC 1191 §6.4: resent at once in smaller pieces; floor 552 (lib/tcp/path_mtu.cc).
-TEST(PathMtu, TextIsResentInSmallerPieces) {
-  Script s{Established{}};
-  s.app_send(2'000).sends({.seq = 0, .len = 1'000}).sends({.seq = 1'000});
-  tcp::on_packet_too_big(s.tcb(), 740);
-  s.at(10ms).app_send(0);
-  s.sends({.seq = 0, .len = 700}).sends({.seq = 700, .len = 700}).sends({.seq = 1'400, .len = 600});
-  tcp::on_packet_too_big(s.tcb(), 68);
-  s.app_send(0).sends({.seq = 0, .len = 512});
-  while (s.pending() > 0) s.sends({});
-  s.receives({.ack = 2'000});
-}
-
-TEST(PathMtu, NeverRaises) {
-  Script s{Established{}};
-  tcp::on_packet_too_big(s.tcb(), 9'000);
-  s.app_send(2'000).sends({.len = 1'000}).sends({.len = 1'000});
-}
-
 }  // namespace
 }  // namespace weir::test

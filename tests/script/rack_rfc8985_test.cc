@@ -391,16 +391,6 @@ TEST(SentLog, AWindowThatShrankGivesTheLogUp) {
   s.skip().receives({.ack = 10'000, .wnd = kWnd}).skip();
 }
 
-TEST(SentLog, ASmallerPathGivesTheLogUpAndSendsAllAgain) {
-  Script s(Established{.sack = true, .tune = reno});
-  ten_out(s).at(100ms);
-  tcp::on_packet_too_big(s.tcb(), 640);
-  s.receives({.ack = 0});
-  s.sends({.seq = 0, .len = 600}).sends({.seq = 600, .len = 600}).skip();
-  EXPECT_EQ(s.tcb().log, nullptr);
-  s.receives({.ack = 10'000}).skip();
-}
-
 // A probe's octet is out when the window opens: the flight that follows has its log all the same.
 TEST(SentLog, FollowsAZeroWindow) {
   Script s(Established{.wnd = 0, .sack = true});

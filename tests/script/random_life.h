@@ -106,6 +106,7 @@ class RandomLife {
   const tcp::Config& configure() {
     constexpr std::array<std::uint32_t, 5> kSizes = {262'144, 65'535, 16'384, 4'096, 1'000'000};
     tcp::Config& c = config_;
+    c.mtu_probing = static_cast<std::uint8_t>(rng.below(3));
     c.rmem = one_of(kSizes);
     c.wmem = one_of(kSizes);
     const unsigned bits = rng.below(256);
@@ -331,10 +332,19 @@ class RandomLife {
     }
   }
 
+  // About something that is under way, most often.
+  void network_error() {
+    const auto what = static_cast<tcp::PathError>(rng.below(5));
+    const Seq seq = tcb_.snd_una + rng.below(distance(tcb_.snd_una, tcb_.snd_nxt) + 2);
+    const std::uint32_t mtu = rng.below(4) == 0 ? 0 : rng.below(2'000);
+    if (what == tcp::PathError::kPortUnreachable && rng.below(4) != 0) return;
+    tcp::on_icmp_error(tcb_, {what, seq, mtu, rng.below(1'600)}, now_, out_);
+  }
+
   void something_else() {
     switch (rng.below(3)) {
       case 0:
-        tcp::on_packet_too_big(tcb_, rng.below(65'536));
+        network_error();
         break;
       case 1:
         if (opening() && rng.below(4) == 0) {

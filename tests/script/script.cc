@@ -67,8 +67,9 @@ Script::Script(const Established& e)
   tcp::SynEntry entry;
   const FlowKey flow{IpAddr::v4(0x0a00'0001), IpAddr::v4(0x0a00'0002), 80, 12'345};
   tcp::open_syn_entry(entry, syn, flow, e.iss, config_);
-  const auto mtu = static_cast<std::uint16_t>(e.mss + option_octets + 40);
-  tcp::open_passive(tcb_, entry, {.iss = e.iss, .ts_offset = kTsOffset, .mtu = mtu}, now_);
+  const auto mtu = static_cast<std::uint16_t>(e.mss + option_octets + (e.ipv6 ? 60 : 40));
+  tcp::open_passive(tcb_, entry, {.iss = e.iss, .ts_offset = kTsOffset, .mtu = mtu, .ipv6 = e.ipv6},
+                    now_);
   if (e.no_delay) tcb_.set(tcp::kNoDelay);
   receives({.wnd = e.wnd, .ts = e.ts});
   quiet().state(kEstablished).notices(tcp::kNoticeConnected);
@@ -166,6 +167,17 @@ void Script::feed(const Peer& p) {
 
 Script& Script::receives(const Peer& p) {
   feed(p);
+  return settle();
+}
+
+Script& Script::icmp(const Icmp& e, tcp::IcmpVerdict want, const char* file, int line) {
+  const auto got = tcp::on_icmp_error(
+      tcb_, {.what = e.what, .seq = tx_base_ + e.seq, .mtu = e.mtu, .packet = e.packet}, now_,
+      out_);
+  if (got != want) {
+    ADD_FAILURE_AT(file, line) << "ICMP: want verdict " << static_cast<int>(want) << ", got "
+                               << static_cast<int>(got) << ' ' << when();
+  }
   return settle();
 }
 

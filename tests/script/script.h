@@ -56,6 +56,7 @@ struct Established {
   bool sack = false;                     // negotiated
   bool ecn = false;                      // negotiated
   bool no_delay = false;
+  bool ipv6 = false;
   std::uint32_t rx_room = 0;             // spare octets behind received text
   void (*tune)(tcp::Config&) = nullptr;  // changes settings from their defaults
 };
@@ -100,6 +101,12 @@ struct Peer {  // what the remote end puts on the wire
 };
 
 inline constexpr std::uint8_t kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3;  // RFC 3168 §5
+struct Icmp {  // an error about a segment that was sent
+  tcp::PathError what = tcp::PathError::kTooBig;
+  std::uint32_t seq = 0;  // that it quotes
+  std::uint32_t mtu = 0;
+  std::uint32_t packet = 0;
+};
 
 inline constexpr std::uint32_t kBefore0 = 0xffff'ffff;  // the relative number before 0
 
@@ -119,6 +126,8 @@ class Script {
 
   // -- The peer ------------------------------------------------------------------------------
   Script& receives(const Peer& p);
+  Script& icmp(const Icmp& e, tcp::IcmpVerdict want = tcp::IcmpVerdict::kTaken,
+               const char* file = __builtin_FILE(), int line = __builtin_LINE());
   Script& receives_burst(const std::vector<Peer>& burst);  // all of them before one poll
 
   // -- The user ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ TEST(SynSent, SynIsResentAndThenGivenUp) {
   for (const auto t : {1s, 3s, 7s, 15s, 31s}) {
     s.at(t).sends({.seq = 0, .len = 0, .flags = SYN, .mss = 1'460}).quiet();
   }
-  s.at(63s - 1us).state(kSynSent).notices(0);
+  s.at(63s - 1us).state(kSynSent).notices(tcp::kNoticeSoftError);  // R1, at 15 s
   s.at(63s).quiet().closed(CloseReason::kTimedOut).notices(tcp::kNoticeClosed);
 }
 

@@ -55,6 +55,7 @@ void cc_on_dup_ack(Tcb& t, Instant now, Outbox& out) {
   } else if (t.recovery == Recovery::kNone && t.dup_acks >= t.config->reordering &&
              after(t.snd_una, t.recover)) {  // more than recover
     //= RFC6582 3.2-a
+    if (t.mtu_probe != 0 && mtu_probe_on_dup_acks(t, out)) return;
     enter_fast_recovery(t, out);
   }
 }

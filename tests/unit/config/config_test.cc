@@ -38,7 +38,8 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
       "rmem = 65536\nwmem = 131072\ninitial_cwnd = 4\nrto_initial = 300\nrto_min = 100\n"
       "rto_max = \"60s\"\ndelack_max = 20\nslow_start_after_idle = false\n"
       "challenge_ack_interval = 250\nip_local_port_range = [2000, 3000]\nttl = 32\n"
-      "tw_reuse = 1\n"
+      "tw_reuse = 1\nretries1 = 4\nmtu_probing = 1\nbase_mss = 1200\nmin_pmtu = 600\n"
+      "mtu_expires = \"5m\"\nprobe_threshold = 16\n"
       "congestion_control = \"reno\"\nhystart = false\nfrto = false\nreordering = 5\n"
       "min_rtt_wlen = 60\npacing = true\npacing_ss_ratio = 150\npacing_ca_ratio = 110\n"
       "user_timeout = 90000\nrmem_default = 32768\nmoderate_rcvbuf = false\ndelack_min = 10\n"
@@ -78,6 +79,12 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
   EXPECT_FALSE(t.slow_start_after_idle);
   EXPECT_EQ(t.challenge_ack_interval, 250ms);
   EXPECT_EQ(t.tw_reuse, 1);
+  EXPECT_EQ(t.retries1, 4);
+  EXPECT_EQ(t.mtu_probing, 1);
+  EXPECT_EQ(t.base_mss, 1'200);
+  EXPECT_EQ(t.min_pmtu, 600);
+  EXPECT_EQ(t.mtu_expires, 300s);
+  EXPECT_EQ(t.probe_threshold, 16);
   EXPECT_EQ(t.port_low, 2'000);
   EXPECT_EQ(t.port_high, 3'000);
   EXPECT_EQ(t.ttl, 32);

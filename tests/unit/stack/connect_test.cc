@@ -1,5 +1,4 @@
-// Active opens: ports, refusals, and what the network says about them (RFC 9293 §3.9.1, RFC 6056,
-// RFC 5461, RFC 5927).
+// Active opens: ports and refusals (RFC 9293 §3.9.1, RFC 6056). What ICMP says: icmp_test.cc.
 #include "harness.h"
 
 namespace weir::stack::test {
@@ -17,13 +16,6 @@ Config few_ports(std::uint16_t n) {
   return c;
 }
 
-// An ICMP error from the gateway about `culprit`, as a frame the stack sent.
-Octets icmp_about(const Sent& culprit, std::uint8_t type, std::uint8_t code,
-                  std::uint32_t rest = 0) {
-  const Octets quote(culprit.octets.begin() + 14, culprit.octets.begin() + 14 + 28);
-  return icmp_frame(kGateway, kHost, type, code, rest, quote);
-}
-
 struct Connect : testing::Test {
   World w;
   Peer server{w, {.addr = kPeer, .port = 80}};
@@ -31,6 +23,7 @@ struct Connect : testing::Test {
 
 //= RFC9293 MUST-44 type=test
 //= RFC9293 MUST-45 type=test
+//= RFC1191 3.1 type=test
 TEST_F(Connect, TheSynOffersOurOptionsAndTheHandshakeEnds) {
   const ConnId c = w.connect(kServer);
   server.at.local_port = w.stack->flow_of(c).local_port;
@@ -126,7 +119,8 @@ TEST_F(Connect, SilenceTimesOutAfterFiveMoreSyns) {
   const ConnId c = w.connect(kServer);
   w.run_to(63s - 1ms);
   EXPECT_EQ(w.tcp.size(), 6U);
-  w.expect_no_event();
+  w.expect_event(c, kSoftError);  // R1
+  EXPECT_EQ(w.stack->soft_error(c), tcp::CloseReason::kTimedOut);
   w.run_to(63s);
   EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kTimedOut);
   w.tcp.clear();
@@ -150,99 +144,6 @@ TEST_F(Connect, ASynWaitsForTheNeighboursAnswer) {
   w.run_for(500ms);
   w.feed(arp_frame(2, kPeer, mac_of(kPeer), kHost, kHostMac));
   server.answer(c);
-}
-
-//= RFC9293 MUST-54 type=test
-TEST_F(Connect, PortUnreachableRefuses) {
-  const ConnId c = w.connect(kServer);
-  w.feed(icmp_about(w.tcp.at(0), 3, 3));
-  EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kRefused);
-  EXPECT_EQ(w.count(&C::icmp_errors_in), 1U);
-  w.tcp.clear();
-}
-
-//= RFC9293 MUST-56 type=test
-TEST_F(Connect, HostUnreachableIsToldOnlyWhenTheTimeIsUp) {
-  const ConnId c = w.connect(kServer);
-  w.feed(icmp_about(w.tcp.at(0), 3, 1));
-  w.expect_no_event();
-  w.run_to(64s);
-  EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kUnreachable);
-  w.tcp.clear();
-}
-
-// RFC 5927 §4.1: a blind attacker does not know what is in flight.
-TEST_F(Connect, AnErrorAboutWhatIsNotInFlightIsIgnored) {
-  const ConnId c = w.connect(kServer);
-  Sent syn = w.tcp.at(0);
-  put8(syn.octets, 38, std::to_integer<unsigned>(syn.octets[38]) ^ 1U);  // its sequence number
-  w.feed(icmp_about(syn, 3, 3));
-  w.expect_no_event();
-  EXPECT_EQ(w.count(&C::icmp_errors_in), 0U);
-  EXPECT_EQ(w.count(&C::drop_icmp_ignored), 1U);
-  server.answer(c);
-}
-
-struct PathMtu : Connect {
-  PathMtu() {
-    server.syn_options.mss = 1'460;
-    c = w.connect(kServer);
-    server.answer(c);
-    text = pattern(6'000);
-    w.send(c, text);
-    while (auto s = server.take()) {
-      first.push_back(*s);
-      EXPECT_LE(s->text.size(), 1'460U);
-    }
-    server.rcv_nxt = first.at(0).tcp().seq;  // nothing arrived
-  }
-  // What is resent, which must be the text from its start in segments of `longest`.
-  void expect_resent(std::size_t longest) {
-    std::string got;
-    Seq at = first.at(0).tcp().seq;
-    while (auto s = server.take()) {
-      EXPECT_EQ(s->tcp().seq, at + static_cast<std::uint32_t>(got.size()));
-      if (got.empty()) {
-        EXPECT_EQ(s->text.size(), longest);
-      }
-      EXPECT_LE(s->text.size(), longest);
-      got += s->text;
-    }
-    EXPECT_GE(got.size(), longest);
-    EXPECT_EQ(got, text.substr(0, got.size()));
-  }
-  ConnId c;
-  std::string text;
-  std::vector<Sent> first;
-};
-
-TEST_F(PathMtu, TooBigLowersTheSegmentSizeAndResends) {
-  w.feed(icmp_about(first.at(0), 3, 4, 1'000));
-  expect_resent(960);
-  EXPECT_EQ(w.count(&C::icmp_errors_in), 1U);
-}
-
-TEST_F(PathMtu, NoMessageLowersItBelow552) {
-  w.feed(icmp_about(first.at(0), 3, 4, 68));
-  expect_resent(512);
-}
-
-TEST_F(PathMtu, ARouterThatNamesNoMtuMeansTheLeast) {
-  w.feed(icmp_about(first.at(0), 3, 4, 0));
-  expect_resent(512);
-}
-
-TEST_F(PathMtu, TooBigAboutWhatIsNotInFlightIsIgnored) {
-  Sent forged = first.at(0);
-  put8(forged.octets, 38, std::to_integer<unsigned>(forged.octets[38]) ^ 0x80U);
-  w.feed(icmp_about(forged, 3, 4, 600));
-  w.expect_quiet();
-}
-
-TEST_F(PathMtu, AHardErrorDoesNotEndAnEstablishedConnection) {
-  w.feed(icmp_about(first.at(0), 3, 3));
-  w.expect_no_event();
-  EXPECT_EQ(w.stack->state_of(c), tcp::State::kEstablished);
 }
 
 }  // namespace

@@ -278,6 +278,7 @@ TEST_F(ClosedPort, EachStrayDrawsOneShortRstHoweverManyThereAre) {
 
 // -- ICMP ------------------------------------------------------------------------------------
 
+//= RFC1122 4.1.3.1 type=test
 TEST(Icmp, UdpIsAnsweredByPortUnreachableThatQuotesIt) {
   World w;
   const Octets udp = udp_frame(kPeer, kHost, "question");
@@ -294,6 +295,8 @@ TEST(Icmp, UdpIsAnsweredByPortUnreachableThatQuotesIt) {
   w.icmp.clear();
 }
 
+//= RFC1122 3.2.2.6-a type=test
+//= RFC1122 3.2.2.6-b type=test
 TEST(Icmp, AnEchoRequestIsAnsweredWithItsOwnOctets) {
   World w;
   const std::string text = pattern(1'001);

@@ -142,7 +142,7 @@ struct RandomFrames {
     if (rng.below(3) == 0)
       wire::store8(&quote[rng.below(28)], static_cast<std::uint8_t>(rng.next()));
     return icmp_frame(kGateway, kHost, rng.below(4) == 0 ? std::uint8_t{11} : std::uint8_t{3},
-                      static_cast<std::uint8_t>(rng.below(6)), rng.below(1'600), quote);
+                      static_cast<std::uint8_t>(rng.below(16)), rng.below(1'600), quote);
   }
   Octets random_frame() {
     Octets f = rng.below(12) == 0 ? other_frame() : segment();

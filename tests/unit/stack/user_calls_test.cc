@@ -107,6 +107,7 @@ TEST_F(UserCalls, RetriesAndUserTimeoutOfOneConnection) {
   w.run_for(3s);
   EXPECT_EQ(w.expect_event(few, kClosed).reason, tcp::CloseReason::kTimedOut);
   w.run_for(60s);
+  w.expect_event(usual, kSoftError);  // R1
   w.expect_no_event();
   for (Peer* peer : {&p, &q, &r}) peer->take_text();
 }

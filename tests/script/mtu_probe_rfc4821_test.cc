@@ -1,0 +1,294 @@
+// A path that swallows large packets without a word (RFC 4821): found out, mended, searched.
+// Segments of 1,460 octets where the path takes them; the round trip takes 100 ms.
+#include "script/script.h"
+
+namespace weir::test {
+namespace {
+
+void detect(tcp::Config& c) {
+  c.mtu_probing = 1;
+}
+void always(tcp::Config& c) {
+  c.mtu_probing = 2;
+}
+
+// A segment of 1,460 octets is sent, and again, and swallowed each time.
+Script& swallowed(Script& s) {
+  s.app_send(1'460, 1'460).sends({.seq = 0, .len = 1'460});
+  s.at(1s).sends({.len = 1'460}).at(3s).sends({.len = 1'460}).at(7s).sends({.len = 1'460});
+  return s;
+}
+
+// -- Black holes -------------------------------------------------------------------------------
+
+//= RFC4821 7.7 type=test
+//= RFC8899 4.3 type=test
+TEST(BlackHole, FromR1OnSegmentsAreOfBaseMss) {
+  Script s{Established{.mss = 1'460, .tune = detect}};
+  swallowed(s).at(15s).sends({.seq = 0, .len = 1'024});
+  EXPECT_EQ(s.counters().mtu_black_holes.get(), 1U);
+  s.at(15'100ms).receives({.ack = 1'024}).sends({.seq = 1'024, .len = 436});
+  s.at(15'200ms).receives({.ack = 1'460});
+  s.app_send(1'460).sends({.seq = 1'460, .len = 1'024}).skip().receives({.ack = 2'920});
+}
+
+TEST(BlackHole, WithSacksToo) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = detect}};
+  s.app_send(2'920, 1'460).skip().runs_until(15'999ms);  // a tail probe at 1 s
+  EXPECT_EQ(s.tcb().mss, 1'460);
+  s.at(16s).sends({.seq = 0, .len = 1'024});
+  s.at(16'100ms).receives({.ack = 1'024});
+  s.sends({.seq = 1'024, .len = 436}).sends({.seq = 1'460, .len = 1'024});
+  s.sends({.seq = 2'484, .len = 436});
+  s.at(16'300ms).receives({.ack = 2'920});
+}
+
+TEST(BlackHole, IsNotLookedForUnlessAsked) {
+  Script s{Established{.mss = 1'460}};
+  swallowed(s).at(15s).sends({.seq = 0, .len = 1'460}).at(31s).sends({.len = 1'460});
+  s.receives({.ack = 1'460});
+  EXPECT_EQ(s.counters().mtu_black_holes.get(), 0U);
+}
+
+// Each further time-out halves it.
+TEST(BlackHole, ANarrowerOneIsFoundByHalves) {
+  Script s{Established{.mss = 1'460, .tune = detect}};
+  swallowed(s).at(15s).sends({.len = 1'024}).at(31s).sends({.len = 512});
+  s.at(63s).sends({.len = 256}).at(127s).sends({.len = 128}).at(247s).sends({.len = 88});
+  s.at(367s).sends({.len = 88}).receives({.ack = 88}).skip();
+  s.at(368s).receives({.ack = 1'460});
+}
+
+TEST(BlackHole, NeverBelow1280OnIpv6) {
+  Script s{Established{.mss = 1'440, .ipv6 = true, .tune = detect}};
+  s.app_send(1'440, 1'440).skip().runs_until(14s).at(15s).sends({.len = 1'220});
+  s.at(31s).sends({.len = 1'220}).receives({.ack = 1'440});
+  EXPECT_EQ(s.counters().mtu_black_holes.get(), 1U);
+}
+
+// A dead peer is no black hole: what is stuck fits every path.
+TEST(BlackHole, ASmallSegmentThatIsLostSaysNothing) {
+  Script s{Established{.mss = 1'460, .tune = detect}};
+  s.app_send(800).skip().runs_until(60s);
+  EXPECT_EQ(s.tcb().mss, 1'460);
+  EXPECT_EQ(s.counters().mtu_black_holes.get(), 0U);
+  s.receives({.ack = 800});
+}
+
+TEST(BlackHole, BaseMssIsASetting) {
+  Script s{Established{.mss = 1'460, .tune = [](tcp::Config& c) {
+                         c.mtu_probing = 1;
+                         c.base_mss = 1'200;
+                       }}};
+  swallowed(s).at(15s).sends({.seq = 0, .len = 1'200}).skip().receives({.ack = 1'460});
+}
+
+TEST(BlackHole, ASmallPeerIsNotMadeLarger) {
+  Script s{Established{.mss = 800, .tune = detect}};
+  s.app_send(800).skip().runs_until(40s);
+  EXPECT_EQ(s.tcb().mss, 800);
+  s.receives({.ack = 800});
+}
+
+// -- The search --------------------------------------------------------------------------------
+
+// Text enough for a probe and what must follow it; the window is beyond eleven segments.
+Script& searching(Script& s) {
+  s.tcb().cwnd = 40'000;
+  return s;
+}
+
+//= RFC4821 7.2 type=test
+TEST(MtuProbe, AlwaysBeginsAtBaseMss) {
+  Script s{Established{.mss = 1'460, .tune = always}};
+  s.app_send(2'048, 1'024).sends({.len = 1'024}).sends({.len = 1'024}).receives({.ack = 2'048});
+  EXPECT_EQ(s.tcb().mtu_high, 1'460);
+}
+
+//= RFC4821 7.3 type=test
+//= RFC4821 7.6.1 type=test
+//= RFC8899 5.3.2 type=test
+TEST(MtuProbe, OneSegmentHalfWayAndThenAllOfThatSize) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242});
+  for (std::uint32_t i = 0; i < 8; ++i) s.sends({.seq = 1'242 + 1'024 * i, .len = 1'024});
+  s.sends({.seq = 9'434, .len = 566}).quiet();
+  s.at(100ms).receives({.ack = 10'000});
+  EXPECT_EQ(s.counters().mtup_success.get(), 1U);
+  s.app_send(10'000, 1'000).sends({.seq = 10'000, .len = 1'351}).sends({.len = 1'242}).skip();
+  s.at(200ms).receives({.ack = 20'000});
+  s.app_send(2'702).sends({.len = 1'351}).sends({.len = 1'351}).receives({.ack = 22'702});
+}
+
+TEST(MtuProbe, EndsWithinEightOctetsOfWhatThePathTakes) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s);
+  std::uint32_t sent = 0;
+  for (int round = 0; round < 10; ++round) {
+    s.app_send(10'000, 1'000).skip();
+    sent += 10'000;
+    s.at((round + 1) * 100ms).receives({.ack = sent});
+    s.tcb().cwnd = 40'000;
+  }
+  EXPECT_GT(s.tcb().mss, 1'460 - 8);
+  EXPECT_LE(s.tcb().mss, 1'460);
+  EXPECT_EQ(s.counters().mtup_success.get(), 6U);
+  EXPECT_EQ(s.counters().mtup_fail.get(), 0U);
+}
+
+// A probe that is lost goes again in small segments, and the window is what it was.
+//= RFC4821 7.6.2-b type=test
+//= RFC4821 7.6.2-a type=test
+TEST(MtuProbe, ALossIsNoSignOfCongestion) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(100ms).receives({.ack = 0, .sack = {{1'242, 10'000}}});
+  s.sends({.seq = 0, .len = 1'024}).sends({.seq = 1'024, .len = 218}).quiet();
+  s.ssthresh(0xffff'ffff);
+  EXPECT_GE(s.tcb().cwnd, 40'000U);
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 0U);
+  EXPECT_EQ(s.counters().mtup_fail.get(), 1U);
+  EXPECT_EQ(s.tcb().mss, 1'024);
+  EXPECT_EQ(s.tcb().mtu_high, 1'241);
+  s.at(200ms).receives({.ack = 10'000});
+  s.app_send(10'000, 1'000).sends({.len = 1'133}).skip().at(300ms).receives({.ack = 20'000});
+  EXPECT_EQ(s.tcb().mss, 1'133);
+}
+
+TEST(MtuProbe, WithoutSacksDuplicateAcksTellOfIt) {
+  Script s{Established{.mss = 1'460, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(100ms).receives({.ack = 0}).receives({.ack = 0}).quiet();
+  s.receives({.ack = 0}).sends({.seq = 0, .len = 1'024}).sends({.seq = 1'024, .len = 218});
+  for (int i = 0; i < 6; ++i) s.receives({.ack = 0}).quiet();
+  s.cwnd(40'000).ssthresh(0xffff'ffff);
+  EXPECT_EQ(s.counters().mtup_fail.get(), 1U);
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 0U);
+  s.at(200ms).receives({.ack = 10'000});
+}
+
+// When more is lost it may be congestion, and is answered as such; of the size nothing is learnt.
+//= RFC4821 7.6.4 type=test
+TEST(MtuProbe, ALossAmongOthersIsOne) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(100ms).receives({.ack = 0, .sack = {{2'266, 10'000}}}).sends({.seq = 0, .len = 1'024});
+  s.skip();
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 1U);
+  EXPECT_EQ(s.counters().mtup_fail.get(), 0U);
+  EXPECT_EQ(s.tcb().mtu_high, 1'460);
+  EXPECT_LT(s.tcb().ssthresh, 40'000U);
+  s.at(200ms).receives({.ack = 10'000});
+}
+
+//= RFC4821 7.6.3 type=test
+TEST(MtuProbe, ATimeOutIsCongestionAndAFailure) {
+  Script s{Established{.mss = 1'460, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(1s).sends({.seq = 0, .len = 1'024});
+  EXPECT_EQ(s.counters().mtup_fail.get(), 1U);
+  EXPECT_EQ(s.tcb().mtu_high, 1'241);
+  EXPECT_LT(s.tcb().ssthresh, 40'000U);
+  s.skip().at(1'100ms).receives({.ack = 10'000});
+}
+
+// The tail probe of RFC 8985 sends no segment that is larger than the path is known to take.
+TEST(MtuProbe, ATailProbeIsNoLarger) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.runs_until(5s);
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.receives({.ack = 10'000}).skip();
+}
+
+//= RFC4821 7.4 type=test
+TEST(MtuProbe, NeedsTextBehindIt) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s).app_send(1'242 + 3 * 1'024 - 1).sends({.seq = 0, .len = 1'024}).skip();
+  s.at(100ms).receives({.ack = 4'313});
+  s.app_send(1'242 + 3 * 1'024).sends({.len = 1'242}).skip().at(200ms).receives({.ack = 8'627});
+}
+
+TEST(MtuProbe, NeedsAWindowBehindIt) {
+  Script s{Established{.mss = 1'460, .wnd = 4'000, .sack = true, .tune = always}};
+  searching(s).app_send(20'000).sends({.len = 1'024}).skip();
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.at(100ms).receives({.ack = 3'072, .wnd = 20'000}).sends({.seq = 3'072, .len = 1'242}).skip();
+  s.at(200ms).receives({.ack = 20'000});
+}
+
+TEST(MtuProbe, NeedsACongestionWindowOfElevenSegments) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  s.app_send(30'000).sends({.seq = 0, .len = 1'024}).skip();
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.at(100ms).receives({.ack = 2'048}).sends({.seq = 10'240, .len = 1'242}).skip();
+  for (Duration t = 200ms; s.tcb().snd_una != s.tcb().iss + 30'001; t += 100ms) {
+    s.at(t).receives({.ack = distance(s.tcb().iss + 1, s.tcb().snd_nxt)}).skip();
+  }
+}
+
+//= RFC4821 7.5 type=test
+TEST(MtuProbe, OneAtATime) {
+  Script s{Established{.mss = 1'460, .sack = true, .no_delay = true, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.len = 1'242}).skip();
+  s.app_send(10'000, 1'000).sends({.len = 1'024}).skip();
+  s.at(100ms).receives({.ack = 20'000});
+}
+
+// A router says what it takes instead: the search goes on below, and no segment is made smaller.
+//= RFC4821 7.1 type=test
+//= RFC8899 4.6.2 type=test
+TEST(MtuProbe, IcmpAboutTheProbeBoundsTheSearch) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(10ms).icmp({.seq = 0, .mtu = 1'140}).sends({.seq = 0, .len = 1'024});
+  s.sends({.seq = 1'024, .len = 218}).quiet();
+  EXPECT_EQ(s.tcb().mss, 1'024);
+  EXPECT_EQ(s.tcb().mtu_high, 1'100);
+  EXPECT_EQ(s.counters().pmtu_lowered.get(), 0U);
+  s.at(100ms).receives({.ack = 10'000});
+  s.app_send(10'000, 1'000).sends({.len = 1'062}).skip().at(200ms).receives({.ack = 20'000});
+}
+
+TEST(MtuProbe, IcmpBelowWhatIsBelievedEndsTheSearch) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(10ms).icmp({.seq = 1'242, .mtu = 940}).sends({.seq = 0, .len = 900}).skip();
+  EXPECT_EQ(s.tcb().mss, 900);
+  s.at(100ms).receives({.ack = 10'000});
+  s.tcb().cwnd = 40'000;
+  s.app_send(10'000, 1'000).sends({.len = 900}).skip().at(200ms).receives({.ack = 20'000});
+}
+
+// RFC 4821 §7.3: the path may have become wider.
+TEST(MtuProbe, TheSearchBeginsAgainAfterTenMinutes) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s).app_send(10'000, 1'000).skip();
+  s.at(10ms).icmp({.seq = 0, .mtu = 1'064 + 7}).skip().at(100ms).receives({.ack = 10'000});
+  s.tcb().cwnd = 40'000;
+  s.app_send(10'000, 1'000).sends({.len = 1'024}).skip().at(200ms).receives({.ack = 20'000});
+  s.at(601s);
+  s.app_send(200).skip().receives({.ack = 20'200});  // restart after idle
+  s.tcb().cwnd = 40'000;
+  s.app_send(10'000, 1'000).sends({.len = 1'242}).skip();
+  s.at(601s + 100ms).receives({.ack = 30'200});
+}
+
+// After a black hole the search finds what the path takes.
+TEST(MtuProbe, AfterABlackHoleTheSearchGoesUp) {
+  Script s{Established{.mss = 1'460, .tune = detect}};
+  swallowed(s).at(15s).sends({.len = 1'024}).receives({.ack = 1'460}).skip();
+  searching(s).app_send(10'000, 1'000).sends({.seq = 1'460, .len = 1'242}).skip();
+  s.at(15'100ms).receives({.ack = 11'460});
+  EXPECT_EQ(s.tcb().mss, 1'242);
+}
+
+TEST(MtuProbe, OffSendsNone) {
+  Script s{Established{.mss = 1'460, .sack = true}};
+  s.app_send(1'460, 1'460).skip().at(10ms).icmp({.mtu = 1'064}).skip().receives({.ack = 1'460});
+  searching(s).app_send(20'000).sends({.len = 1'024}).sends({.len = 1'024}).skip();
+  s.at(100ms).receives({.ack = 21'460});
+}
+
+}  // namespace
+}  // namespace weir::test
