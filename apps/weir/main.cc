@@ -45,6 +45,9 @@ void add_options(CLI::App& command, const CommandInfo& info, Arguments& a) {
   command.add_flag("--verbose", a.verbose, "DPDK's own log on stderr");
   add_flags(command, info.command, a.flags);
   command.footer(
+      "IPv6: port.addresses = [\"2001:db8::2/64\"], listeners and backends as [2001:db8::2]:80, "
+      "[::]:80\n"
+      "for both families, the router as port.gateway6; see config/ipv6.toml.\n"
       "Signals: TERM and INT drain and end (a second one ends at once), USR1 prints a summary.\n"
       "Exit code: 0; 1 ended at once, or (load) there were errors; 2 a bad command line or config, "
       "or it could not start.");

@@ -24,6 +24,8 @@ class NeighbourTable : public Neighbours {
   // Keeps `item` until `id` is resolved. Pre: use(id) has just said kWait. Returns what found no
   // place and is the caller's to drop: the oldest that waits for `id` (the latest is the one worth
   // keeping), or `item` itself when the pool is empty.
+  //= RFC1122 2.3.2.2
+  //= RFC4861 7.2.2-d
   [[nodiscard]] std::optional<Pending> hold(NeighbourId id, const Pending& item) {
     WEIR_ASSERT(state(id) == State::kIncomplete);
     Queue& q = queues_[id];

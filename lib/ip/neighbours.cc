@@ -265,6 +265,9 @@ void Neighbours::advance(Instant now, NeighbourWork& out) {
   }
 }
 
+//= RFC1122 2.3.2.1-a
+//= RFC1122 2.3.2.1-b
+//= RFC4861 7.2.2-c
 void Neighbours::ask_or_fail(NeighbourId id, Instant now, NeighbourWork& out) {
   Entry& e = entries_[id];
   // A neighbour that had an address is asked there first (RFC 1122 §2.3.2.1 (2), unicast poll).
@@ -298,6 +301,9 @@ Instant Neighbours::next_deadline() const {
 
 // -- ARP (RFC 826, "Packet Reception") -----------------------------------------------------------
 
+//= RFC826 reception-b
+//= RFC826 reception-c
+//= RFC5227 2.5
 ArpOutcome Neighbours::on_arp(const wire::ArpPacket& arp, const Routes& routes,
                               const MacAddr& local_mac, Instant now) {
   ArpOutcome outcome;
@@ -333,6 +339,7 @@ ArpOutcome Neighbours::on_arp(const wire::ArpPacket& arp, const Routes& routes,
 
 // Whoever asks for us is about to talk to us. It may take the place of an entry that failed or
 // that has been of no use for long, and of no other.
+//= RFC6583 7.1-b
 void Neighbours::learn_stranger(const IpAddr& addr, const MacAddr& mac, Instant now) {
   if (entries_.full()) {
     const NeighbourId oldest = lists_[static_cast<unsigned>(List::kIdle)].head;
@@ -455,6 +462,7 @@ void Neighbours::update_from_advert(NeighbourId id, const wire::NdPacket& nd, In
     return;
   }
   const MacAddr lladdr = nd.has_lladdr ? nd.lladdr : e.mac;
+  //= RFC4861 7.2.5-d
   e.router = nd.router;
   if (nd.solicited) {
     settle(id, State::kReachable, lladdr, now);

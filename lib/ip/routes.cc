@@ -118,6 +118,7 @@ bool Routes::is_ours(const IpAddr& addr) const {
   return std::binary_search(local6_.begin(), local6_.end(), addr);
 }
 
+//= RFC4861 7.2.1
 bool Routes::is_our_group(const IpAddr& group) const {
   if (group == wire::kAllNodes) return !local6_.empty();
   return std::binary_search(groups_.begin(), groups_.end(), group);

@@ -351,6 +351,8 @@ void Stack::Impl::on_icmp(Arrival& a) {
   const std::size_t reply = f.l4_len + (v4 ? wire::kIpv4MinHeader : wire::kIpv6Header);
   if (f.icmp.type == echo_request && f.icmp.code == 0 && reply <= config.mtu &&
       a.buf->next == nullptr) {
+    //= RFC4443 2.2
+    //= RFC4443 4.2-a
     // To a group's question an address of the asker's own scope answers (RFC 4443 §4.2).
     const auto route = routes.is_local(f.dst) ? std::nullopt : routes.lookup(f.src);
     if (!routes.is_local(f.dst) && !route) return drop(a.buf, counters.drop_no_route);
@@ -370,6 +372,7 @@ void Stack::Impl::on_udp(Arrival& a) {
   constexpr std::uint32_t kUdpHeader = 8;  // less names no port that could be unreachable
   if (a.frame.l4_len < kUdpHeader) return drop(a.buf, counters.drop_short_frame);
   const bool v4 = a.frame.dst.is_v4();
+  //= RFC4443 3.1
   v4 ? send_icmp_error(a, wire::kIcmp4Unreachable, 3, 0, counters.icmp_unreachables_out)
      : send_icmp_error(a, wire::kIcmp6Unreachable, 4, 0, counters.icmp_unreachables_out);
 }

@@ -24,6 +24,7 @@ void store_mac(std::byte* p, const MacAddr& mac) {
 
 }  // namespace
 
+//= RFC826 reception-a
 Fault parse_arp(std::span<const std::byte> first, Frame& out) {
   if (first.size() < kEthHeader + kArpLength) return Fault::kShortFrame;
   const std::byte* p = first.data() + kEthHeader;

@@ -121,6 +121,9 @@ Fault parse_icmp(std::span<const std::byte> first, Frame& out) {
   icmp.code = load8(packet.data() + 1);
   icmp.rest = load32(packet.data() + 4);
   icmp.has_inner = false;
+  // Of the rest that is no error, redirects among it, the stack answers echo and drops all else.
+  //= RFC4443 2.4-b
+  //= RFC4861 8.1
   if (out.kind == Kind::kIcmp6 && (icmp.type == kNdSolicitation || icmp.type == kNdAdvertisement)) {
     return parse_nd(packet, out);
   }
@@ -173,6 +176,7 @@ std::size_t write_icmp_error(std::span<std::byte> out, const MacAddr& local_mac,
   WEIR_ASSERT(local_ip.is_v4() == v4);
   const std::size_t packet_end =
       std::min(parsed.l4_offset + std::size_t{parsed.l4_len}, offender.size());
+  //= RFC4443 2.4-c
   const std::size_t room = v4 ? kMaxIcmp4Error - kIpv4MinHeader - kIcmpHeader
                               : kMaxIcmp6Error - kIpv6Header - kIcmpHeader;
   const std::size_t quoted = std::min(packet_end - parsed.l3_offset, room);

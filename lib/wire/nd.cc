@@ -88,6 +88,7 @@ Fault parse_nd(std::span<const std::byte> packet, Frame& out) {
   return Fault::kNone;
 }
 
+//= RFC6980 5-b
 std::size_t write_nd_frame(std::span<std::byte> out, const NdAddresses& at, const NdPacket& nd) {
   WEIR_ASSERT(out.size() >= kMaxNdFrame);
   const std::size_t l4_len = kNdHeader + (nd.has_lladdr ? 8 : 0);

@@ -163,6 +163,7 @@ def ipv6_load(world):
     return "%d connections" % s["completed"]
 
 
+#= RFC4862 5.4.2-c type=test
 @case("addresses that another host has: said in a line each, and not used")
 def address_conflict(world):
     far = world._second_namespace()  # pylint: disable=protected-access

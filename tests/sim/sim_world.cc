@@ -22,6 +22,7 @@ IpAddr addr6_of(unsigned number) {
 stack::Config config_of(const HostSpec& spec, unsigned number) {
   stack::Config c = spec.stack;
   c.mac = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(number + 1)}};
+  if (!c.addrs.empty()) return c;  // the test's own, and tested as it says
   c.addrs = {{addr_of(number), 24}, {addr6_of(number), 64}};
   c.dad_transmits = 0;
   return c;

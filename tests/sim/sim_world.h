@@ -45,7 +45,7 @@ struct HostSpec {
     stack.tcp.max_syn_backlog = 64;
     stack.tcp.max_tw_buckets = 256;
   }
-  stack::Config stack;  // mac and addrs are set by the world
+  stack::Config stack;  // the world sets mac, and addrs unless there are any
   sim::Faults up, down;
   std::uint32_t pool_limit = sim::BlockPool::kNoLimit;
   std::uint32_t scatter = 0;  // see SimDriver::set_scatter

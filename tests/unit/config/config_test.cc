@@ -149,6 +149,8 @@ TEST(Config, TheExamplesWorkAsTheyAre) {
   EXPECT_TRUE(lb.ok()) << lb.error();
   const auto serve = app::load_config("config/serve.toml", {app::Command::kServe, {}}, kMachine);
   EXPECT_TRUE(serve.ok()) << serve.error();
+  const auto six = app::load_config("config/ipv6.toml", {app::Command::kServe, {}}, kMachine);
+  EXPECT_TRUE(six.ok()) << six.error();
 }
 
 // Each line that an example comments out is right as well, or it would mislead.

@@ -94,6 +94,29 @@ TEST(LoadConfig, NothingIsSentBeyondThePortsNetworks) {
   expect_says(bad("targets = [\"10.99.0.1:80\", \"10.99.0.1:80\"]\n"), "twice");
 }
 
+TEST(LoadConfig, Ipv6TargetsAndSources) {
+  const std::string port = "[port]\ndevice = \"tap:weir0\"\naddresses = [";
+  const std::string both = port + "\"2001:db8::2/64\", \"10.99.0.2/24\"]\n";
+  const auto load = [&](const std::string& of_port, const std::string& of_load) {
+    return parse(of_port + "[load]\n" + of_load, Command::kLoad);
+  };
+  auto six = load(both, "targets = [\"[2001:db8::1]:80\"]\nsources = \"10.99.0.3\"\n");
+  ASSERT_TRUE(six.ok()) << six.error();
+  ASSERT_EQ(six->load.sources.size(), 1U);
+  EXPECT_EQ(to_string(six->load.sources[0]), "2001:db8::2");
+  EXPECT_EQ(six->port.addresses.size(), 3U);
+  auto link = load(both, "targets = [\"[fe80::1]:80\"]\n");
+  ASSERT_TRUE(link.ok()) << link.error();
+  EXPECT_TRUE(link->load.sources.empty());  // by route: the port's link-local address
+  auto mixed = load(both, "targets = [\"[2001:db8::1]:80\", \"10.99.0.1:80\"]\n");
+  ASSERT_TRUE(mixed.ok()) << mixed.error();
+  EXPECT_TRUE(mixed->load.sources.empty());
+  expect_says(load(both, "targets = [\"[2001:db8:1::1]:80\"]\n").error(), "on no network of");
+  expect_says(bad("targets = [\"[fe80::1]:80\"]\n"), "on no network of port.addresses");
+  expect_says(load(port + "\"2001:db8::2/64\"]\n", kTarget + "sources = \"10.99.0.3\"\n").error(),
+              "are IPv4 addresses, and the port has none");
+}
+
 TEST(LoadConfig, WhatDoesNotGoTogetherIsRefused) {
   expect_says(bad(kTarget + "hold = 5\nconnections = 5\n"), "not together");
   expect_says(bad(kTarget + "rate = 5\nrate_to = 5\nramp = 1\n"), "not together");

@@ -158,6 +158,21 @@ TEST(Dad, ManyAddressesTakeSeveralCallsAtOnce) {
   EXPECT_TRUE(w.dad.settled());
 }
 
+// A conflict that comes while the questions of one step are still going out.
+TEST(Dad, AFailureAmidAStepSkipsNobody) {
+  Dad dad({.arp_probes = 1, .seed = 3});
+  for (unsigned i = 1; i <= 40; ++i) ASSERT_TRUE(dad.add(IpAddr::v4(0x0a00'0000U + i)));
+  dad.start(kStart);
+  DadWork first, second;
+  const Instant now = dad.next_deadline();
+  dad.advance(now, first);
+  ASSERT_EQ(first.messages.size(), 32U);
+  EXPECT_TRUE(dad.fail(first.messages.items()[3].addr));
+  dad.advance(now, second);
+  ASSERT_EQ(second.messages.size(), 8U);
+  EXPECT_EQ(second.messages.items()[0].addr, IpAddr::v4(0x0a00'0000U + 33));
+}
+
 TEST(Dad, FamiliesDoNotWaitForEachOther) {
   World w({.transmits = 1, .arp_probes = 1, .seed = 5}, {kA4, kA6});
   const std::string said = w.run();

@@ -92,7 +92,7 @@ TEST(Neighbours, AsksOnceASecondThenFails) {
   EXPECT_EQ(w.at(104s), "b");
 }
 
-//= RFC1122 2.3.2.1 type=test
+//= RFC1122 2.3.2.1-b type=test
 TEST(Neighbours, NoMoreThanOneRequestASecondHoweverItIsAsked) {
   World w(8, {.reachable_time = 0s, .failed_time = 0s});
   const NeighbourId id = w.table.lookup_or_create(host(1));
@@ -119,6 +119,7 @@ TEST(Neighbours, AnAnswerResolves) {
   EXPECT_EQ(w.table.lookup_or_create(host(1)), id);
 }
 
+//= RFC1122 2.3.2.1-a type=test
 TEST(Neighbours, StaleAddressStaysInUseWhileAskedUnicastThenBroadcast) {
   World w;
   const NeighbourId id = w.resolved(1);
@@ -169,6 +170,8 @@ TEST(Neighbours, ConfirmationSparesTheQuestion) {
   EXPECT_EQ(w.table.state(other), State::kIncomplete);
 }
 
+//= RFC826 reception-b type=test
+//= RFC826 reception-c type=test
 TEST(Neighbours, RequestForUsIsAnsweredAndMakesAnUnprovenEntry) {
   World w;
   const ArpOutcome o = w.request(1, mac_of(1));
@@ -206,7 +209,7 @@ TEST(Neighbours, PacketsThatTeachNothing) {
   EXPECT_EQ(w.table.size(), 0U);
 }
 
-//= RFC5227 2.1.1 type=test
+//= RFC5227 2.5 type=test
 TEST(Neighbours, ProbeForOurAddressIsAnsweredAndTeachesNothing) {
   World w;
   EXPECT_TRUE(w.arp({1, mac_of(1), {}, IpAddr::v4(0, 0, 0, 0), kUs}).reply);

@@ -245,6 +245,7 @@ TEST(Routes, TheNextUsableAddressOfANetworkIsItsSource) {
   EXPECT_EQ(r.default_source(false), kGlobal6);
 }
 
+//= RFC4861 7.2.1 type=test
 TEST(Routes, GroupsAreThoseOfOurAddresses) {
   Routes r;
   EXPECT_FALSE(r.is_our_group(wire::kAllNodes));  // no IPv6 here

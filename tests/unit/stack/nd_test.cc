@@ -522,6 +522,7 @@ TEST(ArpProbe, AddressInUseIsDefendedOnceInTenSeconds) {
 
 // -- ICMPv6 (RFC 4443) -----------------------------------------------------------------------
 
+//= RFC4443 2.2 type=test
 //= RFC4443 4.2-a type=test
 TEST(Icmp6, EchoIsAnsweredFromTheAddressAsked) {
   World w(config6());
@@ -554,6 +555,16 @@ TEST(Icmp6, EchoToAGroupIsAnsweredFromAnAddressOfOurs) {
   }
 }
 
+TEST(Icmp6, EchoToAGroupOfOthersIsNotAnswered) {
+  World w(config6());
+  const IpAddr routers = IpAddr::v6({0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2});
+  for (const IpAddr& group : {routers, wire::solicited_node(kPeer6)}) {
+    w.feed(icmp6_frame(kPeer6, group, 128, 0, 7, octets_of("who is there?")));
+  }
+  w.expect_quiet();
+  EXPECT_EQ(w.count(&telemetry::Counters::drop_not_for_us), 2U);
+}
+
 //= RFC4443 3.4-a type=test
 TEST(Icmp6, UnknownNextHeaderIsToldWithItsPlace) {
   World w(config6());
@@ -579,6 +590,7 @@ TEST(Icmp6, UnknownNextHeaderIsToldWithItsPlace) {
 }
 
 //= RFC4443 2.4-c type=test
+//= RFC4443 3.1 type=test
 TEST(Icmp6, ErrorQuotesAsMuchAsFitsTheLeastMtu) {
   World w(config6());
   Octets udp(1'400);
@@ -595,6 +607,7 @@ TEST(Icmp6, ErrorQuotesAsMuchAsFitsTheLeastMtu) {
   EXPECT_EQ(w.icmp[0].octets.size(), 14U + 40U + 8U + 40U + 100U);
 }
 
+//= RFC4443 2.4-b type=test
 //= RFC4443 2.4-e type=test
 TEST(Icmp6, NoErrorAboutGroupsErrorsAndNobody) {
   World w(config6());

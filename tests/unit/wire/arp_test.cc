@@ -36,6 +36,7 @@ TEST(Arp, NeedsNoPadding) {
   EXPECT_EQ(parse(f).fault, Fault::kShortFrame);
 }
 
+//= RFC826 reception-a type=test
 TEST(Arp, OtherHardwareProtocolsLengthsAndOperations) {
   for (const std::size_t at : {15U, 17U, 18U, 19U, 20U}) {
     Octets f = golden_arp();

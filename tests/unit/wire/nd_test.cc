@@ -67,6 +67,7 @@ Octets with_options(const Message& m, std::string_view options) {
   return mended(f);
 }
 
+//= RFC6980 5-b type=test
 TEST(Nd, WritesTheGoldenSolicitation) {
   EXPECT_EQ(written(solicitation()), golden_solicitation());
   EXPECT_EQ(solicited_node(kB6), kGroupOfB);
