@@ -17,7 +17,6 @@ constexpr unsigned kMaxExtensions = 8;
 constexpr unsigned kMaxOptions = 16;
 constexpr std::uint8_t kPad1 = 0;
 constexpr std::uint8_t kPadN = 1;
-constexpr std::uint8_t kNoNextHeader = 59;
 constexpr std::size_t kFragmentHeader = 8;
 constexpr std::uint16_t kFragmentOffset = 0xfff8;
 constexpr std::uint16_t kMoreFragments = 1;
@@ -135,7 +134,7 @@ bool skip_extensions(std::span<const std::byte> packet, std::size_t& at, std::ui
 //= RFC8200 4.5-i
 bool chain_complete(std::span<const std::byte> packet, std::size_t at, std::uint8_t next) {
   if (!skip_extensions(packet, at, next)) return false;
-  return next == kNoNextHeader || packet.size() - at >= upper_header(packet.subspan(at), next);
+  return packet.size() - at >= upper_header(packet.subspan(at), next);
 }
 
 // `packet` is the part as it came, `len` what stands behind its Fragment header, seen here or not.

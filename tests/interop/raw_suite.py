@@ -552,6 +552,7 @@ def sack_told(system):
     p.send(ACK, b"x" * 10, seq=u32(p.snd + 100))
     got = [s for s in p.take() if s.protocol == 6]
     want = struct.pack("!II", u32(p.snd + 100), u32(p.snd + 110))
+    p.send(RST)
     return "ACK?, SACK" if got and got[-1].option(5) == want else "no SACK"
 
 
