@@ -517,7 +517,7 @@ void run_seed(std::uint64_t seed) {
     server.verify();
   }
   if (fate == Fate::kNone && client_plan.closes && server_plan.closes) {
-    EXPECT_GT(a.stack().gauges().time_wait + b.stack().gauges().time_wait, 0U);
+    EXPECT_GT(a.counters().time_wait_entered.get() + b.counters().time_wait_entered.get(), 0U);
   }
   client.give_back();
   server.give_back();
