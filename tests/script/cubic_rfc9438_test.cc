@@ -23,6 +23,7 @@ Script& acks_all(Script& s, std::uint32_t from) {
 // -- Loss ----------------------------------------------------------------------------------------
 
 //= RFC9438 4.6-a type=test
+//= RFC9293 MAY-18 type=test
 TEST(Cubic, KeepsSevenTenthsWithoutSack) {
   Script s{Established{}};
   s.app_send(10'000).skip();

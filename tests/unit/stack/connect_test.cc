@@ -38,6 +38,58 @@ TEST_F(Connect, TheSynOffersOurOptionsAndTheHandshakeEnds) {
   EXPECT_EQ(w.stack->gauges().established, 1U);
 }
 
+//= RFC9293 MUST-43 type=test
+TEST(ConnectFrom, AnotherOfOurAddressesIsTheOneThatWasAskedFor) {
+  Config config = small_config();
+  const IpAddr second = IpAddr::v4(10, 0, 0, 9);
+  config.addrs.push_back({second, 24});
+  World w(config);
+  const ConnId c = *w.stack->connect(kServer, second, w.now);
+  w.end_later(c);
+  w.iterate();
+  EXPECT_EQ(w.stack->flow_of(c).local, second);
+  ASSERT_FALSE(w.tcp.empty());
+  EXPECT_EQ(w.tcp.front().frame.src, second);
+  EXPECT_EQ(w.stack->connect(kServer, kPeer, w.now).error(), Error::kAddressNotLocal);
+  w.tcp.clear();
+}
+
+//= RFC9293 MUST-49 type=test
+TEST(ConnectFrom, TheTimeToLiveIsTheSettings) {
+  constexpr std::size_t kTtl = 14 + 8;
+  for (const unsigned ttl : {64U, 7U}) {
+    Config config = small_config();
+    config.tcp.ttl = static_cast<std::uint8_t>(ttl);
+    World w(config);
+    w.connect(kServer);
+    ASSERT_FALSE(w.tcp.empty());
+    EXPECT_EQ(std::to_integer<unsigned>(w.tcp.front().octets.at(kTtl)), ttl);
+    w.tcp.clear();
+  }
+}
+
+// Whoever holds one connection learns nothing of another's clock, nor of how long the host is up.
+//= RFC7323 5.4 type=test
+TEST_F(Connect, EveryFlowsTimestampsBeginElsewhereAndTickInMilliseconds) {
+  std::set<std::uint32_t> offsets;
+  unsigned high = 0;
+  for (std::uint16_t port = 1; port <= 64; ++port) {
+    w.connect({kPeer, port});
+    ASSERT_TRUE(w.tcp.back().tcp().options.has_timestamps);
+    const std::uint32_t offset = w.tcp.back().tcp().options.ts_val;
+    offsets.insert(offset >> 16U);
+    high += offset >> 31U;
+  }
+  EXPECT_GT(offsets.size(), 60U);  // of 65,536 places
+  EXPECT_TRUE(high > 12 && high < 52) << high;
+  const std::uint32_t before = w.tcp.back().tcp().options.ts_val;
+  w.tcp.clear();
+  w.run_for(1s);
+  ASSERT_FALSE(w.tcp.empty());
+  EXPECT_EQ(w.tcp.back().tcp().options.ts_val - before, 1'000U);
+  w.tcp.clear();
+}
+
 TEST(ConnectPorts, LieInTheRangeAndNeverCollideUntilNoneIsLeft) {
   World w(few_ports(100));
   std::set<std::uint16_t> ports;
