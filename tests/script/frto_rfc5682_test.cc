@@ -181,6 +181,19 @@ TEST(FrtoSack, ASackBeforeTheFirstAckIsWaitedOut) {
   s.at(2'120ms).receives({.ack = 13'000}).skip();
 }
 
+// What was sent twice before the timer fired, here as a probe, may answer the second sending.
+//= RFC5682 3.1 type=test
+TEST(FrtoSack, ASackOfWhatWasSentTwiceTellsNothing) {
+  Script s{Established{.sack = true}};
+  s.app_send(10'000).skip().at(1s).sends({.seq = 9'000, .len = 1'000}).quiet();
+  s.at(2s).sends({.seq = 0, .len = 1'000}).quiet().app_send(5'000).quiet();
+  s.at(2'100ms).receives({.ack = 1'000}).sends({.seq = 10'000}).sends({.seq = 11'000}).quiet();
+  s.at(2'110ms).receives({.ack = 1'000, .sack = {{9'000, 10'000}}}).quiet();
+  EXPECT_EQ(s.tcb().frto, Frto::kProbing);
+  EXPECT_EQ(s.counters().spurious_rtos.get(), 0U);
+  s.receives({.ack = 12'000}).skip();
+}
+
 // The late ACK of the first segment came more than a round trip after it was sent again, so RACK
 // took it for the answer to that. What was sent before is not lost for it.
 TEST(FrtoSack, WhatRackConcludedIsForgotten) {

@@ -359,6 +359,16 @@ TEST(NewReno, OnlyTheFirstPartialAckRestartsTheTimer) {
   EXPECT_NE(s.receives({.ack = 12'000}).skip().tcb().rtx_deadline, first);
 }
 
+TEST(NewReno, AFullAckRestartsTheTimer) {
+  Script s{Established{.tune = reno}};
+  lose_first_of_ten(s);
+  s.app_send(5'000);
+  for (int i = 0; i < 6; ++i) s.receives({.ack = 0}).skip();
+  s.at(100ms).receives({.ack = 2'000}).skip().at(150ms).receives({.ack = 4'000}).skip();
+  s.next_timer(1'100ms).at(200ms).receives({.ack = 10'000}).skip().next_timer(1'200ms);
+  s.receives({.ack = 15'000});
+}
+
 TEST(FastRetransmit, TheThresholdIsASetting) {
   Script s{Established{.tune = [](tcp::Config& c) { c.reordering = 5; }}};
   s.app_send(10'000).skip();
