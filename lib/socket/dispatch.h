@@ -22,6 +22,7 @@ unsigned dispatch(stack::Stack& s, H& handler) {
     if (due(stack::kWritable)) handler.on_writable(c, user_now());
     if (due(stack::kPeerClosed)) handler.on_peer_closed(c, user_now());
     if (due(stack::kTimer)) handler.on_timer(c, user_now());
+    //= RFC9293 SHLD-20
     if constexpr (requires { handler.on_soft_error(c, user_now(), r.reason); }) {
       if (due(stack::kSoftError)) handler.on_soft_error(c, user_now(), s.soft_error(r.conn));
     }

@@ -240,6 +240,7 @@ struct Stack::Impl {
   void flush(std::uint32_t index);  // outbox of a connection to packets
   void send_packet(const tcp::TxSegment& seg, const FlowKey& flow, std::uint32_t neighbour,
                    std::uint8_t tos);
+  void deliver_held(const tcp::TxPacket& packet);
   void send_stray(const tcp::TxSegment& seg, const FlowKey& flow);  // of no connection
   void send_reset(const Arrival& a);
   std::uint32_t neighbour_of(Conn& c);

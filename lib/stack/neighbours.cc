@@ -96,10 +96,8 @@ void Stack::Impl::on_arp(Arrival& a) {
   if (first_hand && config.shards > 1) copy_to_other_shards(a.buf);
   if (on_arp_while_tentative(a)) return consume(a.buf);
   const ip::ArpOutcome outcome =
-      neighbours.on_arp(a.frame.arp, routes, config.mac, now, [this](tcp::TxPacket packet) {
-        const ip::NeighbourId id = neighbours.find(packet_next_hop(packet));
-        send_packet(packet.seg, packet.flow, id, packet.tos);
-      });
+      neighbours.on_arp(a.frame.arp, routes, config.mac, now,
+                        [this](const tcp::TxPacket& packet) { deliver_held(packet); });
   if (outcome.reply && first_hand) {
     send_arp(ip::arp_reply(a.frame.arp, config.mac), a.frame.arp.sender_mac);
     counters.arp_replies_out.add();
@@ -156,10 +154,8 @@ void Stack::Impl::on_nd(Arrival& a) {
     return consume(a.buf);
   }
   const ip::NdOutcome outcome =
-      neighbours.on_nd(a.frame, routes, config.mac, now, [this](tcp::TxPacket packet) {
-        const ip::NeighbourId id = neighbours.find(packet_next_hop(packet));
-        send_packet(packet.seg, packet.flow, id, packet.tos);
-      });
+      neighbours.on_nd(a.frame, routes, config.mac, now,
+                       [this](const tcp::TxPacket& packet) { deliver_held(packet); });
   if (outcome.reply && first_hand) send_advertisement(a.frame);
   //= RFC4862 5.4.4-b
   if (outcome.conflict) on_address_conflict(a.frame.nd.target, a.frame.src_mac);

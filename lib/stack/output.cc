@@ -58,8 +58,10 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
       tx.push(packet);
       return;
     case ip::Neighbours::Use::kWait:
-      // Text is not held: its buffers may be gone before the answer comes. TCP sends it again.
-      if (seg.len > 0 || neighbours.hold(neighbour, packet)) counters.drop_neigh_queue.add();
+      // Text itself is not held, for its buffers may be gone before the answer comes; but who is to
+      // send it again then. It counts as dropped.
+      packet.seg.payload = nullptr;
+      if (neighbours.hold(neighbour, packet) || seg.len > 0) counters.drop_neigh_queue.add();
       if (seg.len > 0 && neighbours.has_failed(neighbour)) close_unreachable(flow);
       return;
     case ip::Neighbours::Use::kFailed:
@@ -67,6 +69,19 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
       close_unreachable(flow);
       return;
   }
+}
+
+// A packet that waited for its next hop.
+void Stack::Impl::deliver_held(const tcp::TxPacket& packet) {
+  if (packet.seg.len == 0) {
+    const ip::NeighbourId id = neighbours.find(packet_next_hop(packet));
+    return send_packet(packet.seg, packet.flow, id, packet.tos);
+  }
+  const std::uint32_t handle =
+      table.find(hash_of(packet.flow), [&](std::uint32_t h) { return same_flow(h, packet.flow); });
+  if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return;
+  tcp::on_next_hop_known(conns[index_of(handle)].tcb, now);
+  settle(index_of(handle));
 }
 
 // A segment that belongs to no control block: SYN-ACK, RST, the ACKs of TIME-WAIT.

@@ -308,6 +308,7 @@ void Stack::set_cork(ConnId id, bool on) {
 }
 
 //= RFC9293 MUST-48
+//= RFC9293 SHLD-21
 void Stack::set_tos(ConnId id, std::uint8_t tos) {
   if (Conn* c = impl_->find(id)) c->tos = tos & 0xfcU;
 }

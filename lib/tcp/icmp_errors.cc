@@ -52,6 +52,7 @@ IcmpVerdict on_icmp_error(Tcb& t, const IcmpError& e, Instant now, Outbox& out) 
   //= RFC1122 4.2.3.9-b
   if (e.what == PathError::kPortUnreachable && !t.synchronized()) {
     out.counters->attempt_fails.add();
+    //= RFC9293 SHLD-26
     close_now(t, CloseReason::kRefused, out);
     return IcmpVerdict::kTaken;
   }

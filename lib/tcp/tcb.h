@@ -317,6 +317,9 @@ enum class HalfOpenVerdict : std::uint8_t { kForged, kKeep, kAbandon };
 [[nodiscard]] HalfOpenVerdict half_open_icmp(Seq iss, const IcmpError& error);
 // Remembered, and told as `Notice`: the connection goes on (MUST-47, MUST-56).
 void note_soft_error(Tcb& tcb, CloseReason what);
+// The next hop's address is known (again): what was sent in vain goes again at the next on_timeout,
+// instead of after a time-out that has been backed off.
+void on_next_hop_known(Tcb& tcb, Instant now);
 
 // The RST that ABORT sends, of a state beyond SYN-SENT. Changes nothing.
 [[nodiscard]] TxSegment make_reset(const Tcb& tcb);

@@ -136,6 +136,12 @@ void on_timeout(Tcb& t, Instant now, Outbox& out) {
   poll_transmit(t, now, out);
 }
 
+void on_next_hop_known(Tcb& t, Instant now) {
+  if (t.rtx_deadline == kNever || !t.synchronized()) return;
+  if (t.retries > 0) --t.retries;  // the one that never left this host
+  t.rtx_deadline = now;
+}
+
 Instant next_deadline(const Tcb& t) {
   const Instant pace = t.pace_waits ? t.pace_next : kNever;
   return std::min({t.rtx_deadline, t.probe_deadline, t.delack_deadline, t.life_deadline,

@@ -12,6 +12,7 @@ void user_open(Tcb& t, const OpenArgs& args, Instant now) {
   t.ts_offset = args.ts_offset;
   //= RFC9293 MUST-67
   //= RFC1191 3.1
+  //= RFC9293 SHLD-6
   t.rcv_mss = static_cast<std::uint16_t>(args.mtu - (args.ipv6 ? 60 : 40));
   t.mss = t.full_mss = t.rcv_mss;
   if (args.ipv6) t.set(kIpv6);

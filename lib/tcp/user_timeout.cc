@@ -9,6 +9,7 @@ namespace {
 
 // R2, in retransmissions.
 //= RFC9293 MUST-21
+//= RFC9293 SHLD-11
 std::uint8_t retry_limit(const Tcb& t) {
   const std::uint8_t own = t.own.retries;
   if (!t.has(kUserClosed)) return own != 0 ? own : t.config->retries2;

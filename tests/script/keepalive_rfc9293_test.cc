@@ -23,6 +23,7 @@ TEST(Keepalive, IsOffUnlessAskedForAndTwoHoursThen) {
 //= RFC9293 MUST-24 type=test
 //= RFC9293 MUST-27 type=test
 //= RFC9293 SHLD-12 type=test
+//= RFC9293 MAY-5 type=test
 TEST(Keepalive, ProbesBelowSndNxtWithoutText) {
   Script s{kOn};
   s.at(60s).sends({.seq = kBefore0, .ack = 0, .len = 0, .flags = ACK});

@@ -202,6 +202,7 @@ TEST(SynOptions, OursAreOffered) {
   s.sends({.flags = SYN, .wnd = 65'535, .mss = 1'460, .wscale = 3, .ts = Ts{0, 0}});
 }
 
+//= RFC9293 SHLD-6 type=test
 TEST(SynOptions, Ipv6HeadersAreSubtracted) {
   Script s{SynSent{.ipv6 = true}};
   s.sends({.flags = SYN, .mss = 1'440});

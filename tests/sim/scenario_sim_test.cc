@@ -326,6 +326,26 @@ TEST(Scenario, ABlackHoleOf300OctetsIsFoundByHalves) {
   EXPECT_GE(p.a.counters().mtu_black_holes.get(), 3U);
 }
 
+// An application that has no on_soft_error is not told that nothing gets through; it may ask. Once
+// the neighbour answers again, the text goes at once: not with the retransmission after the next.
+//= RFC9293 SHLD-20 type=test
+TEST(Scenario, SoftErrorsAreForThoseWhoAsk) {
+  Pair p(spec_with(1ms), spec_with(1ms));
+  auto [c, s] = p.established();
+  const std::string before = p.client.log;
+  p.world.network().up(0).set_faults(silent());
+  p.client.to_send = octets(1'000, 8);
+  p.client.write(c);
+  p.poke();
+  p.world.run_for(30s);
+  EXPECT_EQ(p.client.log, before);
+  EXPECT_EQ(c.soft_error(), CloseReason::kUnreachable);  // R1 had the neighbour asked
+  p.world.network().up(0).set_faults(delayed(1ms));
+  ASSERT_TRUE(p.world.run_until([&] { return !p.server.received.empty(); }, 25s));
+  p.world.run_for(100ms);
+  EXPECT_EQ(c.soft_error(), CloseReason::kNone);
+}
+
 TEST(Scenario, AbortResetsThePeer) {
   Pair p(spec_with(1ms), spec_with(1ms));
   auto [c, s] = p.established();

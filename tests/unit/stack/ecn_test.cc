@@ -178,6 +178,7 @@ TEST(EcnStack, ReservedBitsAreIgnored) {
 
 //= RFC9293 MUST-48 type=test
 //= RFC9293 SHLD-22 type=test
+//= RFC9293 SHLD-21 type=test
 TEST(Tos, OfAConnection) {
   World w;
   w.listen();

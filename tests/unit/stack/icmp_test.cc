@@ -29,6 +29,7 @@ struct Opening : testing::Test {
 };
 
 //= RFC9293 MUST-54 type=test
+//= RFC9293 SHLD-26 type=test
 TEST_F(Opening, PortUnreachableRefuses) {
   const ConnId c = w.connect(kServer);
   w.feed(icmp_about(w.tcp.at(0), 3, 3));
