@@ -134,7 +134,7 @@ class Neighbours {
     List list = List::kNone;
     bool pinned = false;
     bool router = false;
-    bool failed = false;  // the last question was not answered
+    bool failed = false;      // the last question was not answered
     std::uint8_t probes = 0;  // sent since the question was opened
     std::uint32_t hash_next = kNoIndex;
     std::uint32_t prev = kNoIndex, next = kNoIndex;  // in `list`

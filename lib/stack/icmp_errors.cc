@@ -1,5 +1,5 @@
-// ICMP errors about what this host sent (RFC 1122 §3.2.2, §4.2.3.9; RFC 4443 §2.4 (d)), and what the
-// next hop's entry learns from TCP (RFC 9293 §3.8.3, RFC 4861 §7.3.1).
+// ICMP errors about what this host sent (RFC 1122 §3.2.2, §4.2.3.9; RFC 4443 §2.4 (d)), and what
+// the next hop's entry learns from TCP (RFC 9293 §3.8.3, RFC 4861 §7.3.1).
 #include <optional>
 #include <utility>
 

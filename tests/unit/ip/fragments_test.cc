@@ -23,10 +23,8 @@ using Octets = std::vector<std::byte>;
 constexpr Instant kStart{1'000s};
 constexpr IpAddr kUs = IpAddr::v4(10, 0, 0, 1);
 constexpr IpAddr kThem = IpAddr::v4(10, 0, 0, 2);
-constexpr IpAddr kUs6 =
-    IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
-constexpr IpAddr kThem6 =
-    IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2});
+constexpr IpAddr kUs6 = IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+constexpr IpAddr kThem6 = IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2});
 
 struct Part {
   std::uint32_t offset = 0;
@@ -44,22 +42,22 @@ struct Pool {
     Buf buf;
     std::unique_ptr<std::byte[]> memory;
   };
-  Buf *take(std::uint32_t room = 2'048) {
+  Buf* take(std::uint32_t room = 2'048) {
     auto b = std::make_unique<Block>();
     b->memory = std::make_unique<std::byte[]>(room);
     b->buf.data = b->memory.get();
     b->buf.room = room;
-    Buf *const buf = &b->buf;
+    Buf* const buf = &b->buf;
     blocks[buf] = std::move(b);
     return buf;
   }
-  void give(Buf *b) { ASSERT_EQ(blocks.erase(b), 1U) << "given back twice"; }
-  std::map<Buf *, std::unique_ptr<Block>> blocks;
+  void give(Buf* b) { ASSERT_EQ(blocks.erase(b), 1U) << "given back twice"; }
+  std::map<Buf*, std::unique_ptr<Block>> blocks;
 };
 
 // The frame of a part: Ethernet, IPv4 or IPv6 with a Fragment header, text, and
 // padding.
-Octets frame_of(const Part &p) {
+Octets frame_of(const Part& p) {
   using namespace wire;
   const bool v4 = p.src.is_v4();
   Octets f(kEthHeader + (v4 ? kIpv4MinHeader : kIpv6Header + 8));
@@ -69,8 +67,7 @@ Octets frame_of(const Part &p) {
     store16(&f[14], static_cast<std::uint16_t>(0x4500 | p.tos));
     store16(&f[16], static_cast<std::uint16_t>(20 + len));
     store16(&f[18], static_cast<std::uint16_t>(p.id));
-    store16(&f[20],
-            static_cast<std::uint16_t>(p.offset / 8 | (p.more ? 0x2000U : 0U)));
+    store16(&f[20], static_cast<std::uint16_t>(p.offset / 8 | (p.more ? 0x2000U : 0U)));
     store8(&f[23], p.protocol);
     store32(&f[26], p.src.v4_value());
     store32(&f[30], kUs.v4_value());
@@ -85,16 +82,14 @@ Octets frame_of(const Part &p) {
     store16(&f[56], static_cast<std::uint16_t>(p.offset | (p.more ? 1U : 0U)));
     store32(&f[58], p.id);
   }
-  for (const char c : p.text)
-    f.push_back(static_cast<std::byte>(c));
-  f.resize(f.size() + 5, std::byte{0xee}); // padding that belongs to nobody
+  for (const char c : p.text) f.push_back(static_cast<std::byte>(c));
+  f.resize(f.size() + 5, std::byte{0xee});  // padding that belongs to nobody
   return f;
 }
 
 std::string text(std::size_t n, unsigned seed = 0) {
   std::string s(n, ' ');
-  for (std::size_t i = 0; i < n; ++i)
-    s[i] = static_cast<char>('a' + (i * 7 + i / 26 + seed) % 26);
+  for (std::size_t i = 0; i < n; ++i) s[i] = static_cast<char>('a' + (i * 7 + i / 26 + seed) % 26);
   return s;
 }
 
@@ -103,8 +98,7 @@ struct FragmentsTest : testing::Test {
   ~FragmentsTest() override {
     Fragments::Expired e;
     while (f.expire(now + 10min, e, release)) {
-      if (e.first != nullptr)
-        release.push_back(e.first);
+      if (e.first != nullptr) release.push_back(e.first);
     }
     collect();
     EXPECT_EQ(f.size(), 0U);
@@ -112,19 +106,17 @@ struct FragmentsTest : testing::Test {
     EXPECT_TRUE(pool.blocks.empty()) << "leaked";
   }
   void collect() {
-    while (Buf *b = release.pop_front())
-      pool.give(b);
+    while (Buf* b = release.pop_front()) pool.give(b);
   }
   // `pieces`: Bufs the frame lies in, the headers in the first.
-  Fate add(const Part &p, unsigned pieces = 1) {
+  Fate add(const Part& p, unsigned pieces = 1) {
     const Octets octets = frame_of(p);
-    Buf *head = nullptr;
-    Buf **link = &head;
+    Buf* head = nullptr;
+    Buf** link = &head;
     std::size_t at = 0;
     for (unsigned i = 0; i < pieces; ++i) {
       const std::size_t end = i + 1 == pieces ? octets.size() : 100 + 100 * i;
-      Buf *b = pool.take(
-          static_cast<std::uint32_t>(std::max<std::size_t>(2'048, end - at)));
+      Buf* b = pool.take(static_cast<std::uint32_t>(std::max<std::size_t>(2'048, end - at)));
       std::copy(octets.begin() + static_cast<std::ptrdiff_t>(at),
                 octets.begin() + static_cast<std::ptrdiff_t>(end), b->data);
       b->len = static_cast<std::uint32_t>(end - at);
@@ -135,27 +127,23 @@ struct FragmentsTest : testing::Test {
     }
     wire::Frame parsed;
     wire::parse_frame({head->data, head->len}, octets.size(), {}, parsed);
-    EXPECT_EQ(parsed.kind, wire::Kind::kFragment)
-        << static_cast<int>(parsed.fault);
+    EXPECT_EQ(parsed.kind, wire::Kind::kFragment) << static_cast<int>(parsed.fault);
     last = f.add(head, parsed, now, release);
-    if (last.fate == Fate::kWhole)
-      take_whole();
+    if (last.fate == Fate::kWhole) take_whole();
     f.check_invariants();
     collect();
     return last.fate;
   }
   void take_whole() {
-    Buf *const into = room == 0 ? nullptr : pool.take(room);
-    Buf *b = f.assemble(last.id, into, release);
+    Buf* const into = room == 0 ? nullptr : pool.take(room);
+    Buf* b = f.assemble(last.id, into, release);
     whole.reset();
-    if (b == nullptr)
-      return;
+    if (b == nullptr) return;
     whole.emplace();
     Octets octets;
-    for (Buf *next = nullptr; b != nullptr; b = next) {
+    for (Buf* next = nullptr; b != nullptr; b = next) {
       next = b->next;
-      if (octets.empty())
-        first_len = b->len;
+      if (octets.empty()) first_len = b->len;
       octets.insert(octets.end(), b->data, b->data + b->len);
       release.push_back(b);
     }
@@ -208,8 +196,7 @@ TEST_F(FragmentsTest, Ipv6InEveryOrder) {
                         {40, kC, false, 0x01020304, kThem6}};
   int order[] = {0, 1, 2};
   do {
-    for (const int i : order)
-      add(parts[i]);
+    for (const int i : order) add(parts[i]);
     ASSERT_TRUE(whole);
     EXPECT_EQ(*whole, kA + kB + kC);
     EXPECT_EQ(whole_frame.protocol, 17);
@@ -229,10 +216,10 @@ TEST_F(FragmentsTest, Ipv6TakesItsProtocolFromTheFirst) {
 //= RFC6864 4.2 type=test
 TEST_F(FragmentsTest, PartsOfDifferentDatagramsDoNotMix) {
   add({0, kA, true});
-  EXPECT_EQ(add({16, kC, false, 8}), Fate::kHeld); // identification
+  EXPECT_EQ(add({16, kC, false, 8}), Fate::kHeld);  // identification
   EXPECT_EQ(add({16, kC, false, 7, IpAddr::v4(10, 0, 0, 3)}),
-            Fate::kHeld);                                    // source
-  EXPECT_EQ(add({16, kC, false, 7, kThem, 6}), Fate::kHeld); // protocol
+            Fate::kHeld);                                     // source
+  EXPECT_EQ(add({16, kC, false, 7, kThem, 6}), Fate::kHeld);  // protocol
   EXPECT_EQ(f.size(), 4U);
   EXPECT_EQ(add({16, kC, false}), Fate::kWhole);
   EXPECT_EQ(*whole, kA + kC);
@@ -254,13 +241,13 @@ TEST_F(FragmentsTest, ACopyIsDroppedAndTheDatagramWaitsOn) {
 //= RFC8200 4.5-h type=test
 TEST_F(FragmentsTest, OverlapsGiveUpTheDatagram) {
   const Part bad[] = {
-      {0, text(16, 5), true}, // other octets
-      {8, text(8, 1), true},  // within
-      {0, text(24, 1), true}, // beyond
-      {8, text(16, 1), true}, // across the end
-      {0, text(8, 1), true},  // the start of it
+      {0, text(16, 5), true},  // other octets
+      {8, text(8, 1), true},   // within
+      {0, text(24, 1), true},  // beyond
+      {8, text(16, 1), true},  // across the end
+      {0, text(8, 1), true},   // the start of it
   };
-  for (const IpAddr &src : {kThem, kThem6}) {
+  for (const IpAddr& src : {kThem, kThem6}) {
     std::uint32_t id = 100;
     for (Part p : bad) {
       p.src = src;
@@ -288,7 +275,7 @@ TEST_F(FragmentsTest, WhatComesAfterAnOverlap) {
   add({8, kA, true, 7, kThem6});
   EXPECT_EQ(add({0, kA, true, 7, kThem6}), Fate::kOverlap);
   EXPECT_EQ(add({16, kC, false, 7, kThem6}), Fate::kOverlap);
-  EXPECT_EQ(f.size(), 1U); // remembered
+  EXPECT_EQ(f.size(), 1U);  // remembered
   add({0, kA, true});
   add({8, kA, true});
   EXPECT_EQ(add({0, kA, true}), Fate::kHeld);
@@ -296,42 +283,38 @@ TEST_F(FragmentsTest, WhatComesAfterAnOverlap) {
   now += 60s;
   Fragments::Expired e;
   ASSERT_TRUE(f.expire(now, e, release));
-  EXPECT_EQ(e.first, nullptr); // nothing to tell of it
+  EXPECT_EQ(e.first, nullptr);  // nothing to tell of it
   EXPECT_EQ(add({0, kA, true, 7, kThem6}), Fate::kHeld);
 }
 
 TEST_F(FragmentsTest, PartsThatDisagreeOnTheEnd) {
   add({40, kC, false});
-  EXPECT_EQ(add({64, kA, true}), Fate::kOverlap); // beyond the end
+  EXPECT_EQ(add({64, kA, true}), Fate::kOverlap);  // beyond the end
   add({40, kC, false});
-  EXPECT_EQ(add({24, text(8), false}), Fate::kOverlap); // another end
+  EXPECT_EQ(add({24, text(8), false}), Fate::kOverlap);  // another end
   add({40, text(16), true});
   EXPECT_EQ(add({16, text(8), false}),
-            Fate::kOverlap); // an end before what is held
+            Fate::kOverlap);  // an end before what is held
   add({40, text(16), false});
-  EXPECT_EQ(add({32, text(24), true}), Fate::kOverlap); // more behind the end
+  EXPECT_EQ(add({32, text(24), true}), Fate::kOverlap);  // more behind the end
   EXPECT_EQ(f.size(), 0U);
 }
 
 TEST_F(FragmentsTest, Ecn) {
   struct Case {
     unsigned first, second;
-    int whole; // -1: dropped
+    int whole;  // -1: dropped
   };
-  const Case cases[] = {{0, 0, 0}, {1, 1, 1},  {2, 2, 2},  {3, 3, 3},
-                        {2, 3, 3}, {3, 2, 3},  {1, 3, 3},  {1, 2, 1},
-                        {2, 1, 2}, {0, 3, -1}, {3, 0, -1}, {0, 2, -1},
-                        {1, 0, -1}};
-  for (const IpAddr &src : {kThem, kThem6}) {
+  const Case cases[] = {{0, 0, 0},  {1, 1, 1},  {2, 2, 2}, {3, 3, 3}, {2, 3, 3},
+                        {3, 2, 3},  {1, 3, 3},  {1, 2, 1}, {2, 1, 2}, {0, 3, -1},
+                        {3, 0, -1}, {0, 2, -1}, {1, 0, -1}};
+  for (const IpAddr& src : {kThem, kThem6}) {
     std::uint32_t id = 0;
-    for (const Case &c : cases) {
-      const auto tos = [](unsigned ecn) {
-        return static_cast<std::uint8_t>(0xb8 | ecn);
-      };
+    for (const Case& c : cases) {
+      const auto tos = [](unsigned ecn) { return static_cast<std::uint8_t>(0xb8 | ecn); };
       add({0, kA, true, ++id, src, 17, tos(c.first)});
       const Fate fate = add({16, kC, false, id, src, 17, tos(c.second)});
-      EXPECT_EQ(fate, c.whole < 0 ? Fate::kEcn : Fate::kWhole)
-          << c.first << c.second;
+      EXPECT_EQ(fate, c.whole < 0 ? Fate::kEcn : Fate::kWhole) << c.first << c.second;
       if (c.whole >= 0) {
         EXPECT_EQ(whole_frame.tos, 0xb8 | c.whole) << c.first << c.second;
       }
@@ -342,7 +325,7 @@ TEST_F(FragmentsTest, Ecn) {
 //= RFC1122 3.3.2-a type=test
 //= RFC8200 4.5-a type=test
 TEST_F(FragmentsTest, TheLargestDatagram) {
-  for (const IpAddr &src : {kThem, kThem6}) {
+  for (const IpAddr& src : {kThem, kThem6}) {
     const std::uint32_t most = src.is_v4() ? 65'515 : 65'535;
     const std::string all = text(most);
     for (std::uint32_t at = 0; at < most; at += 1'480) {
@@ -350,8 +333,8 @@ TEST_F(FragmentsTest, TheLargestDatagram) {
     }
     ASSERT_EQ(last.fate, Fate::kWhole);
     EXPECT_EQ(*whole, all);
-    EXPECT_EQ(first_len, 2'048U); // headers and text as far as one buffer has
-                                  // room; the rest as is
+    EXPECT_EQ(first_len, 2'048U);  // headers and text as far as one buffer has
+                                   // room; the rest as is
   }
 }
 
@@ -374,8 +357,7 @@ TEST_F(FragmentsTest, TooManyParts) {
 // The most parts there may be, in the worst order.
 TEST_F(FragmentsTest, SixtyTinyPartsFromTheBack) {
   std::string all;
-  for (std::uint32_t i = 0; i < Fragments::kMaxBufs; ++i)
-    all += text(8, i);
+  for (std::uint32_t i = 0; i < Fragments::kMaxBufs; ++i) all += text(8, i);
   for (std::uint32_t i = Fragments::kMaxBufs; i-- > 0;) {
     add({8 * i, all.substr(8 * i, 8), i + 1 != Fragments::kMaxBufs});
   }
@@ -388,7 +370,7 @@ TEST_F(FragmentsTest, WithoutABufferTheDatagramIsGivenUp) {
   add({0, kA, true});
   EXPECT_EQ(add({16, kC, false}), Fate::kWhole);
   EXPECT_FALSE(whole);
-  room = 20; // too small for the headers
+  room = 20;  // too small for the headers
   add({0, kA, true});
   EXPECT_EQ(add({16, kC, false}), Fate::kWhole);
   EXPECT_FALSE(whole);
@@ -403,12 +385,12 @@ TEST_F(FragmentsTest, AWholeOfMoreThan65535) {
   }
   Part p{0, all.substr(0, 1'480), true};
   Octets octets = frame_of(p);
-  octets.insert(octets.begin() + 34, 4, std::byte{1}); // NOPs
+  octets.insert(octets.begin() + 34, 4, std::byte{1});  // NOPs
   wire::store8(&octets[14], 0x46);
   wire::store16(&octets[16], static_cast<std::uint16_t>(24 + p.text.size()));
   wire::store16(&octets[24], 0);
   wire::store16(&octets[24], wire::checksum(std::span(octets).subspan(14, 24)));
-  Buf *b = pool.take(2'048);
+  Buf* b = pool.take(2'048);
   std::copy(octets.begin(), octets.end(), b->data);
   b->len = static_cast<std::uint32_t>(octets.size());
   b->room -= b->len;
@@ -425,7 +407,7 @@ TEST_F(FragmentsTest, AWholeOfMoreThan65535) {
 //= RFC1122 3.3.2-b type=test
 //= RFC8200 4.5-d type=test
 TEST_F(FragmentsTest, TimeRunsFromTheFirstToArriveAndIsNotExtended) {
-  for (const IpAddr &src : {kThem, kThem6}) {
+  for (const IpAddr& src : {kThem, kThem6}) {
     add({16, kB, true, 7, src});
     const Instant due = now + 60s;
     EXPECT_EQ(f.next_deadline(), due);
@@ -440,9 +422,8 @@ TEST_F(FragmentsTest, TimeRunsFromTheFirstToArriveAndIsNotExtended) {
     // The first is given back as the frame it was.
     ASSERT_NE(e.first, nullptr);
     const Octets was = frame_of({0, kA, true, 7, src});
-    EXPECT_TRUE(
-        std::equal(e.first->data, e.first->data + e.first->len, was.begin()));
-    EXPECT_EQ(e.first->len, was.size() - 5); // without the padding
+    EXPECT_TRUE(std::equal(e.first->data, e.first->data + e.first->len, was.begin()));
+    EXPECT_EQ(e.first->len, was.size() - 5);  // without the padding
     release.push_back(e.first);
     EXPECT_FALSE(f.expire(now, e, release));
     EXPECT_EQ(f.next_deadline(), kNever);
@@ -539,8 +520,7 @@ TEST_F(SmallMemory, OverlapsInIpv6LeaveNoUnboundedMemory) {
 // The oldest would have to make room for itself.
 TEST_F(SmallMemory, ThePartForWhichItsOwnDatagramIsInTheWay) {
   add({0, kA, true});
-  for (std::uint32_t i = 0; i < 1'000 && f.octets() < 600'000 - 2'304 - 256;
-       ++i) {
+  for (std::uint32_t i = 0; i < 1'000 && f.octets() < 600'000 - 2'304 - 256; ++i) {
     add({0, kA, true, i, IpAddr::v4(0x0b00'0000U + i)});
   }
   EXPECT_EQ(add({16, kB, true}), Fate::kNoRoom);
@@ -548,7 +528,7 @@ TEST_F(SmallMemory, ThePartForWhichItsOwnDatagramIsInTheWay) {
   EXPECT_EQ(last.made_room, 0U);
   Fragments::Expired e;
   ASSERT_TRUE(f.expire(now + 60s, e, release));
-  EXPECT_EQ(e.parts, 1U); // it is there as it was
+  EXPECT_EQ(e.parts, 1U);  // it is there as it was
   release.push_back(e.first);
 }
 
@@ -581,16 +561,13 @@ TEST_F(FragmentsTest, TwinOfOctets) {
       parts.push_back({at, all.substr(at, n), at + n < len, id, src});
       at += n;
     }
-    if (parts.size() < 2)
-      continue;
+    if (parts.size() < 2) continue;
     if (rng.below(3) == 0)
-      parts.push_back(
-          parts[rng.below(static_cast<std::uint32_t>(parts.size()))]);
+      parts.push_back(parts[rng.below(static_cast<std::uint32_t>(parts.size()))]);
     if (rng.below(4) == 0) {
       Part odd = parts[rng.below(static_cast<std::uint32_t>(parts.size()))];
       odd.offset += 8 * rng.below(2);
-      if (odd.more && odd.text.size() > 8 && rng.below(2) == 0)
-        odd.text.resize(8);
+      if (odd.more && odd.text.size() > 8 && rng.below(2) == 0) odd.text.resize(8);
       parts.push_back(odd);
     }
     for (std::size_t i = parts.size(); i > 1; --i) {
@@ -600,20 +577,16 @@ TEST_F(FragmentsTest, TwinOfOctets) {
     std::vector<Part> kept;
     std::uint32_t end = 0;
     bool dead = false;
-    for (const Part &p : parts) {
+    for (const Part& p : parts) {
       const auto stop = static_cast<std::uint32_t>(p.offset + p.text.size());
-      const bool copy =
-          std::any_of(kept.begin(), kept.end(), [&](const Part &k) {
-            return k.offset == p.offset && k.text == p.text;
-          });
+      const bool copy = std::any_of(kept.begin(), kept.end(), [&](const Part& k) {
+        return k.offset == p.offset && k.text == p.text;
+      });
       bool clash = false;
-      for (std::uint32_t i = p.offset; i < stop; ++i)
-        clash = clash || octets.contains(i);
+      for (std::uint32_t i = p.offset; i < stop; ++i) clash = clash || octets.contains(i);
       if (!copy && !clash) {
-        if (end != 0 && (p.more ? stop >= end : stop != end))
-          clash = true;
-        if (!p.more && !octets.empty() && octets.rbegin()->first >= stop)
-          clash = true;
+        if (end != 0 && (p.more ? stop >= end : stop != end)) clash = true;
+        if (!p.more && !octets.empty() && octets.rbegin()->first >= stop) clash = true;
       }
       Fate want = Fate::kHeld;
       if (dead) {
@@ -624,32 +597,26 @@ TEST_F(FragmentsTest, TwinOfOctets) {
         want = Fate::kOverlap;
         dead = true;
       } else {
-        for (std::uint32_t i = p.offset; i < stop; ++i)
-          octets[i] = p.text[i - p.offset];
+        for (std::uint32_t i = p.offset; i < stop; ++i) octets[i] = p.text[i - p.offset];
         kept.push_back(p);
-        if (!p.more)
-          end = stop;
-        if (end != 0 && octets.size() == end)
-          want = Fate::kWhole;
+        if (!p.more) end = stop;
+        if (end != 0 && octets.size() == end) want = Fate::kWhole;
       }
       ASSERT_EQ(add(p), want) << "round " << round;
       if (want == Fate::kWhole) {
         std::string s;
-        for (const auto &[at, c] : octets)
-          s += c;
+        for (const auto& [at, c] : octets) s += c;
         EXPECT_EQ(*whole, s);
       }
-      if (want == Fate::kWhole || (dead && src.is_v4()))
-        break;
+      if (want == Fate::kWhole || (dead && src.is_v4())) break;
     }
     Fragments::Expired e;
     while (f.expire(now + 10min, e, release)) {
-      if (e.first != nullptr)
-        release.push_back(e.first);
+      if (e.first != nullptr) release.push_back(e.first);
     }
     collect();
   }
 }
 
-} // namespace
-} // namespace weir::ip
+}  // namespace
+}  // namespace weir::ip
