@@ -63,6 +63,7 @@ void user_set_keepalive(Tcb& t, const Keepalive& k, Instant now) {
   if (wants_keepalive(t)) t.life_deadline = std::max(now, t.last_received + keepalive_time(t));
 }
 
+//= RFC9293 MAY-5
 void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out) {
   if (!wants_keepalive(t)) return;
   const Instant due = t.last_received + keepalive_time(t);
