@@ -157,19 +157,19 @@ TEST_F(RingPair, ForwardedTextIsAttachedAgain) {
 }
 
 TEST_F(RingPair, WholeFramesPassAsTheyAre) {
-  BufChain frames = text(a(), {60, 1'514});
+  BufChain frames = text(a(), {70, 1'514});
   frames.head()->trim_front(4);
   a().transmit({}, std::move(frames), counters_);
   EXPECT_EQ(counters_.tx_frames.get(), 2U);
-  EXPECT_EQ(counters_.tx_bytes.get(), 56U + 1'514U);
+  EXPECT_EQ(counters_.tx_bytes.get(), 66U + 1'514U);
   const std::vector<Buf*> got = receive(b(), 2);
   ASSERT_EQ(got.size(), 2U);
   const std::vector<std::byte> first = take_octets(b(), got[0]);
   const std::vector<std::byte> second = take_octets(b(), got[1]);
-  ASSERT_EQ(first.size(), 56U);
+  ASSERT_EQ(first.size(), 66U);
   EXPECT_EQ(first[0], octet(4));
   ASSERT_EQ(second.size(), 1'514U);
-  EXPECT_EQ(second[1'513], octet(60 + 1'513));
+  EXPECT_EQ(second[1'513], octet(70 + 1'513));
 }
 
 TEST_F(RingPair, AnEmptyHeaderPoolIsCounted) {
