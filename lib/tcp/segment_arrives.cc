@@ -249,11 +249,13 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
 }
 
 // Text that would be kept for long is as good as lost while buffers are short: what is early, or
-// waits for a slow reader. The segment's ACK was taken; the peer sends the text again.
+// waits for a slow reader. What buffers are left then are for those who hold next to none. The
+// segment's ACK was taken; the peer sends the text again.
 bool must_give_back(const Tcb& t, const Arrival& a) {
   const std::uint8_t flags = a.text.head()->flags;
   if ((flags & Buf::kScarce) == 0) return false;
-  return (flags & Buf::kLast) != 0 || a.seq != t.rcv_nxt || t.rcvq.bytes() > t.config->rmem / 4;
+  const std::uint32_t little = 2 * std::uint32_t{t.rcv_mss};
+  return (flags & Buf::kLast) != 0 || a.seq != t.rcv_nxt || t.rcvq.bytes() > little;
 }
 
 // Sixth. The pointer counts from the segment as it came, not from what is left of it.
