@@ -13,7 +13,7 @@ constexpr Duration kLasts = 100ms;  // without a frame that says so again
 constexpr unsigned kConnsPerCall = 32, kSlotsPerCall = 1'024;
 // How long a connection must have stood still before it may be reset: while buffers are scarce, and
 // while there are only the last. Longer than a peer that comes back needs to be heard again.
-constexpr Duration kStillScarce = 30s, kStillLast = 5s;
+constexpr Duration kStillScarce = 30s, kStillLast = 2s;
 
 }  // namespace
 

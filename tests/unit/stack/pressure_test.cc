@@ -54,16 +54,16 @@ TEST_F(Pressure, TheOneThatIsNeverReadIsReset) {
   fine.expect_quiet();
 }
 
-// Where there are only the last buffers, five seconds are enough.
+// Where there are only the last buffers, two seconds are enough.
 TEST_F(Pressure, WithTheLastBuffersSooner) {
   sign.open();
   Peer stuck(w, {.port = 1});
   stuck.open();
   feed(stuck.next(ACK, "never read"));
-  w.run_for(4s);
+  w.run_for(1s);
   run_low(kLast);
   EXPECT_EQ(w.count(&C::pressure_resets), 0U);
-  w.run_for(2s);
+  w.run_for(1s);
   run_low(kScarce);
   EXPECT_EQ(w.count(&C::pressure_resets), 0U);
   w.run_for(200ms);
