@@ -47,6 +47,17 @@ void Sample::add(const Leak& leak) {
   leaks.push_back(leak);
 }
 
+void Sample::add(const stack::ListenerStats& l) {
+  const auto same = std::ranges::find(listeners, l.local, &stack::ListenerStats::local);
+  if (same == listeners.end()) return listeners.push_back(l);
+  same->backlog += l.backlog;
+  same->waiting += l.waiting;
+  same->half_open += l.half_open;
+  same->accepted += l.accepted;
+  same->accept_overflows += l.accept_overflows;
+  same->syn_overflows += l.syn_overflows;
+}
+
 void Sample::add(std::string_view name, const telemetry::Histogram& h) {
   for (NamedHistogram& n : latency) {
     if (n.name == name) return n.values.add(h);
@@ -165,6 +176,39 @@ std::string pools_json(const std::vector<PoolUse>& pools) {
   return o.str();
 }
 
+std::string queues_json(const std::vector<stack::ListenerStats>& listeners) {
+  std::string all;
+  for (const stack::ListenerStats& l : listeners) {
+    JsonObject o;
+    o.text("address", to_string(l.local));
+    o.number("backlog", l.backlog);
+    o.number("waiting", l.waiting);
+    o.number("half_open", l.half_open);
+    o.number("accepted", l.accepted);
+    o.number("accept_overflows", l.accept_overflows);
+    o.number("syn_overflows", l.syn_overflows);
+    all += (all.empty() ? "" : ",") + o.str();
+  }
+  return "[" + all + "]";
+}
+
+// Of those whose queues need somebody's eye: connections that wait, or that found no room.
+std::string queues_text(const Sample& before, const Sample& now) {
+  std::string out;
+  for (const stack::ListenerStats& l : now.listeners) {
+    stack::ListenerStats old;
+    const auto found = std::ranges::find(before.listeners, l.local, &stack::ListenerStats::local);
+    if (found != before.listeners.end()) old = *found;
+    const std::uint64_t accepts = l.accept_overflows - old.accept_overflows;
+    const std::uint64_t syns = l.syn_overflows - old.syn_overflows;
+    if (l.waiting == 0 && accepts == 0 && syns == 0) continue;
+    out += format("  queue %s %u/%u", to_string(l.local).c_str(), l.waiting, l.backlog);
+    if (accepts > 0) out += format(" full %llu", static_cast<ull>(accepts));
+    if (syns > 0) out += format(" syn-full %llu", static_cast<ull>(syns));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string stats_line(const Sample& before, const Sample& now) {
@@ -187,6 +231,7 @@ std::string stats_line(const Sample& before, const Sample& now) {
                    seconds(now.gauges.oldest_close_wait));
     if (const Leak* worst = worst_leak(now)) line += " worst " + worst->listener;
   }
+  line += queues_text(before, now);
   const auto drops = new_drops(before, now);
   if (!drops.empty()) line += "  drops";
   for (const Field& d : drops) line += " " + d.name + " " + std::to_string(d.value);
@@ -208,6 +253,7 @@ std::string stats_json(const Sample& before, const Sample& now) {
   o.real("busy", busy_share(before, now));
   o.raw("gauges", gauges_json(now.gauges));
   o.raw("listeners", leaks_json(now));
+  o.raw("queues", queues_json(now.listeners));
   o.raw("app", fields_json(now.app));
   o.raw("pools", pools_json(now.pools));
   o.raw("drops", fields_json(new_drops(before, now)));
@@ -241,6 +287,11 @@ std::string summary_text(const Sample& s) {
   for (const Field& f : s.port) {
     if (f.value != 0) line(f.name, f.value, "as the port counts");
   }
+  for (const stack::ListenerStats& l : s.listeners) {
+    out += format("  listener %s accepted %llu, accept queue full %llu, SYN queue full %llu\n",
+                  to_string(l.local).c_str(), static_cast<ull>(l.accepted),
+                  static_cast<ull>(l.accept_overflows), static_cast<ull>(l.syn_overflows));
+  }
   for (const PoolUse& p : s.pools) {
     out += format("  pool %-12s %u of %u mbufs in use\n", p.name.c_str(), p.in_use, p.size);
   }
@@ -253,6 +304,7 @@ std::string summary_json(const Sample& s) {
   o.real("uptime", seconds(s.uptime));
   o.raw("gauges", gauges_json(s.gauges));
   o.raw("listeners", leaks_json(s));
+  o.raw("queues", queues_json(s.listeners));
   o.raw("app", fields_json(s.app));
   std::vector<Field> counters;
   for (std::size_t i = 0; i < kCounterInfo.size(); ++i) {

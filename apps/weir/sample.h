@@ -46,6 +46,7 @@ struct Sample {
   std::vector<Field> app;   // of the application, and per backend
   std::vector<Field> port;  // as the port counts
   std::vector<PoolUse> pools;
+  std::vector<stack::ListenerStats> listeners;  // by address; of all cores together
   std::vector<NamedHistogram> latency;
   Duration busy{};  // iterations that found work, of all cores
   unsigned cores = 0;
@@ -54,6 +55,7 @@ struct Sample {
   void add(const telemetry::Counters& c);
   void add(const stack::Gauges& g);
   void add(const Leak& leak);
+  void add(const stack::ListenerStats& l);
   void add(std::string_view name, const telemetry::Histogram& h);
   void add_app(const std::vector<Field>& fields);  // of the same names in the same order
 };

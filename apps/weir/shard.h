@@ -121,6 +121,40 @@ class Shard {
   std::atomic<std::int64_t> oldest_close_wait_us_{0};
 };
 
+// What a listener tells, for another thread to read: written whole every time, read field by field.
+class PublishedListener {
+ public:
+  void publish(const stack::ListenerStats& s) {
+    set(0, s.backlog);
+    set(1, s.waiting);
+    set(2, s.half_open);
+    set(3, s.accepted);
+    set(4, s.accept_overflows);
+    set(5, s.syn_overflows);
+  }
+  [[nodiscard]] stack::ListenerStats read(const Endpoint& at) const {
+    stack::ListenerStats s;
+    s.local = at;
+    s.backlog = small(0);
+    s.waiting = small(1);
+    s.half_open = small(2);
+    s.accepted = get(3);
+    s.accept_overflows = get(4);
+    s.syn_overflows = get(5);
+    return s;
+  }
+
+ private:
+  void set(std::size_t i, std::uint64_t v) { values_[i].store(v, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t get(std::size_t i) const {
+    return values_[i].load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint32_t small(std::size_t i) const {
+    return static_cast<std::uint32_t>(get(i));
+  }
+  std::array<std::atomic<std::uint64_t>, 6> values_{};
+};
+
 [[nodiscard]] inline LeakGauges leaks_of(const stack::Stack& s) {
   LeakGauges out;
   LeakGauge& outgoing = out.back();
@@ -170,6 +204,10 @@ class HandlerShard final : public Shard {
                std::string(stack::to_string(opened.error().error));
       }
     }
+    for (ListenerId id = 0; const auto l = stack_.listener_stats(id); ++id) {
+      addresses_.push_back(l->local);  // before the worker's thread begins
+    }
+    listeners_ = std::vector<PublishedListener>(addresses_.size());
     return std::nullopt;
   }
 
@@ -200,6 +238,7 @@ class HandlerShard final : public Shard {
         publish(stack_.gauges(), done);
         publish_addresses(stack_.address_conflicts(), settled);
         publish(leaks_of(stack_));
+        publish_listeners();
         if constexpr (requires { handler_.finished(); }) {
           if (handler_.finished()) set_finished();
         }
@@ -223,6 +262,7 @@ class HandlerShard final : public Shard {
     into.add(stack_.counters());
     into.add(gauges());
     add_leaks(into);
+    for (std::size_t i = 0; i < listeners_.size(); ++i) into.add(listeners_[i].read(addresses_[i]));
     into.add_app(fields_(handler_));
     into.busy += busy();
     ++into.cores;
@@ -236,7 +276,14 @@ class HandlerShard final : public Shard {
  private:
   static constexpr Duration kPublishEvery = 100ms;
 
+  // One that has stopped keeps what it last said.
+  void publish_listeners() {
+    for (ListenerId id = 0; id < listeners_.size(); ++id) {
+      if (const auto l = stack_.listener_stats(id)) listeners_[id].publish(*l);
+    }
+  }
   void carry_out(Order o, Order done) {
+    publish_listeners();
     if (done < Order::kDrain && o >= Order::kDrain) handler_.stop_accepting();
     if (done < Order::kAbort && o == Order::kAbort) handler_.abort_all();
   }
@@ -247,6 +294,8 @@ class HandlerShard final : public Shard {
   Worker<dpdk::Queue, H> worker_;
   dpdk::IdleConfig idle_;
   Fields fields_;
+  std::vector<Endpoint> addresses_;  // of the listeners, in their order
+  std::vector<PublishedListener> listeners_;
 };
 
 }  // namespace weir::app

@@ -21,6 +21,9 @@ PortPicker::PortPicker(std::uint16_t low, std::uint16_t high, SipKey key)
   }
 }
 
+//= RFC6056 3.3.4-a
+//= RFC6056 3.3.4-b
+//= RFC6056 3.3.4-c
 PortPicker::Start PortPicker::start_for(const IpAddr& local, const Endpoint& remote) const {
   // One hash gives both F and G of §3.3.4: the halves of a pseudorandom value are independent.
   const std::uint64_t hash = siphash24(
@@ -30,6 +33,7 @@ PortPicker::Start PortPicker::start_for(const IpAddr& local, const Endpoint& rem
   return {offset, counter};
 }
 
+//= RFC6056 3.3.5
 std::uint32_t PortPicker::increment() {
   const std::uint64_t random = siphash24(step_key_, std::as_bytes(std::span{&steps_, 1}));
   ++steps_;

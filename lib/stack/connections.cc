@@ -211,6 +211,7 @@ void Stack::Impl::close_unreachable(const FlowKey& flow) {
   settle(index_of(handle));
 }
 
+//= RFC6056 3.1
 // Nobody has this 4-tuple, or a TIME-WAIT that may be ended.
 bool Stack::Impl::tuple_free(const FlowKey& flow) {
   const std::uint32_t handle =

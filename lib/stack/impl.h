@@ -310,7 +310,8 @@ struct Stack::Impl {
   std::vector<Listener> listeners;
   std::array<SynQueue, kSynLevels> syn_queues{};
   Instant cookies_until = Instant::min();  // while those sent may come back
-  std::uint32_t tw_live = 0;               // records that are not dead
+  std::optional<SipKey> cookie_key_before;
+  std::uint32_t tw_live = 0;  // records that are not dead
 
   ConnList<&Conn::ready_next> ready;
   ConnList<&Conn::output_next> output;

@@ -250,6 +250,10 @@ class Stack {
   void set_meter(telemetry::StageMeter* meter);
   [[nodiscard]] Instant now() const;  // of the iteration under way
 
+  // SYN cookies are made with `fresh` from here on; those of the key before it stay good for their
+  // time, at most kCookieLife. All cores of a port must change at once.
+  void rotate_cookie_key(const SipKey& fresh);
+
   // Gives back the buffers taken from the source and not used yet, and those of datagrams that are
   // not whole, with the next take_released.
   void release_spare();

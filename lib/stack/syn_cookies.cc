@@ -2,16 +2,20 @@
 // at all of it. The cookies themselves are lib/tcp's.
 #include "tcp/syn_cookies.h"
 
+#include <utility>
+
 #include "stack/impl.h"
 
 namespace weir::stack {
 
+//= RFC4987 3.6-f
 bool Stack::Impl::cookie_due() const {
   if (config.tcp.syncookies == 1) return syns.size() >= config.tcp.max_syn_backlog;
   return config.tcp.syncookies == 2;
 }
 
 // RFC 4987 §3.6: nothing is kept, so nothing is resent: the peer sends its SYN again.
+//= RFC4987 3.6-a
 void Stack::Impl::send_cookie(Arrival& a) {
   tcp::SynEntry e;
   tcp::open_syn_entry(e, header_of(a), a.flow, Seq{}, config.tcp);
@@ -27,7 +31,10 @@ void Stack::Impl::send_cookie(Arrival& a) {
 bool Stack::Impl::on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg) {
   if (now >= cookies_until) return false;
   tcp::SynEntry e;
-  if (!tcp::open_cookie(secrets.cookies, e, a.flow, seg, config.tcp, now)) {
+  const auto opens = [&](const SipKey& key) {
+    return tcp::open_cookie(key, e, a.flow, seg, config.tcp, now);
+  };
+  if (!opens(secrets.cookies) && !(cookie_key_before && opens(*cookie_key_before))) {
     counters.drop_syncookie_bad.add();
     return false;
   }
@@ -43,6 +50,11 @@ bool Stack::Impl::on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg
   make_passive(conn, e, id, a);
   counters.syncookies_recv.add();
   return on_conn(conn, a), true;
+}
+
+//= RFC4987 3.6-d
+void Stack::rotate_cookie_key(const SipKey& fresh) {
+  impl_->cookie_key_before = std::exchange(impl_->secrets.cookies, fresh);
 }
 
 }  // namespace weir::stack

@@ -20,6 +20,7 @@ bool Stack::Impl::accept_queue_full(Listener& l) {
   return true;
 }
 
+//= RFC4987 3.4-b
 void Stack::Impl::on_syn(Arrival& a, ListenerId listener, std::optional<Seq> beyond) {
   Listener& l = listeners[listener];
   if (!beyond && accept_queue_full(l)) return drop(a.buf, counters.drop_accept_queue_full);

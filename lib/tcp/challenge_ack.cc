@@ -4,6 +4,7 @@
 
 namespace weir::tcp {
 
+//= RFC5961 7-a
 void challenge_ack(Tcb& t, Instant now, Outbox& out) {
   const auto ms = static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count());

@@ -68,6 +68,8 @@ TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mt
   return s;
 }
 
+//= RFC5961 3.2-c
+//= RFC5961 4.2-a
 SynAnswer syn_entry_arrives(const SynEntry& e, const RxSegment& seg, const Config& config) {
   const Seq rcv_nxt = e.irs + 1;
   const std::uint8_t flags = seg.flags;

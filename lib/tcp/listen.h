@@ -13,6 +13,7 @@
 
 namespace weir::tcp {
 
+//= RFC4987 3.4-a
 struct SynEntry {
   FlowKey flow;
   Seq iss, irs;
@@ -45,6 +46,7 @@ struct SynEntry {
 static_assert(sizeof(SynEntry) == 64, "budget of a half-open connection");
 inline constexpr std::uint32_t kSynNone = (1U << 24U) - 1;  // the end of the queue
 
+//= RFC4987 3.3
 // How often the SYN-ACK of `e` is resent at most. RFC 4987 §3.3, and ADR 8: a source that has not
 // answered may be a forgery, and what we send reaches somebody else.
 [[nodiscard]] inline std::uint8_t synack_limit(const SynEntry& e, const Config& c) {

@@ -122,6 +122,10 @@ bool check_sequence(Tcb& t, Arrival& a, Instant now, Outbox& out) {
 }
 
 // Second: exactly at RCV.NXT, or a challenge (RFC 5961 §3.2).
+//= RFC5961 3.2-a
+//= RFC5961 3.2-b
+//= RFC5961 3.2-c
+//= RFC1337 3-a
 //= RFC9293 SHLD-2
 //= RFC9293 MUST-66
 bool check_rst(Tcb& t, Arrival& a, Instant now, Outbox& out) {
@@ -141,6 +145,8 @@ bool check_rst(Tcb& t, Arrival& a, Instant now, Outbox& out) {
 }
 
 // Fourth: a SYN here is an old duplicate, an attack, or a peer that restarted (RFC 5961 §4.2).
+//= RFC5961 4.2-a
+//= RFC5961 4.2-b
 bool check_syn(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (!a.has(SYN)) return true;
   out.counters->drop_syn_in_window.add();
@@ -166,6 +172,7 @@ bool finish_open(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
 }
 
 // RFC 5961 §5.2: (SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT.
+//= RFC5961 5.2-a
 //= RFC9293 MAY-12
 bool ack_in_range(Tcb& t, Seq ack, Instant now, Outbox& out) {
   if (after(ack, t.snd_nxt)) {
@@ -189,6 +196,7 @@ void update_window(Tcb& t, const Arrival& a, Instant now) {
   const std::uint32_t old = t.snd_wnd;
   const bool was_closed = old == 0 || t.has(kPersisting);
   t.snd_wnd = a.wnd;
+  //= RFC5961 5.2-b
   t.max_snd_wnd = std::max(t.max_snd_wnd, t.snd_wnd);
   t.snd_wl1 = a.seq;
   t.snd_wl2 = ack;

@@ -40,6 +40,7 @@ std::uint32_t hash(const SipKey& key, Use use, const FlowKey& flow, Seq irs, std
 
 }  // namespace
 
+//= RFC4987 3.6-e
 std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint32_t ts_now, Instant now) {
   std::uint32_t stamp = kNoStamp;
   if ((e.bits & SynEntry::kTimestampsOffered) != 0) {
@@ -62,6 +63,8 @@ std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint32_t ts_now, 
   return ts_now;
 }
 
+//= RFC4987 3.6-b
+//= RFC4987 3.6-c
 bool open_cookie(const SipKey& key, SynEntry& e, const FlowKey& flow, const RxSegment& seg,
                  const Config& config, Instant now) {
   if ((seg.flags & (SYN | RST | ACK)) != ACK) return false;

@@ -59,6 +59,7 @@ void establish(Tcb& t, Trigger trigger, Instant now) {
 
 namespace {
 
+//= RFC5961 3.2-d
 // First and second: the ACK and the RST. True when the SYN is to be looked at.
 bool check_ack_and_rst(Tcb& t, const RxSegment& seg, Outbox& out) {
   const bool has_ack = (seg.flags & ACK) != 0;

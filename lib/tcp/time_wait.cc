@@ -18,6 +18,13 @@ void make_tw_state(TwState& r, const Tcb& t, const FlowKey& flow) {
 
 //= RFC9293 MAY-2
 //= RFC9293 SHLD-4
+//= RFC6191 2-a
+//= RFC6191 2-b
+//= RFC6191 2-c
+//= RFC6191 2-d
+//= RFC6191 2-e
+//= RFC1337 2-a
+//= RFC1337 3-a
 TwAnswer tw_arrives(const TwState& r, const RxSegment& seg, const Config& config) {
   const bool rst = (seg.flags & RST) != 0;
   if (rst) {

@@ -351,7 +351,7 @@ def half_open(world):
 @case("SYN cookies: a full SYN queue keeps nobody out")
 def syn_flood(world):
     world.start_both_nginx()
-    weir = world.start_weir(sets=["tcp.max_syn_backlog=64"])
+    weir = world.start_weir(sets=["tcp.max_syn_backlog=64", "tcp.synack_retries=5"])
     world.filter("from tcp dport 20000-29999 drop")
     wire = raw.Wire()
     weir_mac = raw.mac(weir.ready["mac"])
@@ -359,6 +359,9 @@ def syn_flood(world):
         wire.send_syn(weir_mac, KERNEL, 20000 + i, VIP, 80, seq=i)
     weir.wait_gauges("the SYN queue is full", lambda s: s["gauges"]["half_open"] == 64)
     no_error(Load(500, 16).run(), 500)
+    weir.wait_gauges("the listener tells of its queues", lambda s: (
+        s["queues"][0]["half_open"] == 64 and s["queues"][0]["accepted"] == 500 and
+        s["queues"][0]["syn_overflows"] >= 500))
     counters = weir.summary()["counters"]
     came = counters.get("syncookies_recv", 0)
     expect(came >= 500, "%d connections came of a cookie, wanted 500" % came)

@@ -34,6 +34,7 @@ TEST(SynSent, SynAckIsAcknowledgedAtOnce) {
 
 // §3.10.7.3, second: a RST is believed only with an ACK of our SYN.
 //= RFC9293 MUST-12 type=test
+//= RFC5961 3.2-d type=test
 TEST(SynSent, RstWithOurAckRefuses) {
   Script s{SynSent{}};
   s.sends({.flags = SYN});
@@ -41,6 +42,7 @@ TEST(SynSent, RstWithOurAckRefuses) {
   s.quiet().closed(CloseReason::kRefused).notices(tcp::kNoticeClosed);
 }
 
+//= RFC5961 3.2-d type=test
 TEST(SynSent, RstWithoutAckIsIgnored) {
   Script s{SynSent{}};
   s.sends({.flags = SYN});
@@ -48,6 +50,7 @@ TEST(SynSent, RstWithoutAckIsIgnored) {
   EXPECT_EQ(s.counters().drop_closed_rst.get(), 1U);
 }
 
+//= RFC5961 3.2-d type=test
 TEST(SynSent, RstWithWrongAckIsIgnored) {
   Script s{SynSent{}};
   s.sends({.flags = SYN});

@@ -32,6 +32,7 @@ TwAnswer judge(const tcp::TwRecord& r, std::uint8_t flags, Seq seq,
 }
 
 //= RFC9293 MAY-2 type=test
+//= RFC6191 2-e type=test
 TEST(TwRecord, SynWithAHigherNumberReopens) {
   const tcp::TwRecord r = record(false);
   EXPECT_EQ(judge(r, SYN, kRcvNxt + 1), TwAnswer::kNewSyn);
@@ -42,20 +43,60 @@ TEST(TwRecord, SynWithAHigherNumberReopens) {
 
 // RFC 6191 §2, each of its branches.
 //= RFC9293 SHLD-4 type=test
-TEST(TwRecord, SynWithTimestamps) {
+//= RFC6191 2-a type=test
+TEST(TwRecord, ANewerTimestampReopensWhateverTheNumber) {
   const tcp::TwRecord r = record(true);
-  EXPECT_EQ(judge(r, SYN, kRcvNxt - 500, 1'001), TwAnswer::kNewSyn);  // newer: any number
-  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1, 1'000), TwAnswer::kNewSyn);    // the same: a higher one
+  for (const std::uint32_t seq : {0U, 0U - 500, 1U, 0x8000'0000U}) {
+    EXPECT_EQ(judge(r, SYN, kRcvNxt + seq, 1'001), TwAnswer::kNewSyn) << seq;
+    EXPECT_EQ(judge(r, SYN, kRcvNxt + seq, 1'000U + 0x7fff'ffff), TwAnswer::kNewSyn) << seq;
+    EXPECT_EQ(judge(r, SYN, kRcvNxt + seq, 999), TwAnswer::kAck) << seq;
+    EXPECT_EQ(judge(r, SYN, kRcvNxt + seq, 1'000U + 0x8000'0001), TwAnswer::kAck) << seq;
+  }
+}
+
+//= RFC6191 2-b type=test
+TEST(TwRecord, TheSameTimestampReopensByNumber) {
+  const tcp::TwRecord r = record(true);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1, 1'000), TwAnswer::kNewSyn);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt, 1'000), TwAnswer::kAck);
   EXPECT_EQ(judge(r, SYN, kRcvNxt - 1, 1'000), TwAnswer::kAck);
-  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1, 999), TwAnswer::kAck);  // older: none
-  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1), TwAnswer::kNewSyn);    // none now: by number
+}
+
+//= RFC6191 2-c type=test
+TEST(TwRecord, ASynWithoutTimestampsReopensByNumber) {
+  const tcp::TwRecord r = record(true);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt + 1), TwAnswer::kNewSyn);
+  EXPECT_EQ(judge(r, SYN, kRcvNxt), TwAnswer::kAck);
   EXPECT_EQ(judge(r, SYN, kRcvNxt - 1), TwAnswer::kAck);
-  EXPECT_EQ(judge(record(false), SYN, kRcvNxt - 1, 5), TwAnswer::kNewSyn);  // none before
+}
+
+//= RFC6191 2-d type=test
+TEST(TwRecord, TimestampsWhereThereWereNoneReopen) {
+  EXPECT_EQ(judge(record(false), SYN, kRcvNxt - 1, 5), TwAnswer::kNewSyn);
   tcp::Config off;
   off.timestamps = false;
   EXPECT_EQ(judge(record(false), SYN, kRcvNxt - 1, 5, 0, off), TwAnswer::kAck);
+  EXPECT_EQ(judge(record(false), SYN, kRcvNxt + 1, 5, 0, off), TwAnswer::kNewSyn);
 }
 
+// A SYN with more than its own flag is no new incarnation.
+TEST(TwRecord, SynWithAckOrRstOpensNothing) {
+  EXPECT_EQ(judge(record(true), SYN | ACK, kRcvNxt + 1, 1'001), TwAnswer::kAck);
+  EXPECT_EQ(judge(record(true), SYN | RST, kRcvNxt + 1, 1'001), TwAnswer::kDrop);
+}
+
+// What it takes over from a control block ends as 2MSL ends it.
+//= RFC6191 2-a type=test
+TEST(TwRecord, EndingAControlBlockIsTheNormalEnd) {
+  Script s{Established{}};
+  s.app_shutdown().sends({}).receives({.ack = 1, .len = 3, .flags = ACK | FIN}).sends({});
+  s.state(kTimeWait).notices(tcp::kNoticeReadable | tcp::kNoticePeerClosed);
+  tcp::Outbox out;
+  tcp::end_time_wait(s.tcb(), out);
+  s.closed(CloseReason::kNormal).notices(tcp::kNoticeClosed).app_reads(3);
+}
+
+//= RFC1337 3-a type=test
 TEST(TwRecord, RstIsIgnoredUnlessRfc1337IsOff) {
   const tcp::TwRecord r = record(false);
   EXPECT_EQ(judge(r, RST, kRcvNxt), TwAnswer::kDrop);

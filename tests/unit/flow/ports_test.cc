@@ -26,6 +26,7 @@ std::uint32_t ahead(std::uint16_t from, std::uint16_t to, std::uint32_t size) {
   return (std::uint32_t{to} + size - from) % size;
 }
 
+//= RFC6056 3.3-a type=test
 TEST(Ports, StaysInTheRangeAndTriesEachOnce) {
   PortPicker picker(100, 109, kKey);
   std::set<std::uint16_t> taken;
@@ -63,6 +64,7 @@ TEST(Ports, TheWholeRangeOfPorts) {
 
 // Chi-square over 64 cells of the first port for each destination: 63 degrees of freedom have a
 // mean of 63, and exceed 110 once in 5000 keys. The key is fixed, so the test cannot flicker.
+//= RFC6056 3.3.4-a type=test
 TEST(Ports, FirstPortsAreUniform) {
   PortPicker picker(32'768, 60'999, kKey);
   constexpr unsigned kCells = 64, kPicks = 64'000, kRange = 60'999 - 32'768 + 1;
@@ -80,6 +82,8 @@ TEST(Ports, FirstPortsAreUniform) {
 }
 
 // RFC 6056 §3.3.4: no counter that one destination can watch for the traffic to another.
+//= RFC6056 3.3.4-b type=test
+//= RFC6056 3.3.5 type=test
 TEST(Ports, OtherDestinationsLeaveNoTrace) {
   constexpr std::uint32_t kRange = 60'999 - 32'768 + 1;
   PortPicker picker(32'768, 60'999, kKey);
@@ -98,6 +102,7 @@ TEST(Ports, OtherDestinationsLeaveNoTrace) {
   EXPECT_LT(steps_of_one, 60U);  // §3.3.5: not simply the next one; 1 in 8 expected
 }
 
+//= RFC6056 3.3.4-c type=test
 TEST(Ports, AnotherKeyAnotherOrder) {
   PortPicker a(1'024, 65'535, kKey), b(1'024, 65'535, SipKey{kKey[0], kKey[1] + 1});
   unsigned same = 0;

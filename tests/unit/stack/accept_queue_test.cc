@@ -1,4 +1,6 @@
 // Connections that wait for their listener's owner, and the listeners themselves.
+#include <map>
+
 #include "harness.h"
 
 namespace weir::stack::test {
@@ -192,6 +194,145 @@ TEST(AcceptQueue, WithEveryConnectionRecordTakenTheLastAckWaits) {
   w.iterate();
   peers[1].send(ACK);
   EXPECT_TRUE(w.next_event());
+}
+
+// -- SO_REUSEADDR, SO_REUSEPORT ----------------------------------------------------------------
+
+// TIME-WAIT and connections of the port do not keep a listener from coming back.
+TEST(Listeners, APortInTimeWaitMayBeListenedOnAgain) {
+  World w;
+  const ListenerId l = w.listen();
+  Peer a(w, {.port = 1}), b(w, {.port = 2}), c(w, {.port = 3});
+  a.close_after_stack(a.open());
+  const ConnId held = b.open();
+  w.stack->stop_listening(l);
+  w.listen();
+  c.open();
+  EXPECT_TRUE(w.stack->alive(held));
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  EXPECT_EQ(w.stack->gauges().connections, 2U);
+}
+
+struct ReusePort : testing::Test {
+  Result<ListenerId, Error> listen(bool reuse) {
+    return w.stack->listen({IpAddr{}, 80}, {.backlog = 100, .reuse_port = reuse});
+  }
+  // Opens `n` connections; how many went to each listener.
+  std::map<ListenerId, unsigned> open(unsigned n) {
+    std::map<ListenerId, unsigned> to;
+    for (unsigned i = 0; i < n; ++i) {
+      Peer p(w, {.port = ++port});
+      p.syn();
+      p.send(ACK);
+      const auto r = w.next_event();
+      EXPECT_TRUE(r);
+      if (!r) continue;
+      ++to[r->listener];
+      w.stack->abort(r->conn);
+      w.iterate();
+      w.tcp.clear();
+    }
+    return to;
+  }
+  World w;
+  std::uint16_t port = 1'000;
+};
+
+TEST_F(ReusePort, AllMustAgreeToShare) {
+  ASSERT_TRUE(listen(true).ok());
+  EXPECT_EQ(listen(false).error(), Error::kAddressInUse);
+  ASSERT_TRUE(listen(true).ok());
+  w.stack->stop_listening(0);
+  w.stack->stop_listening(1);
+  ASSERT_TRUE(listen(false).ok());
+  EXPECT_EQ(listen(true).error(), Error::kAddressInUse);
+}
+
+TEST_F(ReusePort, FlowsAreSharedEvenlyAndEachGoesToOne) {
+  for (unsigned i = 0; i < 4; ++i) ASSERT_TRUE(listen(true).ok());
+  const auto to = open(400);
+  ASSERT_EQ(to.size(), 4U);
+  for (const auto& [id, n] : to) EXPECT_NEAR(n, 100, 40) << id;
+  port = 1'000;
+  std::map<ListenerId, unsigned> again = open(400);
+  EXPECT_EQ(again, to);  // by their tuples alone
+}
+
+TEST_F(ReusePort, WhoLeavesIsReplacedWhoeverWasFirst) {
+  for (unsigned i = 0; i < 3; ++i) ASSERT_TRUE(listen(true).ok());
+  w.stack->stop_listening(0);  // the first of the group
+  auto to = open(60);
+  EXPECT_EQ(to.count(0), 0U);
+  EXPECT_EQ(to.size(), 2U);
+  w.stack->stop_listening(2);
+  to = open(20);
+  EXPECT_EQ(to[1], 20U);
+  ASSERT_TRUE(listen(true).ok());
+  EXPECT_EQ(open(60).size(), 2U);
+  w.stack->stop_listening(1);
+  w.stack->stop_listening(0);
+  Peer p(w, {.port = 9});
+  p.send(SYN);
+  p.expect(RST | ACK);
+}
+
+// A half-open connection of one that leaves is inherited by another.
+TEST_F(ReusePort, HalfOpenOnesAreInherited) {
+  ASSERT_TRUE(listen(true).ok());
+  std::vector<Peer> peers;
+  for (std::uint16_t i = 0; i < 8; ++i) {
+    peers.emplace_back(w, Peer::Where{.port = static_cast<std::uint16_t>(100 + i)});
+  }
+  for (Peer& p : peers) p.syn();
+  ASSERT_TRUE(listen(true).ok());
+  EXPECT_EQ(w.stack->listener_stats(0)->half_open, 8U);
+  w.stack->stop_listening(0);
+  EXPECT_FALSE(w.stack->listener_stats(0));
+  EXPECT_EQ(w.stack->listener_stats(1)->half_open, 8U);
+  for (Peer& p : peers) p.send(ACK);
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    const auto r = w.next_event();
+    ASSERT_TRUE(r);
+    EXPECT_EQ(r->listener, 1U);
+  }
+  EXPECT_EQ(w.stack->listener_stats(1)->half_open, 0U);
+}
+
+// -- What a listener tells of its queues
+// ------------------------------------------------------------
+
+TEST(ListenerStats, TellOfBothQueues) {
+  Config config = small_config();
+  config.tcp.max_syn_backlog = 4;
+  World w(config);
+  const ListenerId l = w.listen(80, 2);
+  w.listen(81);
+  w.stack->pause_accept(l, true);
+  auto peers = peers_of(w, 6);
+  for (unsigned i = 0; i < 4; ++i) peers[i].syn();
+  ListenerStats s = *w.stack->listener_stats(l);
+  EXPECT_EQ(s.local.port, 80);
+  EXPECT_EQ(s.backlog, 2U);
+  EXPECT_EQ(s.half_open, 4U);
+  EXPECT_EQ(s.waiting, 0U);
+  peers[4].syn();  // a cookie
+  EXPECT_EQ(w.stack->listener_stats(l)->syn_overflows, 1U);
+  for (unsigned i = 0; i < 3; ++i) peers[i].send(ACK);
+  peers[5].send(SYN);
+  s = *w.stack->listener_stats(l);
+  EXPECT_EQ(s.waiting, 2U);
+  EXPECT_EQ(s.half_open, 2U);
+  EXPECT_EQ(s.accept_overflows, 2U);  // a last ACK and a SYN
+  EXPECT_EQ(s.accepted, 0U);
+  EXPECT_EQ(w.stack->gauges().accept_waiting, 2U);
+  w.stack->pause_accept(l, false);
+  w.iterate();
+  s = *w.stack->listener_stats(l);
+  EXPECT_EQ(s.waiting, 0U);
+  EXPECT_EQ(s.accepted, 2U);
+  EXPECT_EQ(w.stack->listener_stats(1)->accepted, 0U);
+  EXPECT_FALSE(w.stack->listener_stats(7));
+  w.tcp.clear();
 }
 
 }  // namespace

@@ -115,6 +115,105 @@ TEST(ConnectPorts, OneInTimeWaitIsNotTakenAgainBeforeItEnds) {
   w.tcp.clear();
 }
 
+// The source is the route's unless the caller names one of ours.
+//= RFC9293 MUST-43 type=test
+//= RFC9293 MUST-44 type=test
+TEST(ConnectRoute, TheSourceIsTheRoutesOrTheCallers) {
+  Config c = small_config();
+  const IpAddr second = IpAddr::v4(10, 1, 0, 1);
+  c.addrs.push_back({second, 24});
+  World w(c);
+  const auto source = [&](const IpAddr& remote, std::optional<IpAddr> local) {
+    const auto id = w.stack->connect({remote, 80}, local, w.now);
+    EXPECT_TRUE(id.ok());
+    w.end_later(id.value());
+    return w.stack->flow_of(id.value()).local;
+  };
+  EXPECT_EQ(source(kPeer, {}), kHost);
+  EXPECT_EQ(source(IpAddr::v4(10, 1, 0, 2), {}), second);
+  EXPECT_EQ(source(kPeer, second), second);
+  w.iterate();
+  w.tcp.clear();
+}
+
+//= RFC9293 MUST-49 type=test
+TEST(ConnectRoute, TheTimeToLiveIsASetting) {
+  Config c = small_config();
+  c.tcp.ttl = 17;
+  World w(c);
+  w.connect(kServer);
+  ASSERT_EQ(w.tcp.size(), 1U);
+  EXPECT_EQ(w.tcp[0].frame.ttl, 17);
+  w.tcp.clear();
+}
+
+// The 4-tuple is what must be unique: one local port serves many destinations.
+//= RFC6056 3.1 type=test
+TEST(ConnectPorts, OneLocalPortGoesToManyDestinations) {
+  World w(few_ports(1));
+  for (std::uint16_t port = 1; port <= 20; ++port) {
+    EXPECT_EQ(w.stack->flow_of(w.connect({kPeer, port})).local_port, 40'000);
+  }
+  EXPECT_EQ(w.stack->flow_of(w.connect({IpAddr::v4(10, 0, 0, 3), 1})).local_port, 40'000);
+  EXPECT_EQ(w.stack->connect({kPeer, 20}, {}, w.now).error(), Error::kNoPort);
+  EXPECT_EQ(w.stack->connect({kPeer, 21}, kGateway, w.now).error(), Error::kAddressNotLocal);
+  w.tcp.clear();
+}
+
+//= RFC6056 3.1 type=test
+TEST(ConnectPorts, ALocalPortThatIsAskedForIsTakenOrRefused) {
+  World w;
+  const auto c = w.stack->connect(kServer, {}, w.now, 1'234);
+  ASSERT_TRUE(c.ok());
+  w.end_later(c.value());
+  EXPECT_EQ(w.stack->flow_of(c.value()).local_port, 1'234);
+  EXPECT_EQ(w.stack->connect(kServer, {}, w.now, 1'234).error(), Error::kAddressInUse);
+  const auto other = w.stack->connect({kPeer, 81}, {}, w.now, 1'234);
+  ASSERT_TRUE(other.ok());
+  w.end_later(other.value());
+  w.tcp.clear();
+}
+
+// A port that a listener has is free for 4-tuples all the same, and each segment finds its own.
+TEST(ConnectPorts, AListenersPortMayBeConnectedFrom) {
+  World w;
+  w.listen(80);
+  Peer server(w, {.addr = kPeer, .port = 80, .local_port = 80});
+  const auto c = w.stack->connect(kServer, {}, w.now, 80);
+  ASSERT_TRUE(c.ok());
+  w.end_later(c.value());
+  w.iterate();
+  server.answer(c.value());
+  Peer client(w, {.port = 81});
+  client.open();
+  EXPECT_EQ(w.stack->gauges().established, 2U);
+}
+
+// CVE-2022-32296: 100,000 connects to hosts of a network, each from a port that no other tells of.
+//= RFC6056 3.3.4-a type=test
+TEST(ConnectPorts, AHundredThousandAreSpreadEvenly) {
+  Config c = small_config();
+  c.max_connections = 1;
+  c.max_neighbours = 4;
+  World w(c);
+  w.check = false;
+  constexpr unsigned kCells = 64, kPicks = 100'000, kRange = 60'999 - 32'768 + 1;
+  std::array<double, kCells> cells{};
+  for (std::uint32_t i = 0; i < kPicks; ++i) {
+    const auto id = w.stack->connect({IpAddr::v4(0x1400'0000 + i), 80}, {}, w.now);
+    ASSERT_TRUE(id.ok());
+    cells[(w.stack->flow_of(id.value()).local_port - 32'768U) * kCells / kRange] += 1;
+    w.stack->abort(id.value());
+    w.iterate();
+    w.tcp.clear();
+  }
+  double chi_square = 0;
+  for (const double n : cells) {
+    chi_square += (n - kPicks / kCells) * (n - kPicks / kCells) / (kPicks / kCells);
+  }
+  EXPECT_LT(chi_square, 92.0);  // 63 degrees of freedom, p = 0.01
+}
+
 //= RFC9293 MUST-46 type=test
 TEST_F(Connect, RefusesRemotesThatNoConnectionCanHave) {
   for (const IpAddr& a :

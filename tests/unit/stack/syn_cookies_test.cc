@@ -15,6 +15,7 @@ Config always() {
   return c;
 }
 
+//= RFC4987 3.6-a type=test
 TEST(SynCookies, AConnectionComesOfACookieAlone) {
   World w(always());
   w.listen();
@@ -45,6 +46,7 @@ TEST(SynCookies, TextOnTheThirdSegmentIsDelivered) {
 }
 
 // With timestamps everything that was negotiated comes back.
+//= RFC4987 3.6-e type=test
 TEST(SynCookies, KeepMssWindowScaleAndSack) {
   World w(always());
   w.listen();
@@ -97,6 +99,7 @@ TEST(SynCookies, WithoutTimestampsThereIsTheMssAlone) {
   w.end_later(r->conn);
 }
 
+//= RFC4987 3.6-b type=test
 TEST(SynCookies, NothingElseOpensAConnection) {
   World w(always());
   w.listen();
@@ -179,6 +182,7 @@ TEST(SynCookies, AFullAcceptQueueDropsTheAnswerAndTheClientComesAgain) {
   w.end_later(again->conn);
 }
 
+//= RFC4987 3.6-f type=test
 TEST(SynCookies, ByDefaultTheyBeginWhereTheQueueEnds) {
   Config c = small_config();
   c.tcp.max_syn_backlog = 4;
@@ -262,6 +266,120 @@ TEST(SynCookies, TheStampIsNeverAheadOfTheClock) {
     EXPECT_LE(stamp, now);
     EXPECT_GT(stamp + 64, now);
   }
+}
+
+// -- Attacks on the cookie itself ----------------------------------------------------------------
+
+struct CookieAttack : testing::Test {
+  CookieAttack() {
+    tcp::RxSegment syn;
+    syn.seq = Seq{5'000};
+    syn.flags = SYN;
+    syn.options.mss = 1'460;
+    tcp::open_syn_entry(e, syn, flow, Seq{}, config);
+    tcp::make_cookie(key, e, 0, at);
+    answer.seq = Seq{5'001};
+    answer.ack = e.iss + 1;
+    answer.flags = ACK;
+  }
+  bool opens(const FlowKey& f, const tcp::RxSegment& s, const SipKey& k, Instant now) {
+    tcp::SynEntry found;
+    return tcp::open_cookie(k, found, f, s, config, now);
+  }
+  bool opens(const tcp::RxSegment& s) { return opens(flow, s, key, at); }
+
+  const SipKey key = {0x1234, 0x5678};
+  const Instant at{1h};
+  FlowKey flow{kHost, kPeer, 80, 40'000};
+  tcp::Config config;
+  tcp::SynEntry e;
+  tcp::RxSegment answer;
+};
+
+// 2 of 32 ages, and 24 bits: a guess in 2^28 opens.
+//= RFC4987 3.6-b type=test
+TEST_F(CookieAttack, AMillionRandomAcksOpenNothing) {
+  ASSERT_TRUE(opens(answer));
+  Rng rng(4'987);
+  unsigned opened = 0;
+  for (unsigned i = 0; i < 1'000'000; ++i) {
+    tcp::RxSegment guess = answer;
+    guess.seq = Seq{static_cast<std::uint32_t>(rng.next())};
+    guess.ack = Seq{static_cast<std::uint32_t>(rng.next())};
+    flow.remote_port = static_cast<std::uint16_t>(rng.next());
+    opened += opens(guess) ? 1U : 0U;
+  }
+  EXPECT_EQ(opened, 0U);
+}
+
+//= RFC4987 3.6-b type=test
+TEST_F(CookieAttack, EveryBitOfTheAnswerCounts) {
+  for (unsigned bit = 0; bit < 32; ++bit) {
+    tcp::RxSegment flipped = answer;
+    flipped.ack = Seq{answer.ack.raw() ^ 1U << bit};
+    EXPECT_FALSE(opens(flipped)) << "ack, bit " << bit;
+    flipped = answer;
+    flipped.seq = Seq{answer.seq.raw() ^ 1U << bit};
+    EXPECT_FALSE(opens(flipped)) << "seq, bit " << bit;
+  }
+}
+
+//= RFC4987 3.6-b type=test
+TEST_F(CookieAttack, AnotherTupleOrKeyDoesNotOpen) {
+  for (unsigned i = 0; i < 4; ++i) {
+    FlowKey f = flow;
+    if (i == 0) f.remote = IpAddr::v4(10, 0, 0, 3);
+    if (i == 1) f.local = IpAddr::v4(10, 0, 0, 4);
+    if (i == 2) ++f.remote_port;
+    if (i == 3) ++f.local_port;
+    EXPECT_FALSE(opens(f, answer, key, at)) << i;
+  }
+  EXPECT_FALSE(opens(flow, answer, {key[0] ^ 1, key[1]}, at));
+  EXPECT_FALSE(opens(flow, answer, {key[0], key[1] ^ 1}, at));
+}
+
+//= RFC4987 3.6-c type=test
+TEST_F(CookieAttack, AReplayAfterItsTimeDoesNotOpen) {
+  for (Duration late = 0s; late <= 64s; late += 1s) {
+    EXPECT_TRUE(opens(flow, answer, key, at + late)) << late.count();
+  }
+  for (Duration late = 128s; late <= 5'000s; late += 16s) {
+    EXPECT_FALSE(opens(flow, answer, key, at + late)) << late.count();
+  }
+  EXPECT_FALSE(opens(flow, answer, key, at - 64s));
+}
+
+// A flag that a last ACK has not opens nothing, however right the numbers are.
+TEST_F(CookieAttack, OnlyAnAckOpens) {
+  for (const unsigned flags : {unsigned{SYN | ACK}, unsigned{RST | ACK}, unsigned{RST},
+                               unsigned{SYN}, unsigned{FIN}, 0U}) {
+    tcp::RxSegment s = answer;
+    s.flags = static_cast<std::uint8_t>(flags);
+    EXPECT_FALSE(opens(s)) << flags;
+  }
+}
+
+// A new key by hand: cookies of the old one are still good for their time, then no more.
+//= RFC4987 3.6-d type=test
+TEST(SynCookies, SurviveANewKeyAndThenExpire) {
+  World w(always());
+  w.listen();
+  Peer a(w, {.port = 1}), b(w, {.port = 2}), c(w, {.port = 3});
+  a.syn();
+  b.syn();
+  w.stack->rotate_cookie_key({99, 98});
+  c.syn();
+  a.send(ACK);
+  c.send(ACK);
+  for (unsigned i = 0; i < 2; ++i) {
+    const auto r = w.next_event();
+    ASSERT_TRUE(r) << i;
+    w.end_later(r->conn);
+  }
+  w.stack->rotate_cookie_key({97, 96});  // the first key is forgotten
+  b.send(ACK);
+  w.expect_no_event();
+  b.expect(RST);
 }
 
 }  // namespace

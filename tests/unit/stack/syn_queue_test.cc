@@ -8,6 +8,7 @@ namespace {
 
 using C = telemetry::Counters;
 
+//= RFC4987 3.4-a type=test
 TEST(SynQueue, AnEntryIs64Octets) {
   EXPECT_EQ(sizeof(tcp::SynEntry), 64U);
 }
@@ -142,6 +143,7 @@ TEST(SynQueue, ASynThatComesAgainGetsTheSameSynAck) {
   EXPECT_EQ(w.stack->gauges().half_open, 1U);
 }
 
+//= RFC4987 3.2 type=test
 TEST(SynQueue, AFullQueueGivesUpItsOldestEntry) {
   Config c = small_config();
   c.tcp.max_syn_backlog = 4;
@@ -185,6 +187,7 @@ TEST(SynQueue, AnEntryThatWasResentGivesWayToOneThatWasNot) {
 }
 
 // CVE class "SYN flood": 100,000 SYNs from addresses that never answer.
+//= RFC4987 3.4-b type=test
 TEST(SynQueue, AFloodTakesNoMemoryAndAPromptClientConnectsAmidIt) {
   Config c = small_config();
   c.tcp.max_syn_backlog = 1'024;

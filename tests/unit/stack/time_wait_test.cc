@@ -55,6 +55,7 @@ TEST_F(TimeWait, TheFinAgainIsAcknowledgedAndTheWaitStartsAnew) {
 }
 
 // RFC 1337: no assassination.
+//= RFC1337 3-a type=test
 TEST_F(TimeWait, ARstIsIgnored) {
   enter(p);
   w.feed(p.make(RST));
@@ -77,6 +78,7 @@ TEST(TimeWaitRfc1337Off, ARstExactlyInPlaceEndsIt) {
   w.run_to(100s);
 }
 
+//= RFC1337 2-a type=test
 TEST_F(TimeWait, AnOldSegmentIsAcknowledgedAndNotDelivered) {
   enter(p);
   w.feed(p.make(ACK | PSH, p.snd_nxt - 8, p.rcv_nxt, "old text"));
@@ -179,6 +181,81 @@ TEST_F(TimeWait, AConnectionItsUserHasNotLeftKeepsItsControlBlock) {
   EXPECT_EQ(w.count(&C::time_wait_entered), 1U);
 }
 
+// The same where the user still holds the connection: it ends as at 2MSL, and the SYN opens
+// another.
+//= RFC6191 2-a type=test
+//= RFC6191 2-e type=test
+TEST_F(TimeWait, ASynReopensWhatItsUserStillHolds) {
+  const ConnId c = p.open();
+  w.stack->shutdown_send(c);
+  w.iterate();
+  p.expect(FIN | ACK);
+  p.send(ACK | FIN | PSH, "last words");
+  p.expect(ACK);
+  w.expect_event(c, kReadable | kPeerClosed);
+  w.feed(p.make(SYN, p.snd_nxt - 1, Seq{}));  // not newer: challenged
+  p.expect(ACK);
+  w.expect_no_event();
+  const Seq old = p.rcv_nxt;
+  p.snd_nxt += 1'000;
+  p.send(SYN);
+  EXPECT_TRUE(after(p.expect(SYN | ACK).tcp().seq, old));
+  EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kNormal);
+  EXPECT_EQ(w.count(&C::time_wait_reused), 1U);
+  p.send(ACK);
+  ASSERT_TRUE(w.next_event());
+  EXPECT_EQ(w.stack->gauges().connections, 1U);
+}
+
+TEST_F(TimeWait, WithoutAListenerAHeldOneStays) {
+  const ConnId c = p.open();
+  w.stack->shutdown_send(c);
+  w.iterate();
+  p.expect(FIN | ACK);
+  p.send(ACK | FIN);
+  p.expect(ACK);
+  w.expect_event(c, kPeerClosed);
+  w.stack->stop_listening(0);
+  w.feed(p.make(SYN, p.snd_nxt + 1'000, Seq{}));
+  p.expect(ACK);
+  EXPECT_EQ(w.stack->state_of(c), tcp::State::kTimeWait);
+}
+
+// A segment of the old connection that comes when the new one is there: out of its window.
+//= RFC6191 2-e type=test
+//= RFC1337 2-a type=test
+TEST_F(TimeWait, OldTextNeverReachesTheNewConnection) {
+  const ConnId first = p.open();
+  p.send(ACK | PSH, "abc");
+  EXPECT_EQ(w.expect_event(first, kReadable).conn, first);
+  EXPECT_EQ(w.read(first), "abc");
+  w.run_for(100ms);
+  w.tcp.clear();
+  const Octets old = p.make(ACK | PSH, p.snd_nxt - 3, p.rcv_nxt, "abc");
+  const Octets old_rst = p.make(RST, p.snd_nxt - 3, Seq{});
+  p.close_after_stack(first);
+  p.snd_nxt += 100'000;
+  const ConnId second = p.open();
+  w.iterate({old, old_rst});
+  EXPECT_EQ(w.stack->readable(second), 0U);
+  EXPECT_EQ(w.stack->state_of(second), tcp::State::kEstablished);
+  EXPECT_EQ(p.expect(ACK).tcp().ack, p.snd_nxt);
+  w.expect_quiet();
+}
+
+// RFC 6191 §3: our own timestamps go on where the old connection's ended.
+//= RFC6191 3 type=test
+TEST_F(TimeWait, OurTimestampsGoOnInTheNewConnection) {
+  p.stamped = true;
+  enter(p);
+  const std::uint32_t last = p.ts_ecr;
+  w.run_for(5ms);
+  p.ts_val += 1;
+  p.send(SYN);
+  const std::uint32_t next = p.expect(SYN | ACK).tcp().options.ts_val;
+  EXPECT_EQ(next - last, 5U);
+}
+
 TEST(TimeWaitFull, OneTooManyIsCountedAndForgotten) {
   Config c = small_config();
   c.tcp.max_tw_buckets = 2;
@@ -191,6 +268,127 @@ TEST(TimeWaitFull, OneTooManyIsCountedAndForgotten) {
   EXPECT_EQ(w.stack->gauges().time_wait, 2U);
   EXPECT_EQ(w.stack->gauges().connections, 0U);
   EXPECT_EQ(w.count(&C::drop_tw_full), 1U);
+}
+
+// -- IPv6, seen from a stack that talks to itself -----------------------------------------------
+
+// A connection of the stack to itself from local port 5,000, closed by the listener's side first.
+struct ToItself {
+  explicit ToItself(const Config& c = config6(), const IpAddr& host = kHost6) : w(c), at(host) {
+    EXPECT_TRUE(w.stack->listen({at, 80}).ok());
+  }
+  // The two ends, the client first.
+  std::pair<ConnId, ConnId> open() {
+    const auto client = w.stack->connect({at, 80}, {}, w.now, 5'000);
+    EXPECT_TRUE(client.ok()) << (client.ok() ? "" : to_string(client.error()));
+    if (!client.ok()) return {};
+    w.end_later(client.value());
+    for (unsigned i = 0; i < 8; ++i) w.iterate();
+    ConnId server;
+    while (const auto r = w.next_event()) {
+      if ((r->events & kAccepted) != 0) server = r->conn;
+    }
+    EXPECT_EQ(w.stack->state_of(client.value()), tcp::State::kEstablished);
+    return {client.value(), server};
+  }
+  void close(ConnId first, ConnId second) {
+    for (const ConnId c : {first, second}) {
+      w.stack->close(c);
+      for (unsigned i = 0; i < 4; ++i) w.iterate();
+    }
+    w.events.clear();
+  }
+  World w;
+  IpAddr at;
+};
+struct TimeWait6 : testing::Test, ToItself {};
+
+TEST_F(TimeWait6, ARecordOf56OctetsTakesTheControlBlocksPlace) {
+  EXPECT_EQ(sizeof(tcp::TwRecord6), 56U);
+  const auto [client, server] = open();
+  close(server, client);
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  w.run_to(60s - 1ms);
+  EXPECT_EQ(w.stack->gauges().time_wait, 1U);
+  w.run_to(60s + 1ms);
+  EXPECT_EQ(w.stack->gauges().time_wait, 0U);
+}
+
+//= RFC6191 2-a type=test
+TEST_F(TimeWait6, ANewerTimestampReopensIt) {
+  const auto [client, server] = open();
+  close(server, client);
+  w.run_for(2ms);
+  open();
+  EXPECT_EQ(w.count(&C::time_wait_reused), 1U);
+  EXPECT_EQ(w.stack->gauges().time_wait, 0U);
+}
+
+TEST(TimeWaitFull, BothFamiliesShareTheLimit) {
+  Config c = config6();
+  c.tcp.max_tw_buckets = 1;
+  ToItself v(c);
+  const auto [client, server] = v.open();
+  v.close(server, client);
+  v.w.listen(81);
+  Peer p4(v.w, {.local_port = 81});
+  p4.close_after_stack(p4.open());
+  EXPECT_EQ(v.w.stack->gauges().time_wait, 1U);
+  EXPECT_EQ(v.w.count(&C::drop_tw_full), 1U);
+}
+
+// -- tw_reuse: TIME-WAIT is on the side that connects ---------------------------------------------
+
+struct Reuse {
+  std::uint8_t setting;
+  bool timestamps;
+  Duration wait;
+  bool taken;
+};
+
+class TwReuse : public testing::TestWithParam<Reuse> {};
+
+// Linux's tcp_tw_reuse: only with timestamps, only after a second; 2 is for this host alone.
+TEST_P(TwReuse, OfAnotherHost) {
+  Config c = small_config();
+  c.tcp.port_low = c.tcp.port_high = 40'000;
+  c.tcp.tw_reuse = GetParam().setting;
+  World w(c);
+  Peer server(w, {.addr = kPeer, .port = 80});
+  server.stamped = GetParam().timestamps;
+  const ConnId first = w.connect({kPeer, 80});
+  server.answer(first);
+  server.close_after_stack(first);
+  const Seq old = server.rcv_nxt;
+  w.run_for(GetParam().wait);
+  const auto second = w.stack->connect({kPeer, 80}, {}, w.now);
+  ASSERT_EQ(second.ok(), GetParam().taken);
+  EXPECT_EQ(w.count(&C::time_wait_recycled), GetParam().taken ? 1U : 0U);
+  if (!second.ok()) {
+    EXPECT_EQ(second.error(), Error::kNoPort);
+    return;
+  }
+  w.end_later(second.value());
+  w.iterate();
+  EXPECT_TRUE(after(server.expect(SYN).tcp().seq, old));
+  EXPECT_EQ(w.stack->gauges().time_wait, 0U);
+  w.run_for(70s);
+  w.tcp.clear();
+}
+
+INSTANTIATE_TEST_SUITE_P(TimeWait, TwReuse,
+                         testing::Values(Reuse{0, true, 10s, false}, Reuse{1, true, 1s, true},
+                                         Reuse{1, true, 999ms, false}, Reuse{1, false, 10s, false},
+                                         Reuse{2, true, 10s, false}));
+
+TEST_F(TimeWait6, ByDefaultAConnectToThisHostTakesItOver) {
+  const auto [client, server] = open();
+  close(client, server);
+  EXPECT_EQ(w.stack->connect({at, 80}, {}, w.now, 5'000).error(), Error::kAddressInUse);
+  w.run_for(1s);
+  open();
+  EXPECT_EQ(w.count(&C::time_wait_recycled), 1U);
 }
 
 // A peer that keeps restarting its own records must not hold up the others'.

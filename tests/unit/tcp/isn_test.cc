@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
 #include <unordered_set>
+#include <vector>
 
 #include "base/rng.h"
 
@@ -22,6 +24,7 @@ FlowKey flow(std::uint32_t remote, std::uint16_t remote_port, std::uint16_t loca
 
 // One tick in 4 microseconds, for the same four-tuple nothing else.
 //= RFC9293 MUST-8 type=test
+//= RFC6528 3-c type=test
 TEST(Isn, TheClockTicksEvery4Microseconds) {
   const FlowKey f = flow(0x0a00'0002, 1'000);
   const Seq first = initial_sequence(kKey, f, kNow);
@@ -34,6 +37,7 @@ TEST(Isn, TheClockTicksEvery4Microseconds) {
 
 // Each part of the tuple, and the key, moves it.
 //= RFC9293 MUST-9 type=test
+//= RFC6528 3-a type=test
 //= RFC9293 SHLD-1 type=test
 TEST(Isn, DependsOnTheTupleAndTheKey) {
   const FlowKey f = flow(0x0a00'0002, 1'000);
@@ -58,29 +62,76 @@ TEST(Isn, DistinctTuplesHardlyCollide) {
   EXPECT_GE(seen.size(), 100'000U - 10);
 }
 
-// Every bit is set in half of them, within 4 sigma; and so is the XOR of neighbours' bits.
-TEST(Isn, BitsAreUnbiased) {
-  constexpr std::uint32_t kN = 100'000;
-  std::array<std::uint32_t, 32> ones{}, changes{};
-  std::uint32_t last = 0;
-  for (std::uint32_t i = 0; i < kN; ++i) {
-    const std::uint32_t isn =
-        initial_sequence(kKey, flow(0x0a00'0002 + i / 50'000, std::uint16_t(i % 50'000)), kNow)
-            .raw();
-    for (unsigned b = 0; b < 32; ++b) {
-      ones[b] += isn >> b & 1U;
-      changes[b] += (isn ^ last) >> b & 1U;
+// A million numbers, as a million connections from one host to many ports and hosts would show them
+// at one instant.
+const std::vector<std::uint32_t>& million() {
+  static const std::vector<std::uint32_t> all = [] {
+    std::vector<std::uint32_t> v(1'000'000);
+    for (std::uint32_t i = 0; i < v.size(); ++i) {
+      const FlowKey f = flow(0x0a00'0002 + i / 50'000, static_cast<std::uint16_t>(i % 50'000));
+      v[i] = initial_sequence(kKey, f, kNow).raw();
     }
-    last = isn;
-  }
-  const double limit = 4.5 * std::sqrt(kN) / 2;  // 64 trials: 4 sigma would fail 1 run in 250
+    return v;
+  }();
+  return all;
+}
+
+// Every bit is set in half of them, within 4 sigma.
+//= RFC6528 3-b type=test
+TEST(Isn, BitsOfAMillionAreUnbiased) {
+  const auto n = static_cast<double>(million().size());
   for (unsigned b = 0; b < 32; ++b) {
-    EXPECT_LT(std::abs(double(ones[b]) - kN / 2.0), limit) << "bit " << b;
-    EXPECT_LT(std::abs(double(changes[b]) - kN / 2.0), limit) << "bit " << b;
+    double ones = 0;
+    for (const std::uint32_t isn : million()) ones += isn >> b & 1U;
+    EXPECT_LT(std::abs(ones - n / 2), 4 * std::sqrt(n) / 2) << "bit " << b;
+  }
+}
+
+// No number tells of one of the sixteen after it: autocorrelation within 4 sigma.
+//= RFC6528 3-b type=test
+TEST(Isn, LagsOneToSixteenOfAMillionAreUncorrelated) {
+  const auto& v = million();
+  const auto centred = [&](std::size_t i) { return v[i] / 4294967296.0 - 0.5; };
+  for (std::size_t lag = 1; lag <= 16; ++lag) {
+    double sum = 0;
+    for (std::size_t i = lag; i < v.size(); ++i) sum += centred(i) * centred(i - lag);
+    const double n = static_cast<double>(v.size() - lag);
+    const double correlation = sum / n * 12;  // the variance of a uniform number is 1/12
+    EXPECT_LT(std::abs(correlation), 4 / std::sqrt(n)) << "lag " << lag;
+  }
+}
+
+// Nor do their differences fall together: at most as many equal neighbours as chance has.
+TEST(Isn, DifferencesOfAMillionHardlyRepeat) {
+  std::vector<std::uint32_t> d;
+  for (std::size_t i = 1; i < million().size(); ++i) d.push_back(million()[i] - million()[i - 1]);
+  std::sort(d.begin(), d.end());
+  unsigned equal = 0;
+  for (std::size_t i = 1; i < d.size(); ++i) equal += d[i] == d[i - 1] ? 1U : 0U;
+  EXPECT_NEAR(equal, 116, 60);  // n^2 / 2^33
+}
+
+// A new connection of the same 4-tuple always begins beyond where the last one did, as the clock
+// goes.
+//= RFC6528 3-a type=test
+//= RFC6528 3-c type=test
+TEST(Isn, OneTuplesNumbersFollowTheClock) {
+  const FlowKey f = flow(0x0a00'0002, 1'000);
+  Rng rng{1};
+  Instant at = kNow;
+  Seq last = initial_sequence(kKey, f, at);
+  for (unsigned i = 0; i < 10'000; ++i) {
+    const Duration step(4 + rng.below(10'000'000));
+    const Seq next = initial_sequence(kKey, f, at + step);
+    const auto ticks = static_cast<double>(step.count()) / 4;
+    ASSERT_NEAR(distance(last, next), ticks, 1);
+    at += step;
+    last = next;
   }
 }
 
 // NUMBER:JACK: a CRC or XOR design is linear, ISN(a)^ISN(b)^ISN(c)^ISN(a^b^c) == 0 always.
+//= RFC6528 3-b type=test
 TEST(Isn, IsNotLinear) {
   Rng rng{6528};
   unsigned held = 0, low_bits = 0;
