@@ -137,6 +137,7 @@ tcp::IcmpVerdict Stack::Impl::judge_half_open(std::uint32_t index, const tcp::Ic
 // as TCP does.
 //= RFC9293 MUST-20
 //= RFC1122 3.3.1.4
+//= RFC4861 7.3.1
 void Stack::Impl::tell_neighbour(Conn& c) {
   const std::uint8_t news = std::exchange(c.tcb.path_news, std::uint8_t{0});
   if (c.neighbour == kNoIndex || neighbours.address(c.neighbour) != c.next_hop) return;

@@ -264,7 +264,6 @@ struct Stack::Impl {
   void send_nd(const wire::NdPacket& nd, const IpAddr& src, const IpAddr& dst,
                const MacAddr& dst_mac);
   void send_solicitation(const ip::Solicit& s, const IpAddr& source);
-  void confirm_neighbour(const Conn& c);
   void advance_neighbours();
   void copy_to_other_shards(const Buf* b);
 

@@ -213,13 +213,6 @@ void Stack::Impl::send_solicitation(const ip::Solicit& s, const IpAddr& source) 
   send_nd(nd, source, group ? wire::solicited_node(s.target) : s.target, s.dst_mac);
 }
 
-// What we sent has arrived, so the way there works (RFC 4861 §7.3.1).
-//= RFC4861 7.3.1
-void Stack::Impl::confirm_neighbour(const Conn& c) {
-  if (c.neighbour == kNoIndex || neighbours.address(c.neighbour) != c.next_hop) return;
-  neighbours.confirm(c.neighbour, now);
-}
-
 // -- Both ------------------------------------------------------------------------------------
 
 void Stack::Impl::advance_neighbours() {

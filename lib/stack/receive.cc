@@ -312,10 +312,7 @@ void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
   const Seq una = c.tcb.snd_una;
   tcp::on_segment(c.tcb, seg, now, outbox);
   if (!waited) c.read_ms = now_ms();
-  if (c.tcb.snd_una != una) {
-    c.acked_ms = now_ms();
-    confirm_neighbour(c);
-  }
+  if (c.tcb.snd_una != una) c.acked_ms = now_ms();
   flush(index);
   mark_output(index);
   settle(index);
