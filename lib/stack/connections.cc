@@ -203,7 +203,8 @@ void Stack::Impl::close_unreachable(const FlowKey& flow) {
   // Where the next hop was known and R1 was reached, R2 decides (RFC 9293 §3.8.3).
   const bool doubted = c.tcb.soft_error != tcp::CloseReason::kNone;
   if (c.tcb.state != tcp::State::kSynSent || doubted) {
-    return tcp::note_soft_error(c.tcb, tcp::CloseReason::kUnreachable);
+    tcp::note_soft_error(c.tcb, tcp::CloseReason::kUnreachable);
+    return settle(index_of(handle));
   }
   counters.attempt_fails.add();
   tcp::fail_open(c.tcb, tcp::CloseReason::kUnreachable, outbox);
@@ -254,7 +255,8 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   //= RFC9293 MUST-43
   //= RFC9293 MUST-44
   FlowKey flow{local.value_or(route->source), remote.addr, local_port, remote.port};
-  if (!routes.is_local(flow.local)) return Error::kAddressNotLocal;
+  const bool one_family = flow.local.is_v4() == flow.remote.is_v4();
+  if (!one_family || !routes.is_local(flow.local)) return Error::kAddressNotLocal;
   if (conns.full()) return Error::kFull;
   if (const auto fault = choose_port(flow)) return *fault;
   const std::uint64_t hash = hash_of(flow);

@@ -223,6 +223,10 @@ struct Stack::Impl {
   void relieve(std::uint32_t index);
   void end_sweep();
   [[nodiscard]] Duration standing_still(const Conn& c) const;
+  void queue_text(Conn& c, BufChain&& text) {  // text that waits from here on, if none did
+    if (c.tcb.sndq.empty()) c.acked_ms = now_ms();
+    tcp::user_send(c.tcb, std::move(text));
+  }
 
   // -- close_wait.cc
   struct CloseWaits {  // a list in the order of their beginnings

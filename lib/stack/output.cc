@@ -125,7 +125,6 @@ void Stack::Impl::poll_output() {
       leave(index, c.leaving);
       continue;
     }
-    if (c.tcb.snd_una == c.tcb.snd_nxt) c.acked_ms = now_ms();
     tcp::poll_transmit(c.tcb, now, outbox);
     const bool more = outbox.tx.room() <= 1;
     flush(index);

@@ -54,7 +54,7 @@ Duration Stack::Impl::standing_still(const Conn& c) const {
   const tcp::Tcb& t = c.tcb;
   if (!t.synchronized() || t.state == tcp::State::kTimeWait) return Duration::zero();
   const bool unread = !t.rcvq.empty();
-  const bool unsent = !t.sndq.empty() && (t.sndq.head()->flags & Buf::kBorrowed) == 0;
+  const bool unsent = !t.sndq.empty();
   std::uint32_t ms = 0;
   if (unread) ms = std::max(ms, now_ms() - c.read_ms);
   if (unsent) ms = std::max(ms, now_ms() - c.acked_ms);
@@ -66,8 +66,10 @@ void Stack::Impl::end_sweep() {
   pressure.cursor = 0;
   const ConnId victim = std::exchange(pressure.oldest, ConnId{});
   const Duration still = std::exchange(pressure.oldest_for, Duration::zero());
-  if (still < (pressure.last ? kStillLast : kStillScarce) || tx.room() < kOneCall) return;
+  const Duration limit = pressure.last ? kStillLast : kStillScarce;
+  if (still < limit || tx.room() < kOneCall) return;
   if (generations[victim.index] != victim.generation || conns[victim.index].doomed) return;
+  if (standing_still(conns[victim.index]) < limit) return;  // it moved since the sweep passed it
   counters.pressure_resets.add();
   pressure.until = Instant::min();  // whether that was enough, the next frame tells
   tcp::end_stalled(conns[victim.index].tcb, outbox);

@@ -198,7 +198,7 @@ std::size_t Stack::send_copy(ConnId id, std::span<const std::byte> octets) {
       if (tail == nullptr) break;
       BufChain one;
       one.push_back(tail);
-      tcp::user_send(c->tcb, std::move(one));
+      s.queue_text(*c, std::move(one));
     }
     const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(want - done, tail->room));
     std::memcpy(tail->data + tail->len, octets.data() + done, n);
@@ -223,7 +223,7 @@ std::size_t Stack::send_borrowed(ConnId id, std::span<const std::byte> octets) {
   b->flags = Buf::kBorrowed;
   BufChain one;
   one.push_back(b);
-  tcp::user_send(c->tcb, std::move(one));
+  s.queue_text(*c, std::move(one));
   s.mark_output(id.index);
   return n;
 }
@@ -232,7 +232,7 @@ void Stack::send_buffers(ConnId id, BufChain&& chain) {
   Impl& s = *impl_;
   Conn* c = s.find(id);
   if (c == nullptr || !tcp::may_send(c->tcb)) return s.released.append(std::move(chain));
-  tcp::user_send(c->tcb, std::move(chain));
+  s.queue_text(*c, std::move(chain));
   s.mark_output(id.index);
 }
 

@@ -79,12 +79,17 @@ void ecn_note_echo(Tcb& t, std::uint8_t flags, Seq ack) {
   if (told && t.ecn_has(kEcnSend)) t.ecn_set(kEcnTold);
 }
 
+// A loss cuts the window that an ECE would cut: it is told to the peer the same way.
+void ecn_after_loss(Tcb& t, Recovery before) {
+  const bool loss = before != Recovery::kFast && t.recovery == Recovery::kFast;
+  if (loss && !ecn_covers_loss(t)) ecn_window_cut(t);
+}
+
 // The CWR waits, or is on its way until something beyond ecn_high is acknowledged: an ECE before
 // that is about the window that was cut.
 void ecn_after_ack(Tcb& t, Recovery before, std::uint32_t flight, Instant now, Outbox& out) {
   if (!t.ecn_has(kEcnSend) || t.state == State::kClosed) return;
-  const bool loss = before != Recovery::kFast && t.recovery == Recovery::kFast;
-  if (loss && !ecn_covers_loss(t)) ecn_window_cut(t);
+  ecn_after_loss(t, before);
   t.ecn_high = later_of(t.ecn_high, t.snd_una - 1);  // lest the sequence space wraps round it
   //= RFC3168 6.1.2-c
   const bool new_window =

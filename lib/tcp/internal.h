@@ -173,6 +173,7 @@ void ecn_on_text(Tcb& t, bool cwr, std::uint8_t tos);
 void ecn_mark_new(Tcb& t, TxSegment& s);  // text that is sent for the first time
 void ecn_note_echo(Tcb& t, std::uint8_t flags, Seq ack);
 // After an ACK was taken: `before` and `flight` as they were before it.
+void ecn_after_loss(Tcb& t, Recovery before);
 void ecn_after_ack(Tcb& t, Recovery before, std::uint32_t flight, Instant now, Outbox& out);
 // ACK, with ECE where the peer must be told.
 [[nodiscard]] inline std::uint8_t ecn_ack_flags(const Tcb& t) {

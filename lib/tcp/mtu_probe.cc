@@ -65,6 +65,7 @@ std::uint32_t mtu_probe_due(const Tcb& t, std::uint32_t unsent, std::uint32_t wi
   if (t.mtu_high - t.mtu_low < t.config->probe_threshold) return 0;
   if (t.recovery != Recovery::kNone || t.dup_acks > 0 || before(t.rtx_nxt, t.rtx_end)) return 0;
   if (t.log != nullptr && (t.log->sacked() > 0 || t.log->lost() > 0)) return 0;
+  if (t.log != nullptr && t.log->room() <= kBehind) return 0;
   const std::uint32_t size = (t.mtu_low + t.mtu_high + 1U) / 2U;
   const std::uint32_t needed = size + kBehind * t.mss;
   if (unsent < needed || window < needed) return 0;
@@ -85,6 +86,7 @@ void mtu_probe_acked(Tcb& t, Outbox& out) {
 // Pre: there is a log. Something is lost: the probe alone, so that its size is the reason, or more.
 //= RFC4821 7.6.4
 void mtu_probe_on_loss(Tcb& t, Outbox& out) {
+  if (after(t.snd_una, probe_begin(t))) return mtu_probe_forget(t);  // some of it arrived
   const unsigned i = t.log->first_from(probe_begin(t));
   const bool there = i < t.log->size() && t.log->begin_of(i) == probe_begin(t);
   if (!there || !(*t.log)[i].is(kSentLost)) return;

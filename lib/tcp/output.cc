@@ -355,6 +355,7 @@ void send_probe(Tcb& t, Instant now, Outbox& out) {
 //= RFC8985 7.3
 void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
   if (t.mtu_probe != 0) mtu_probe_forget(t);
+  if (t.log->stale) return log_abandon(t, out);  // its records may be longer than a segment is now
   SentLog& log = *t.log;
   const std::uint32_t len = std::min({unsent(t), usable_window(t), std::uint32_t{t.mss}});
   t.tlp_again = len == 0 || log.room() == 0;

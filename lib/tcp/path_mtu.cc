@@ -56,6 +56,7 @@ void resend_smaller(Tcb& t, Instant now) {
     fit_log(t, true);
   } else {
     // As after a time-out, but the window is what it was: this was no sign of congestion.
+    if (t.recovery == Recovery::kFast) t.cwnd = std::min(t.cwnd, t.ssthresh);  // it was inflated
     t.recovery = Recovery::kRto;
     t.recover = t.snd_nxt;
     t.rtx_nxt = t.snd_una;

@@ -12,6 +12,8 @@ void enter_recovery(Tcb& t, Outbox& out) {
   if (t.may_undo) cc_reduce(t, std::min(outstanding, t.cwnd));
   t.recover = t.snd_nxt;
   t.recovery = Recovery::kFast;
+  t.tlp_out =
+      false;  // the loss that a tail probe told of is this one: no second cut (RFC 8985 §7.4.2)
   //= RFC6937 3-a
   t.log->prr = {.delivered = 0, .sent = 0, .flight = outstanding};
   out.counters->fast_retransmits.add();

@@ -206,6 +206,7 @@ void log_end(Tcb& t, Outbox& out) {
 // What is left is recovered as after a time-out, without the peer's SACKs.
 void log_abandon(Tcb& t, Outbox& out) {
   t.frto = Frto::kOff;
+  t.mtu_probe = 0;  // it goes again in usual segments, whose arrival says nothing of its size
   if (t.recovery == Recovery::kFast || t.log->lost() > 0) {
     t.recovery = Recovery::kRto;
     t.recover = t.snd_nxt;
@@ -300,9 +301,12 @@ void arm_tlp(Tcb& t, Instant now) {
 }
 
 void on_reordering_timeout(Tcb& t, Instant now, Outbox& out) {
+  if (t.log->stale) return log_abandon(t, out);
+  const Recovery before = t.recovery;
   detect_loss(t, now);
   if (t.mtu_probe != 0) mtu_probe_on_loss(t, out);
   cc_on_sack(t, {}, now, out);
+  ecn_after_loss(t, before);
 }
 
 //= RFC8985 6.3
@@ -311,6 +315,7 @@ void mark_lost_on_rto(Tcb& t, Instant now, Outbox& out) {
   if (log.size() > 0 && log[0].is(kSentSacked)) {
     out.counters->sack_reneged.add();
     log.forget_sacked();
+    fit_log(t, false);  // what the peer had kept the size that it was sent in
   }
   const std::uint32_t patience = log.rack.rtt_us + reordering_window(t);
   //= RFC2018 5.1-b

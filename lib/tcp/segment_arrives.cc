@@ -194,7 +194,8 @@ void update_window(Tcb& t, const Arrival& a, Instant now) {
   if (before(ack, t.snd_una)) return;
   if (!before(t.snd_wl1, a.seq) && !(t.snd_wl1 == a.seq && at_or_before(t.snd_wl2, ack))) return;
   const std::uint32_t old = t.snd_wnd;
-  const bool was_closed = old == 0 || t.has(kPersisting);
+  const bool persisted = t.has(kPersisting);
+  const bool was_closed = old == 0 || persisted;
   t.snd_wnd = a.wnd;
   //= RFC5961 5.2-b
   t.max_snd_wnd = std::max(t.max_snd_wnd, t.snd_wnd);
@@ -212,7 +213,10 @@ void update_window(Tcb& t, const Arrival& a, Instant now) {
     t.rto.restore();
     if (t.snd_una != t.snd_nxt && t.log != nullptr) {
       arm_rtx(t, now);
+    } else if (t.snd_una != t.snd_nxt && !persisted && t.recovery != Recovery::kRto) {
+      arm_rtx(t, now);  // a window that closes and opens says nothing of what is in flight
     } else if (t.snd_una != t.snd_nxt) {
+      t.mtu_probe = 0;
       t.rtx_nxt = t.snd_una;
       t.rtx_end = t.snd_nxt;
       if (t.recovery == Recovery::kRto) t.recover = t.snd_nxt;  // all of it counts as lost again

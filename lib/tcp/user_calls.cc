@@ -125,6 +125,7 @@ void close_now(Tcb& t, CloseReason reason, Outbox& out) {
   t.close_reason = why ? t.soft_error : reason;
   t.rtx_deadline = t.probe_deadline = t.delack_deadline = t.life_deadline = kNever;
   t.cork_deadline = kNever;
+  t.pace_waits = false;
   t.clear(kAckNow | kSynDue | kFinQueued | kPersisting | kTiming | kPeerFinKnown);
   t.snd_nxt = t.rtx_nxt = t.rtx_end = t.snd_una;
   BufChain unread = std::move(t.rcvq);

@@ -546,5 +546,19 @@ TEST(EcnBits, NeverDrawAResetAndNeverHideOne) {
   t.app_abort().sends({.flags = RST | ACK, .ecn = kNotEct});
 }
 
+// A loss that the reordering timer finds is told to the peer as any, and cuts the window once.
+//= RFC3168 6.1.2-b type=test
+TEST(EcnLoss, FoundByTheReorderingTimerIsToldToo) {
+  Script s{Established{.sack = true, .ecn = true, .tune = reno}};
+  s.app_send(10'000).skip();
+  s.at(100ms).receives({.ack = 0, .sack = {{1'000, 2'000}}}).skip();
+  s.at(125ms).skip();
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 1U);
+  EXPECT_TRUE(s.tcb().ecn_has(tcp::kEcnCwrDue));
+  s.at(225ms).receives({.ack = 10'000, .flags = ACK | ECE}).skip();
+  EXPECT_EQ(s.counters().ecn_cuts.get(), 0U);
+  s.app_send(1'000).sends({.flags = ACK | PSH | CWR}).at(325ms).receives({.ack = 11'000});
+}
+
 }  // namespace
 }  // namespace weir::test

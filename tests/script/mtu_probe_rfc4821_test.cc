@@ -290,5 +290,40 @@ TEST(MtuProbe, OffSendsNone) {
   s.at(100ms).receives({.ack = 21'460});
 }
 
+// A log that is full has no place for a probe and for what must follow it.
+TEST(MtuProbe, NeedsRoomInTheLog) {
+  Script s{Established{.mss = 1'460, .sack = true, .no_delay = true, .tune = always}};
+  s.tcb().cwnd = 60'000;
+  for (int i = 0; i < 256; ++i) s.app_send(10).skip();
+  s.app_send(8'000).quiet();
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.receives({.ack = 2'560}).skip().receives({.ack = 10'560}).skip();
+}
+
+// Part of it arrived, in whatever pieces: the rest goes in usual segments.
+TEST(MtuProbe, OnceSomeOfItArrivedTheRestIsTextAsAny) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(100ms).receives({.ack = 1}).skip();
+  s.at(110ms).receives({.ack = 1, .sack = {{1'242, 4'314}}}).sends({.seq = 1, .len = 1'024}).skip();
+  s.at(200ms).receives({.ack = 10'000}).skip();
+  EXPECT_EQ(s.counters().mtup_success.get(), 0U);
+}
+
+// A log that is given up takes its probe with it: what goes again goes in usual segments.
+TEST(MtuProbe, IsForgottenWithTheLog) {
+  Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
+  s.tcb().cwnd = 40'000;
+  s.app_send(4'096, 1'024).skip().app_send(9'000).skip();
+  ASSERT_NE(s.tcb().mtu_probe, 0);
+  s.at(100ms).receives({.ack = 0, .wnd = 500, .sack = {{1'024, 4'096}}}).skip();
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.at(110ms).receives({.ack = 0, .wnd = 65'000}).skip();
+  s.at(210ms).receives({.ack = 4'096, .wnd = 65'000}).skip();
+  s.at(310ms).receives({.ack = 6'144, .wnd = 65'000}).skip();
+  EXPECT_EQ(s.counters().mtup_success.get(), 0U);
+  s.at(400ms).receives({.ack = 13'096}).skip();
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -315,5 +315,16 @@ TEST(Output, ALongQueueFillsSeveralBatches) {
   s.receives({.ack = 14'600});
 }
 
+// A peer that closes its window and opens it cannot have the flight sent as often as it likes.
+TEST(Window, ClosingAndOpeningItDrawsNothing) {
+  Script s{Established{}};
+  s.app_send(10'000).skip();
+  for (int i = 0; i < 3; ++i) {
+    s.at(std::chrono::milliseconds(10 + i)).receives({.ack = 0, .wnd = 0});
+    s.receives({.ack = 0, .wnd = 60'000}).quiet();
+  }
+  s.receives({.ack = 10'000});
+}
+
 }  // namespace
 }  // namespace weir::test

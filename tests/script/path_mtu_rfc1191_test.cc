@@ -255,5 +255,37 @@ TEST(PathMtu, MorePiecesThanALogHolds) {
   s.at(20ms).receives({.ack = 200 * 1'460, .wnd = 5'000});
 }
 
+// What the peer had keeps its size, until the peer goes back on its word.
+TEST(PathMtu, APeerThatRenegesGetsSmallPieces) {
+  Script s{Established{.mss = 1'460, .sack = true}};
+  four_out(s).at(10ms).receives({.ack = 0, .sack = {{0, 1'460}}}).skip();
+  s.icmp({.seq = 1'460, .mtu = 600}).skip();
+  s.at(20ms).receives({.ack = 0, .sack = {{0, 1'460}}}).skip();
+  s.runs_until(5s);
+  EXPECT_EQ(s.counters().sack_reneged.get(), 1U);
+  s.receives({.ack = 5'840}).skip();
+}
+
+// The message and the tail probe in one iteration: the probe must not take the records as they
+// were.
+TEST(PathMtu, ATailProbeOfWhatIsTooLongIsNotSent) {
+  Script s{Established{
+      .mss = 1'460, .wscale = 7, .sack = true, .tune = [](tcp::Config& c) { c.wmem = 1'000'000; }}};
+  s.receives({.ack = 0, .wnd = 5'000});
+  s.tcb().cwnd = 1'000'000;
+  s.app_send(120 * 1'460, 1'460);
+  for (int i = 0; i < 120; ++i) s.sends({.len = 1'460});
+  s.app([](tcp::Tcb& t, Instant, tcp::Outbox& out) {
+    const Instant due = tcp::next_deadline(t);
+    ASSERT_TRUE(t.probe_is_tlp);
+    (void)tcp::on_icmp_error(t, {.what = tcp::PathError::kTooBig, .seq = t.snd_una, .mtu = 552},
+                             due, out);
+    tcp::on_timeout(t, due, out);
+    for (const tcp::TxSegment& x : out.tx.items()) EXPECT_LE(x.len, 512U);
+  });
+  s.skip().runs_until(60s);
+  s.receives({.ack = 120 * 1'460, .wnd = 5'000}).skip();
+}
+
 }  // namespace
 }  // namespace weir::test

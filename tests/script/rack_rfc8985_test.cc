@@ -404,5 +404,20 @@ TEST(SentLog, FollowsAZeroWindow) {
   s.at(1'200ms).receives({.ack = 3'000});
 }
 
+// The loss that a tail probe brought to light is recovered: it was not hidden, and cuts once.
+//= RFC8985 7.4.2 type=test
+TEST(Tlp, ALossThatIsRecoveredCutsTheWindowOnce) {
+  Script s(Established{.sack = true, .tune = reno});
+  s.app_send(10'000).skip().at(100ms).receives({.ack = 5'000}).skip();
+  s.runs_until(303ms);
+  EXPECT_EQ(s.counters().tlp_probes.get(), 1U);
+  s.at(410ms).receives(sacks(5'000, {{9'000, 10'000}})).skip().runs_until(450ms);
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 1U);
+  const std::uint32_t ssthresh = s.tcb().ssthresh;
+  s.at(520ms).receives({.ack = 10'000}).skip().app_send(1'000).skip();
+  s.at(640ms).receives({.ack = 11'000}).skip();
+  s.ssthresh(ssthresh);
+}
+
 }  // namespace
 }  // namespace weir::test

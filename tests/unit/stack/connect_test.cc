@@ -51,6 +51,7 @@ TEST(ConnectFrom, AnotherOfOurAddressesIsTheOneThatWasAskedFor) {
   ASSERT_FALSE(w.tcp.empty());
   EXPECT_EQ(w.tcp.front().frame.src, second);
   EXPECT_EQ(w.stack->connect(kServer, kPeer, w.now).error(), Error::kAddressNotLocal);
+  EXPECT_EQ(w.stack->connect(kServer, kHost6, w.now).error(), Error::kAddressNotLocal);
   w.tcp.clear();
 }
 

@@ -48,12 +48,11 @@ Octets echo6(std::size_t n) {
 // A part of `all`, behind a Fragment header.
 Octets part6(const Octets& all, std::size_t at, std::size_t n, std::uint32_t id,
              std::uint8_t next = 58) {
-  Octets behind(8);
+  Octets behind(8 + n);
   put8(behind, 0, next);
   wire::store16(&behind[2], static_cast<std::uint16_t>(at | (at + n < all.size() ? 1U : 0U)));
   wire::store32(&behind[4], id);
-  behind.insert(behind.end(), all.begin() + static_cast<std::ptrdiff_t>(at),
-                all.begin() + static_cast<std::ptrdiff_t>(at + n));
+  std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(at), n, behind.begin() + 8);
   return ipv6_frame(44, behind);
 }
 
@@ -234,7 +233,7 @@ TEST_F(Fragmented, ParameterProblems) {
   };
   const Octets all = echo6(100);
   Octets odd = part6(all, 0, 64, 5);
-  odd.resize(odd.size() - 4);
+  odd.erase(odd.end() - 4, odd.end());
   wire::store16(&odd[18], static_cast<std::uint16_t>(odd.size() - 54));
   const auto chain = [](std::uint8_t first, std::initializer_list<unsigned> octets) {
     Octets behind;
