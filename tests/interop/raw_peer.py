@@ -216,7 +216,6 @@ class System:
         """Until an echo comes back: by then all that was sent before has had its answer."""
         self.pings += 1
         mark = struct.pack("!IQ", self.pings, random.getrandbits(64))
-        self.send(ipv4(PEER, HOST, 1, icmp(8, 0, 0x57450000, mark)))
 
         def back():
             for s in self.seen:
@@ -224,7 +223,11 @@ class System:
                     self.seen.remove(s)
                     return True
             return False
-        return self._pump(back, PATIENCE)
+        for _ in range(int(2 * PATIENCE)):  # an echo may be withheld by a rate limit
+            self.send(ipv4(PEER, HOST, 1, icmp(8, 0, 0x57450000, mark)))
+            if self._pump(back, 0.5):
+                return True
+        return False
 
     def take(self, wanted):
         """The packets that came and are wanted, all taken out."""

@@ -191,5 +191,27 @@ TEST_F(Handshake, TimestampsOfTwoConnectionsDiffer) {
   EXPECT_GT(std::min(x - uptime, uptime - x), 1'000'000U);
 }
 
+// A SYN from elsewhere in the sequence space is challenged, and what was half open completes still,
+// before and after the SYN-ACK goes again.
+TEST(HalfOpenSyn, AnotherSynFarAwayLeavesItAsItWas) {
+  for (const Duration wait : {Duration{100ms}, Duration{1'500ms}}) {
+    World w;
+    w.listen();
+    Peer p(w);
+    p.syn();
+    w.feed(p.make(SYN, p.snd_nxt + 100'000, Seq{0}));
+    p.expect(ACK);
+    w.run_for(wait);
+    if (wait > 1s) p.expect(SYN | ACK);
+    p.send(ACK);
+    ASSERT_TRUE(w.next_event());
+    w.feed(p.next(ACK, "hello"));
+    const auto r = w.next_event();
+    ASSERT_TRUE(r);
+    EXPECT_EQ(w.read(r->conn), "hello");
+    EXPECT_EQ(w.count(&C::passive_opens), 1U);
+  }
+}
+
 }  // namespace
 }  // namespace weir::stack::test
