@@ -103,7 +103,7 @@ Octets mutant(const std::vector<Octets>& seeds, Rng& rng) {
 TEST(Mutation, NoFrameIsReadBeyondItsEnd) {
   const std::vector<Octets> all = seeds();
   Rng rng(20'240);
-  std::array<int, 9> kinds{};
+  std::array<int, static_cast<std::size_t>(Kind::kOther) + 1> kinds{};
   for (int round = 0; round < kRounds; ++round) {
     const Octets f = mutant(all, rng);
     const ParseOptions options{rng.below(2) == 0, rng.below(2) == 0};
