@@ -4,7 +4,6 @@
 #include "tcp/internal.h"
 
 namespace weir::tcp {
-namespace {
 
 // A sample from the one segment that is timed, else from the echoed timestamp, which a
 // retransmission does not make ambiguous.
@@ -25,6 +24,8 @@ void sample_rtt(Tcb& t, const RxSegment& seg, Instant now) {
     }
   }
 }
+
+namespace {
 
 void note_room(Tcb& t) {
   if (t.has(kWantWritable) && t.sndq.bytes() <= t.config->wmem - t.config->wmem / 3) {

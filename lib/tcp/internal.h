@@ -214,6 +214,7 @@ void establish(Tcb& t, Trigger trigger, Instant now);
 void close_now(Tcb& t, CloseReason reason, Outbox& out);  // CLOSED, buffers back, timers off
 void enter_time_wait(Tcb& t, Instant now);
 void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
+void sample_rtt(Tcb& t, const RxSegment& seg, Instant now);
 void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);  // §3.10.7.3
 // What a SYN-ACK carries besides: text, FIN. Pre: its SYN and ACK are processed.
 void rest_of_syn_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);

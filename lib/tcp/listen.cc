@@ -102,10 +102,9 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   //= RFC9293 MUST-11
   t.set(kPassive);
   if (args.ipv6) t.set(kIpv6);
-  // What the SYN-ACK told of, whatever the Config has become since.
-  if ((e.bits & SynEntry::kTimestampsOffered) != 0) t.set(kTimestamps);
-  if ((e.bits & SynEntry::kSackOffered) != 0) t.set(kSack);
-  if (e.scale() != SynEntry::kNoScale) {
+  if (c.timestamps) t.set(kTimestamps);
+  if (c.sack) t.set(kSack);
+  if (c.window_scaling) {
     t.set(kScaling);
     t.rcv_wscale = window_scale_for(c.rmem);
   }

@@ -164,6 +164,10 @@ bool finish_open(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
     out.tx.push(rst);
     return false;
   }
+  // There was no control block yet when a listener's SYN-ACK went: the timestamp that comes back is
+  // what is left of it. Not of one that was resent (RFC 6298 §5.7).
+  //= RFC7323 4.1
+  if (t.has(kPassive) && !t.has(kSynResent)) sample_rtt(t, a.seg, now);
   establish(t, Trigger::kRcvAckOfSyn, now);
   t.snd_wl1 = a.seq;
   t.snd_wl2 = ack;

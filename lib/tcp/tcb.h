@@ -200,6 +200,7 @@ struct Tcb {
   bool probe_is_tlp = false;                // what probe_deadline is
   bool tlp_out = false, tlp_again = false;  // a probe is out; TLP.is_retrans
   bool undo_running = false;                // of undo: cubic.running
+  bool undo_cwr = false;                    // of undo: a CWR was due
   bool may_undo = false;                    // the first ACK of this recovery has not come
   bool partial_acked = false;  // RFC 6582 §3.2, step 3: the first one restarted the timer
   bool pace_waits = false;     // something waits for pace_next

@@ -525,6 +525,25 @@ TEST(EcnSender, ATimeoutIsFollowedByCwrToo) {
   EXPECT_EQ(s.counters().ecn_cuts.get(), 0U);
 }
 
+// A time-out that was none takes back its own CWR, and not the one that an ECE asked for before.
+//= RFC3168 6.1.2-b type=test
+TEST(EcnSender, AnUndoneTimeoutLeavesTheCwrOfAnEce) {
+  for (const bool told : {true, false}) {
+    Script s{Established{.ts = Ts{1'000, 0}, .sack = true, .ecn = true, .tune = reno}};
+    s.at(10ms).app_send(10'000).skip().at(100ms);
+    const auto ece = static_cast<std::uint8_t>(told ? ACK | ECE : ACK);
+    const auto cwr = static_cast<std::uint8_t>(told ? ACK | PSH | CWR : ACK | PSH);
+    s.receives({.ack = 1'000, .flags = ece, .ts = Ts{1'100, 10}});
+    s.runs_until(800ms);
+    EXPECT_EQ(s.counters().rto_timeouts.get(), 1U);
+    s.receives({.ack = 2'000, .ts = Ts{1'800, 10}}).skip();
+    EXPECT_EQ(s.counters().spurious_rtos.get(), 1U);
+    s.receives({.ack = 10'000, .ts = Ts{1'800, 10}}).app_send(1'000);
+    s.sends({.seq = 10'000, .flags = cwr});
+    s.receives({.ack = 11'000, .ts = Ts{1'800, 800}});
+  }
+}
+
 // So is a loss that only a tail loss probe mended (RFC 8985 §7.4.2).
 //= RFC3168 6.1.2-b type=test
 TEST(EcnSender, AHiddenLossIsFollowedByCwrToo) {

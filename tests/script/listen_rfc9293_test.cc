@@ -230,5 +230,27 @@ TEST(OpenPassive, AResentSynAckMakesTheStartCareful) {
   EXPECT_EQ(t.rto.rto(), 3s);
 }
 
+// However well it could be timed: the echoed clock is that of one of several.
+//= RFC6298 5.7 type=test
+TEST(OpenPassive, AResentSynAckIsNotTimed) {
+  const tcp::Config c;
+  telemetry::Counters counters;
+  tcp::Outbox out;
+  out.counters = &counters;
+  for (const bool again : {false, true}) {
+    tcp::Tcb t{c};
+    tcp::RxSegment syn = segment(SYN);
+    syn.options.has_timestamps = true;
+    tcp::SynEntry e = entry_of(syn, c);
+    if (again) e.add_retry();
+    open_passive(t, e, {.iss = kIss, .ts_offset = 0}, Instant{1s});
+    tcp::RxSegment ack = segment(ACK, kIrs + 1, kIss + 1);
+    ack.options.has_timestamps = true;
+    ack.options.ts_ecr = 750;
+    on_segment(t, ack, Instant{1s}, out);
+    EXPECT_EQ(t.rto.rto(), again ? 3s : 750ms);
+  }
+}
+
 }  // namespace
 }  // namespace weir::test

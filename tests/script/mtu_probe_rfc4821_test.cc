@@ -32,6 +32,16 @@ TEST(BlackHole, FromR1OnSegmentsAreOfBaseMss) {
   s.app_send(1'460).sends({.seq = 1'460, .len = 1'024}).skip().receives({.ack = 2'920});
 }
 
+// A listener knows the round trip from the handshake, and so finds it sooner.
+TEST(BlackHole, IsFoundSoonerWhereTheHandshakeWasTimed) {
+  Script s{Established{.mss = 1'460, .ts = Ts{1'000, 0U - 100}, .tune = detect}};
+  s.app_send(1'460, 1'460).skip().runs_until(4'499ms);
+  EXPECT_EQ(s.counters().mtu_black_holes.get(), 0U);
+  s.at(4'500ms).sends({.seq = 0, .len = 1'024});  // 0.3, 0.9, 2.1 and 4.5 s
+  EXPECT_EQ(s.counters().mtu_black_holes.get(), 1U);
+  s.receives({.ack = 1'460, .ts = Ts{5'500, 4'500}}).skip();
+}
+
 TEST(BlackHole, WithSacksToo) {
   Script s{Established{.mss = 1'460, .sack = true, .tune = detect}};
   s.app_send(2'920, 1'460).skip().runs_until(15'999ms);  // a tail probe at 1 s

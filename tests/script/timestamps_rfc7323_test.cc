@@ -18,6 +18,19 @@ TEST(Timestamps, AreOnEverySegment) {
   s.app_shutdown().sends({.flags = ACK | FIN, .ts = Ts{30, 1'031}});
 }
 
+// The ACK that ends the handshake echoes the SYN-ACK's clock: the first round trip is known when
+// the first text goes. Not that of a SYN-ACK that went twice (RFC 6298 §5.7), nor of no echo.
+//= RFC7323 4.1 type=test
+TEST(Timestamps, TheHandshakeIsAListenersFirstSample) {
+  Script s{Established{.ts = Ts{1'000, 0U - 400}}};
+  EXPECT_TRUE(s.tcb().rto.sampled());
+  EXPECT_EQ(s.tcb().rto.srtt(), 400ms);
+  s.app_send(100).skip().next_timer(1'200ms).at(1'200ms).sends({.seq = 0, .len = 100});
+  s.receives({.ack = 100, .ts = Ts{2'200, 1'200}});
+  Script none{kStamped};
+  EXPECT_FALSE(none.tcb().rto.sampled());
+}
+
 // A blind segment whose ACK is out of range must not move TS.Recent, or PAWS would shut the peer
 // out.
 TEST(Timestamps, ABlindSegmentDoesNotPoisonTsRecent) {

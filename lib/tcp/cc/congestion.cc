@@ -108,6 +108,7 @@ std::uint32_t cwnd_room(const Tcb& t) {
 void cc_reduce(Tcb& t, std::uint32_t out) {
   t.undo = {.cwnd = t.cwnd, .ssthresh = t.ssthresh, .w_max = t.cubic.w_max};
   t.undo_running = t.cubic.running;
+  t.undo_cwr = t.ecn_has(kEcnCwrDue);
   t.cwnd_acked = 0;
   const bool cubic = is_cubic(t);
   if (cubic) cubic_reduce(t.cubic, t.cwnd);
@@ -126,7 +127,7 @@ void cc_undo(Tcb& t, Instant now) {
   t.dup_acks = 0;
   t.recover = t.snd_una - 1;
   t.rtx_nxt = t.rtx_end = t.snd_una;
-  t.ecn_clear(kEcnCwrDue);
+  if (!t.undo_cwr) t.ecn_clear(kEcnCwrDue);  // what an ECE asked for before stays due
 }
 
 //= RFC9293 MUST-19
