@@ -95,6 +95,7 @@ void Routes::set_gateway(const IpAddr& gateway) {
 
 std::optional<Route> Routes::lookup(const IpAddr& dst) const {
   if (!dst.is_unicast() || is_broadcast(dst) || is_ours(dst)) return std::nullopt;
+  if (point_to_point_) return to_other_end(dst);
   if (const Network* n = longest_match(dst)) {
     return n->source ? std::optional(Route{dst, *n->source}) : std::nullopt;
   }
@@ -105,6 +106,15 @@ std::optional<Route> Routes::lookup(const IpAddr& dst) const {
   const Network* n = longest_match(*via);
   if (n != nullptr && n->source && !n->source->is_link_local6()) source = n->source;
   if (!source || source->is_link_local6()) return std::nullopt;
+  return Route{*via, *source};
+}
+
+std::optional<Route> Routes::to_other_end(const IpAddr& dst) const {
+  const std::optional<IpAddr>& via = dst.is_v4() ? gateway4_ : gateway6_;
+  const Network* n = longest_match(dst);
+  const std::optional<IpAddr> source = n != nullptr ? n->source : default_source(dst.is_v4());
+  if (!via || !source) return std::nullopt;
+  if (source->is_link_local6() && !dst.is_link_local6()) return std::nullopt;
   return Route{*via, *source};
 }
 

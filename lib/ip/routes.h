@@ -25,6 +25,9 @@ class Routes {
   void set_usable(const IpAddr& addr, bool usable);  // one that was added
   // One of each family; a later one replaces it.
   void set_gateway(const IpAddr& gateway);
+  // From here on all goes to the gateways, link-local addresses and those on a prefix included: the
+  // link has one other end. The prefixes still choose the source.
+  void set_point_to_point() { point_to_point_ = true; }
 
   // Nothing for an address that no unicast packet may go to, for this host's own addresses (there
   // is no loopback), and where neither a prefix nor a gateway fits.
@@ -58,6 +61,7 @@ class Routes {
   [[nodiscard]] static Network network_of(const IpAddr& addr, std::uint8_t prefix_len);
   void choose_sources();
   [[nodiscard]] const Network* longest_match(const IpAddr& dst) const;
+  [[nodiscard]] std::optional<Route> to_other_end(const IpAddr& dst) const;
 
   // Many addresses are on few networks: these are asked about for every packet.
   std::vector<Network> networks_;         // each once, the longest first
@@ -69,6 +73,7 @@ class Routes {
   std::vector<IpAddr> groups_;            // sorted
   std::optional<IpAddr> source4_, source6_;
   std::optional<IpAddr> gateway4_, gateway6_;
+  bool point_to_point_ = false;
 };
 
 }  // namespace weir::ip

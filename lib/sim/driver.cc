@@ -11,35 +11,11 @@
 namespace weir::sim {
 namespace {
 
-// The `len` octets from `offset` octets behind the start of `*b`, across its chain.
-void gather(const Buf* b, std::uint32_t offset, std::uint32_t len, Octets& out) {
-  while (len > 0) {
-    WEIR_ASSERT(b != nullptr);  // the segment claims more text than its buffers hold
-    if (offset >= b->len) {
-      offset -= b->len;
-    } else {
-      const std::uint32_t n = std::min(len, b->len - offset);
-      out.insert(out.end(), b->data + offset, b->data + offset + n);
-      len -= n;
-      offset = 0;
-    }
-    b = b->next;
-  }
-}
-
 Octets frame_of(const tcp::TxPacket& packet) {
-  std::array<std::byte, wire::kMaxTcpFrameHeader> header;
-  Octets text;
-  text.reserve(packet.seg.len);
-  gather(packet.seg.payload, packet.seg.payload_offset, packet.seg.len, text);
-  const wire::Piece piece{text.data(), packet.seg.len};
-  const std::size_t n = wire::write_tcp_frame(header, tcp::to_frame(packet),
-                                              wire::TxChecksum::kSoftware, {&piece, 1});
-  Octets frame;
-  frame.reserve(std::max(n + text.size(), wire::kMinFrame));
-  frame.assign(header.data(), header.data() + n);
-  frame.insert(frame.end(), text.begin(), text.end());
-  frame.resize(std::max(frame.size(), wire::kMinFrame));  // padded, as every port does
+  Octets frame(std::max(wire::kMaxTcpFrameHeader + packet.seg.len, wire::kMinFrame));
+  const std::size_t n = tcp::write_frame(frame, packet);
+  std::fill(frame.begin() + static_cast<std::ptrdiff_t>(n), frame.end(), std::byte{0});
+  frame.resize(std::max(n, wire::kMinFrame));  // padded, as every port does
   return frame;
 }
 
@@ -117,26 +93,13 @@ void SimDriver::transmit(std::span<const tcp::TxPacket> packets, BufChain frames
   }
 }
 
-// What TSO does (and Linux's tcp_gso_segment): every piece has the header's fields, sequence number
-// and IP identification move on, FIN and PSH stand in the last, CWR in the first.
 void SimDriver::send_packet(const tcp::TxPacket& packet, telemetry::Counters& counters) {
-  const tcp::TxSegment& whole = packet.seg;
-  if (whole.len == 0 || whole.mss == 0 || whole.len <= whole.mss) {
-    put_on_wire(frame_of(packet), counters);
-    return;
-  }
-  for (std::uint32_t at = 0; at < whole.len; at += whole.mss) {
-    tcp::TxPacket piece = packet;
-    piece.seg.seq = whole.seq + at;
-    piece.seg.payload_offset = whole.payload_offset + at;
-    piece.seg.len = std::min<std::uint32_t>(whole.mss, whole.len - at);
-    piece.ip_id = static_cast<std::uint16_t>(packet.ip_id + at / whole.mss);
-    const bool first = at == 0, last = at + piece.seg.len == whole.len;
-    const unsigned cut =
-        (last ? 0U : unsigned{tcp::FIN | tcp::PSH}) | (first ? 0U : unsigned{tcp::CWR});
-    piece.seg.flags = static_cast<std::uint8_t>(whole.flags & ~cut);
+  std::uint32_t at = 0;
+  do {
+    const tcp::TxPacket piece = tcp::cut_segment(packet, at);
     put_on_wire(frame_of(piece), counters);
-  }
+    at += piece.seg.len;
+  } while (at < packet.seg.len);
 }
 
 void SimDriver::put_on_wire(Octets&& frame, telemetry::Counters& counters) {

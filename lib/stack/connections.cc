@@ -145,21 +145,26 @@ bool Stack::Impl::may_accept() const {
          });
 }
 
+// The oldest that waits, kNoIndex when none does.
+std::uint32_t Stack::Impl::pop_accepted(Listener& l) {
+  while (!l.accept_queue.empty()) {
+    const std::uint32_t index = l.accept_queue.pop(conns);
+    conns[index].waits_accept = false;
+    --l.waiting;
+    --accept_waiting;
+    if (!conns[index].doomed) return index;
+    free_if_unlisted(index);
+  }
+  return kNoIndex;
+}
+
 // Oldest first, one listener after the other, passing over those that died while they waited.
 bool Stack::Impl::next_accepted(Ready& out) {
   if (accept_waiting == 0) return false;
   for (Listener& l : listeners) {
     if (l.paused) continue;
-    while (!l.accept_queue.empty()) {
-      const std::uint32_t index = l.accept_queue.pop(conns);
+    for (std::uint32_t index = pop_accepted(l); index != kNoIndex; index = pop_accepted(l)) {
       Conn& c = conns[index];
-      c.waits_accept = false;
-      --l.waiting;
-      --accept_waiting;
-      if (c.doomed) {
-        free_if_unlisted(index);
-        continue;
-      }
       if (c.tcb.state == tcp::State::kClosed) {
         let_go(index);
         continue;

@@ -185,6 +185,7 @@ struct Stack::Impl {
   void on_timer(std::uint32_t index);
   [[nodiscard]] bool may_accept() const;
   [[nodiscard]] Conn* find(ConnId id);
+  [[nodiscard]] std::uint32_t pop_accepted(Listener& l);
   bool next_accepted(Ready& out);
   bool next_ready(Ready& out);
   [[nodiscard]] std::uint32_t index_in_slab(const Conn& c) {

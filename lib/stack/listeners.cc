@@ -84,6 +84,24 @@ void Stack::Impl::stop_listening(ListenerId id) {
   forget_unwanted_syns();
 }
 
+std::optional<ConnId> Stack::accept_one(ListenerId id) {
+  Impl& s = *impl_;
+  if (id >= s.listeners.size() || !s.listeners[id].used) return std::nullopt;
+  Listener& l = s.listeners[id];
+  const std::uint32_t index = s.pop_accepted(l);
+  if (index == kNoIndex) return std::nullopt;
+  ++l.accepted;
+  s.mark_output(index);
+  if (s.conns[index].events != 0) s.mark_ready(index);  // what was kept back
+  return s.id_of(index);
+}
+
+void Stack::set_backlog(ListenerId id, std::uint32_t backlog) {
+  if (id >= impl_->listeners.size()) return;
+  impl_->listeners[id].backlog =
+      std::max<std::uint32_t>(1, std::min(backlog, impl_->config.tcp.somaxconn));
+}
+
 std::optional<ListenerStats> Stack::listener_stats(ListenerId id) const {
   const Impl& s = *impl_;
   if (id >= s.listeners.size() || !s.listeners[id].used) return std::nullopt;

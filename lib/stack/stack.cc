@@ -63,7 +63,7 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
       listening(kMaxListeners),
       // Shards differ, lest what one picks tells what another will.
       ports(c.tcp.port_low, c.tcp.port_high, {s.ports[0] ^ c.shard, s.ports[1]}),
-      wheel(c.max_connections, start),
+      wheel(c.max_connections, start, c.tick),
       conns(c.max_connections),
       logs(c.max_connections),
       syns(c.tcp.max_syn_backlog),
@@ -75,6 +75,7 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
   add_addresses();
   add_gateway(c.gateway, c.gateway_mac);
   add_gateway(c.gateway6, c.gateway6_mac);
+  if (c.point_to_point) routes.set_point_to_point();
   outbox.counters = &counters;
   outbox.logs = &logs;
   outbox.tso_max = c.tso_max;
@@ -174,6 +175,14 @@ Result<ConnId, Error> Stack::connect(const Endpoint& remote, std::optional<IpAdd
                                      Instant now, std::uint16_t local_port) {
   impl_->now = now;
   return impl_->connect(remote, local, local_port);
+}
+
+bool Stack::is_local(const IpAddr& addr) const {
+  return impl_->routes.is_local(addr);
+}
+
+std::optional<IpAddr> Stack::default_source(bool v4) const {
+  return impl_->routes.default_source(v4);
 }
 
 bool Stack::alive(ConnId id) const {
@@ -414,6 +423,26 @@ void Stack::release_spare() {
   while (!impl_->fresh.empty()) impl_->released.push_back(impl_->fresh.pop());
   while (impl_->fragments.size() > 0) (void)impl_->fragments.give_up_oldest(impl_->released);
   while (!impl_->looped.empty()) impl_->consume(impl_->looped.pop());
+}
+
+bool Stack::abort_all(std::uint32_t& from) {
+  Impl& s = *impl_;
+  for (; from < s.generations.size(); ++from) {
+    if (s.tx.room() < 2 * Impl::kOneCall) return true;
+    if (!s.alive(from) || s.conns[from].doomed) continue;
+    s.leave(from, Leaving::kAbort);
+  }
+  return false;
+}
+
+void Stack::release_all() {
+  Impl& s = *impl_;
+  for (std::uint32_t i = 0; i < s.generations.size(); ++i) {
+    if (s.alive(i)) tcp::release_buffers(s.conns[i].tcb, s.outbox);
+  }
+  s.released.append(std::move(s.outbox.release));
+  s.released.append(std::move(s.tx_frames));
+  release_spare();
 }
 
 void Stack::check_invariants() const {

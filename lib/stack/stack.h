@@ -44,6 +44,9 @@ struct Config {
   std::optional<IpAddr> gateway6;  // of IPv6, where `gateway` is of IPv4
   // The gateways' MAC addresses where they are pinned: never asked for, never learned.
   std::optional<MacAddr> gateway_mac, gateway6_mac;
+  // A link with one other end, as a tunnel's is: every packet goes to the gateway of its family,
+  // whatever prefix it is for. Where both are pinned nobody is asked for an address.
+  bool point_to_point = false;
   // Tests of an address before it is used: neighbour solicitations of RFC 4862 §5.4 for IPv6,
   // probes of RFC 5227 §2.1 (which wants 3, and Linux sends none) for IPv4; 0: none.
   std::uint8_t dad_transmits = 1;
@@ -51,6 +54,8 @@ struct Config {
   std::uint32_t max_connections = 65'536;
   std::uint32_t max_neighbours = 1'024;
   std::uint32_t tso_max = 0;  // octets of text a port segments by itself; 0: no TSO
+  // What connections' deadlines are rounded up to. Finer costs a few more wake-ups a timer.
+  Duration tick = 1ms;
   tcp::Config tcp;
   // Where several stacks share a port: this one's number, and which one a flow belongs to.
   std::uint16_t shard = 0;
@@ -188,11 +193,18 @@ class Stack {
   Result<ListenerId, Error> listen(const Endpoint& local, const ListenOptions& options = {});
   void stop_listening(ListenerId id);             // half-open and unaccepted connections are reset
   void pause_accept(ListenerId id, bool paused);  // kAccepted is withheld; the backlog fills
+  // The connection that has waited longest for its accept, of a listener that is paused; nothing
+  // when none waits. One that ended meanwhile is handed out too, and its kClosed follows.
+  std::optional<ConnId> accept_one(ListenerId id);
+  void set_backlog(ListenerId id, std::uint32_t backlog);  // as ListenOptions::backlog
   [[nodiscard]] std::optional<ListenerStats> listener_stats(ListenerId id) const;
   // From the address `local`, else the route's; from `local_port`, else one by RFC 6056. An address
   // of this stack itself is reached without the port.
   Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local, Instant now,
                                 std::uint16_t local_port = 0);
+
+  [[nodiscard]] bool is_local(const IpAddr& addr) const;  // an address of this host, in use
+  [[nodiscard]] std::optional<IpAddr> default_source(bool v4) const;
 
   // Every call below takes a stale ConnId quietly: it does nothing and returns 0 or nothing.
   [[nodiscard]] bool alive(ConnId id) const;
@@ -257,6 +269,14 @@ class Stack {
   // Gives back the buffers taken from the source and not used yet, and those of datagrams that are
   // not whole, with the next take_released.
   void release_spare();
+
+  // A RST for every connection `from`.., those that their programs have closed included, as `abort`
+  // sends it; as many as there is room for, to be taken out before the next call. Moves `from` on;
+  // false when these are the last. Handshakes under way are forgotten with their listeners.
+  [[nodiscard]] bool abort_all(std::uint32_t& from);
+  // Before the end: every buffer that the stack holds comes with the next take_released. Only its
+  // destruction may follow.
+  void release_all();
 
   // For a process that is about to die of a fault: the packets that reset connections `from`.. into
   // tx_packets, instead of what was there. Moves `from` on; false when these are the last. Changes

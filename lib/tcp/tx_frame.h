@@ -1,5 +1,8 @@
-// From a TxPacket to the fields that wire writes.
+// From a TxPacket to the fields that wire writes, and to whole frames where no port does the rest.
 #pragma once
+
+#include <cstddef>
+#include <span>
 
 #include "tcp/core.h"
 #include "wire/frame.h"
@@ -31,5 +34,14 @@ namespace weir::tcp {
   for (std::size_t i = 0; i < o.sack_count; ++i) f.tcp.options.sack[i] = o.sack[i];
   return f;
 }
+
+// The octets of `packet` in one frame, both checksums computed; not padded. Returns the frame's
+// length. Pre: out.size() >= wire::kMaxTcpFrameHeader + packet.seg.len, and the segment's text is
+// in its buffers.
+std::size_t write_frame(std::span<std::byte> out, const TxPacket& packet);
+
+// What TSO does in software: of a packet longer than its MSS the piece that begins `at` octets
+// behind its text's start, at most the MSS long. One that is no longer is returned as it is.
+[[nodiscard]] TxPacket cut_segment(const TxPacket& packet, std::uint32_t at);
 
 }  // namespace weir::tcp

@@ -1,0 +1,57 @@
+// The sockets of one embedded stack by their numbers: the lowest free one first, as POSIX says.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace weir::posix {
+
+enum class Kind : std::uint8_t { kTcp, kUdp, kEpoll };
+
+// What every descriptor has. What it is says `kind`: whoever asks casts.
+struct Descriptor {
+  explicit Descriptor(Kind k) : kind(k) {}
+  virtual ~Descriptor() = default;
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  Kind kind;
+  bool nonblock = false, cloexec = false;
+  int fd = -1;
+  int family = 0;          // AF_INET, AF_INET6; 0: no socket
+  std::uint64_t user = 0;  // weir_set_user
+};
+
+class Descriptors {
+ public:
+  // Numbers first .. first + most - 1.
+  Descriptors(std::uint32_t first, std::uint32_t most) : first_(first), most_(most) {}
+
+  // Gives `d` a number and owns it from here on; null, and `d` as it was, when all are in use.
+  Descriptor* add(std::unique_ptr<Descriptor>& d);
+  [[nodiscard]] bool full() const { return count_ == most_; }
+  [[nodiscard]] Descriptor* find(int fd) const {
+    const auto at = static_cast<std::size_t>(fd) - first_;  // one below first_ is far beyond
+    return fd < 0 || at >= slots_.size() ? nullptr : slots_[at].get();
+  }
+  // Out of the table, its number free again; null when there is none.
+  std::unique_ptr<Descriptor> remove(int fd);
+
+  [[nodiscard]] std::uint32_t count() const { return count_; }
+  template <class Fn>
+  void each(Fn&& fn) const {
+    for (const auto& d : slots_) {
+      if (d != nullptr) fn(*d);
+    }
+  }
+
+ private:
+  std::uint32_t first_, most_;
+  std::uint32_t count_ = 0;
+  std::size_t lowest_ = 0;  // no slot below it is free
+  std::vector<std::unique_ptr<Descriptor>> slots_;
+};
+
+}  // namespace weir::posix

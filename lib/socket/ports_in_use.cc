@@ -1,0 +1,71 @@
+// Who may bind what: Linux's rules for SO_REUSEADDR and SO_REUSEPORT
+// (net/ipv4/inet_connection_sock.c).
+#include <cerrno>
+
+#include "socket/names.h"
+#include "socket/tcp_socket.h"
+
+namespace weir::posix {
+namespace {
+
+// Whether some segment could be for both.
+bool overlap(const TcpSocket& a, const IpAddr& at, const TcpSocket& b) {
+  const auto takes = [](const TcpSocket& s, const IpAddr& bound, const IpAddr& other) {
+    if (bound == other) return true;
+    if (!bound.is_unspecified()) return false;
+    if (bound.is_v4()) return other.is_v4() || (other.is_unspecified() && !other.is_v4());
+    return !other.is_v4() || !s.options.v6_only;
+  };
+  if (at.is_v4() != b.local.addr.is_v4()) {
+    const TcpSocket& six = at.is_v4() ? b : a;
+    if (six.options.v6_only) return false;
+  }
+  return takes(a, at, b.local.addr) || takes(b, b.local.addr, at);
+}
+
+// `strict`: a port that is to be chosen is one that nobody has at all.
+bool conflict(const TcpSocket& s, const IpAddr& at, const TcpSocket& other, bool strict) {
+  if (!overlap(s, at, other)) return false;
+  if (strict) return true;
+  if (s.options.reuse_addr && other.options.reuse_addr && other.phase != Phase::kListening) {
+    return false;
+  }
+  return !(s.options.reuse_port && other.options.reuse_port);
+}
+
+bool free_for(const EmbeddedStack& e, const TcpSocket& s, const Endpoint& at, bool strict) {
+  bool free = true;
+  e.descriptors().each([&](const Descriptor& d) {
+    if (!free || d.kind != Kind::kTcp || &d == &s) return;
+    const auto& other = static_cast<const TcpSocket&>(d);
+    if (other.local.port != at.port || other.local.port == 0) return;
+    free = !conflict(s, at.addr, other, strict);
+  });
+  return free;
+}
+
+}  // namespace
+
+int claim_port(EmbeddedStack& e, TcpSocket& s, const Endpoint& at) {
+  if (at.port != 0) {
+    if (!free_for(e, s, at, false)) return EADDRINUSE;
+    s.local = at;
+    return 0;
+  }
+  const tcp::Config& c = e.config().tcp;
+  const std::uint32_t range = std::uint32_t{c.port_high} - c.port_low + 1;
+  const auto start = static_cast<std::uint32_t>(e.draw() % range);
+  for (std::uint32_t i = 0; i < range; ++i) {
+    const auto port = static_cast<std::uint16_t>(c.port_low + (start + i) % range);
+    if (!free_for(e, s, {at.addr, port}, true)) continue;
+    s.local = {at.addr, port};
+    return 0;
+  }
+  return EADDRINUSE;
+}
+
+bool may_listen(const EmbeddedStack& e, const TcpSocket& s) {
+  return free_for(e, s, s.local, false);
+}
+
+}  // namespace weir::posix

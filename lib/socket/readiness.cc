@@ -1,0 +1,55 @@
+// What poll says of a socket (Linux's tcp_poll, inet_csk_listen_poll), and who is told.
+#include <sys/epoll.h>
+
+#include "socket/tcp_socket.h"
+
+namespace weir::posix {
+namespace {
+
+constexpr std::uint32_t kIn = EPOLLIN | EPOLLRDNORM, kOut = EPOLLOUT | EPOLLWRNORM;
+
+// At least a third of the send buffer is free (sk_stream_is_writeable).
+bool writable(const EmbeddedStack& e, const TcpSocket& s) {
+  if (!s.conn || s.shut_write) return true;
+  return e.tcp().send_room(*s.conn) >= e.config().tcp.wmem / 3;
+}
+
+std::uint32_t ready_of_listener(const EmbeddedStack& e, const TcpSocket& s) {
+  const auto stats = e.tcp().listener_stats(s.listener);
+  return stats && stats->waiting > 0 ? kIn : 0U;
+}
+
+}  // namespace
+
+std::uint32_t ready_of(const EmbeddedStack& e, const TcpSocket& s) {
+  if (s.phase == Phase::kListening) return ready_of_listener(e, s);
+  std::uint32_t bits = 0;
+  if ((s.shut_read && s.shut_write) || s.phase == Phase::kClosed) bits |= EPOLLHUP;
+  if (s.shut_read) bits |= kIn | EPOLLRDHUP;
+  if (s.phase != Phase::kOpening) {
+    if (unread(e, s) > 0) bits |= kIn;
+    if (writable(e, s)) bits |= kOut;
+    if (s.conn && e.tcp().urgent(*s.conn).octets > 0) bits |= EPOLLPRI;
+  }
+  if (s.error != 0) bits |= EPOLLERR;
+  return bits;
+}
+
+std::uint32_t ready_of(const EmbeddedStack& e, const Descriptor& d) {
+  switch (d.kind) {
+    case Kind::kTcp:
+      return ready_of(e, static_cast<const TcpSocket&>(d));
+    case Kind::kUdp:
+    case Kind::kEpoll:
+      break;
+  }
+  return 0;
+}
+
+void EmbeddedStack::changed(Descriptor& d) {
+  if (ready_fn_ == nullptr || d.fd < 0) return;
+  const std::uint32_t bits = ready_of(*this, d);
+  if (bits != 0) ready_fn_(ready_context_, d.fd, bits);
+}
+
+}  // namespace weir::posix

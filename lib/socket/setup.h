@@ -1,0 +1,13 @@
+// From what a program asks for (struct weir_config) to a stack's configuration.
+#pragma once
+
+#include <string>
+
+#include "socket/embedded_stack.h"
+
+namespace weir::posix {
+
+// False, and one line in `error` that names key, value, what is allowed and the cure.
+[[nodiscard]] bool read_config(const weir_config& config, Setup& setup, std::string& error);
+
+}  // namespace weir::posix

@@ -1,0 +1,215 @@
+// bind, listen, accept, connect, shutdown, close of a TCP socket (RFC 9293 §3.10.1, §3.10.4-5), in
+// the words of Linux's net/ipv4/af_inet.c.
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "socket/names.h"
+#include "socket/options.h"
+#include "socket/tcp_socket.h"
+
+namespace weir::posix {
+namespace {
+
+bool is_ours(const EmbeddedStack& e, const IpAddr& addr) {
+  if (e.tcp().is_local(addr)) return true;
+  return addr.is_unspecified();
+}
+
+int bind_fault(const EmbeddedStack& e, const TcpSocket& s, const Name& name) {
+  if (name.error != 0) return name.error;
+  if (s.family == AF_INET6 && name.at.addr.is_v4() && s.options.v6_only) return EINVAL;
+  if (!is_ours(e, name.at.addr)) return EADDRNOTAVAIL;
+  return s.phase != Phase::kClosed || s.local.port != 0 ? EINVAL : 0;
+}
+
+// What a socket without a connection is again: its name goes, but for what bind gave it.
+void forget_names(TcpSocket& s) {
+  s.peer = {};
+  if (!s.bound_addr) s.local.addr = any_of(s.v4_only());
+  if (!s.bound_port) s.local.port = 0;
+}
+
+void stop_listening(EmbeddedStack& e, TcpSocket& s) {
+  e.tcp().stop_listening(s.listener);
+  e.listens_no_more(s);
+  s.phase = Phase::kClosed;
+  s.came = 0;
+}
+
+// tcp_disconnect(): whatever the socket was, it is as new, bound as it was bound.
+void disconnect(EmbeddedStack& e, TcpSocket& s) {
+  if (s.phase == Phase::kListening) {
+    stop_listening(e, s);
+  } else if (s.phase != Phase::kClosed) {
+    s.error = ECONNRESET;
+  }
+  detach(e, s, true);
+  s.phase = Phase::kClosed;
+  s.shut_read = s.shut_write = s.fin_seen = false;
+  forget_names(s);
+}
+
+// Where connect is to go: 0.0.0.0 and :: are this host.
+int remote_of(const EmbeddedStack& e, const TcpSocket& s, const sockaddr* addr, socklen_t length,
+              Endpoint& remote) {
+  const Name name = name_of(s.family, addr, length);
+  if (name.error != 0) return name.error;
+  remote = name.at;
+  if (remote.addr.is_v4() && s.family == AF_INET6 && s.options.v6_only) return ENETUNREACH;
+  if (remote.addr.is_unspecified()) {
+    const bool v4 = s.v4_only() || remote.addr.is_v4();
+    const auto self = e.tcp().default_source(v4);
+    if (!self) return ENETUNREACH;
+    remote.addr = *self;
+  }
+  return remote.port == 0 ? ECONNREFUSED : 0;
+}
+
+int open_connection(EmbeddedStack& e, TcpSocket& s, const Endpoint& remote) {
+  const bool any = s.local.addr.is_unspecified();
+  const auto id = e.tcp().connect(remote, any ? std::nullopt : std::optional(s.local.addr), e.now(),
+                                  s.local.port);
+  if (!id.ok()) {
+    const int error = errno_of(id.error());
+    return error == EADDRINUSE ? EADDRNOTAVAIL : error;  // of this very 4-tuple
+  }
+  attach(e, s, id.value());
+  apply_options(e, s);
+  s.error = s.soft_error = 0;
+  s.phase = Phase::kOpening;
+  s.use = Use::kConnecting;
+  e.settle();
+  return 0;
+}
+
+}  // namespace
+
+int tcp_bind(EmbeddedStack& e, TcpSocket& s, const sockaddr* addr, socklen_t length) {
+  Name name = name_of(s.family, addr, length);
+  // Linux: AF_UNSPEC with 0.0.0.0 is AF_INET, for programs of old.
+  if (name.error == EAFNOSUPPORT && s.v4_only() && addr->sa_family == AF_UNSPEC) {
+    sockaddr_storage in{};
+    std::copy_n(reinterpret_cast<const char*>(addr), sizeof(sockaddr),
+                reinterpret_cast<char*>(&in));
+    in.ss_family = AF_INET;
+    const Name as4 = name_of(AF_INET, reinterpret_cast<const sockaddr*>(&in), sizeof(sockaddr));
+    if (as4.at.addr.is_unspecified()) name = as4;
+  }
+  if (const int fault = bind_fault(e, s, name)) return fault;
+  if (const int fault = claim_port(e, s, name.at)) return fault;
+  s.bound_addr = !name.at.addr.is_unspecified();
+  s.bound_port = name.at.port != 0;
+  return 0;
+}
+
+int tcp_listen(EmbeddedStack& e, TcpSocket& s, int backlog) {
+  const auto most = static_cast<std::uint32_t>(backlog);  // Linux: below 0 is without a limit
+  if (s.phase == Phase::kListening) {
+    e.tcp().set_backlog(s.listener, most);
+    return 0;
+  }
+  if (s.use != Use::kUnconnected || s.phase != Phase::kClosed) return EINVAL;
+  if (s.local.port == 0) {
+    if (const int fault = claim_port(e, s, {s.local.addr, 0})) return fault;
+  } else if (!may_listen(e, s)) {
+    return EADDRINUSE;
+  }
+  const stack::ListenOptions how{most, s.options.reuse_port, s.options.v6_only};
+  const auto id = e.tcp().listen(s.local, how);
+  if (!id.ok()) return errno_of(id.error());
+  s.listener = id.value();
+  e.tcp().pause_accept(s.listener, true);  // accept asks for them, one by one
+  s.phase = Phase::kListening;
+  s.shut_read = s.shut_write = false;
+  e.listens(s);
+  return 0;
+}
+
+TcpSocket* tcp_accept(EmbeddedStack& e, TcpSocket& s, int flags, int& error) {
+  error = EINVAL;
+  if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return nullptr;
+  error = EMFILE;
+  if (e.descriptors().full()) return nullptr;
+  error = EINVAL;
+  if (s.phase != Phase::kListening) return nullptr;
+  error = EAGAIN;
+  const auto id = e.tcp().accept_one(s.listener);
+  if (!id) return nullptr;
+  auto made = std::make_unique<TcpSocket>(s.family);
+  TcpSocket& child = *made;
+  child.options = s.options;
+  child.nonblock = (flags & SOCK_NONBLOCK) != 0;
+  child.cloexec = (flags & SOCK_CLOEXEC) != 0;
+  std::unique_ptr<Descriptor> owned = std::move(made);
+  (void)e.descriptors().add(owned);
+  attach(e, child, *id);
+  child.phase = Phase::kOpen;
+  child.use = Use::kConnected;
+  apply_options(e, child);
+  e.settle();  // what it did while it waited
+  error = 0;
+  return &child;
+}
+
+int tcp_connect(EmbeddedStack& e, TcpSocket& s, const sockaddr* addr, socklen_t length) {
+  if (length < sizeof(sa_family_t)) return EINVAL;
+  if (addr->sa_family == AF_UNSPEC) {
+    disconnect(e, s);
+    s.use = Use::kUnconnected;
+    e.settle();
+    return 0;
+  }
+  int answer = EALREADY;
+  switch (s.use) {
+    case Use::kDisconnecting:
+      return EINVAL;
+    case Use::kConnected:
+      return EISCONN;
+    case Use::kConnecting:
+      break;
+    case Use::kUnconnected: {
+      if (s.phase != Phase::kClosed || s.conn) return EISCONN;
+      Endpoint remote;
+      if (const int fault = remote_of(e, s, addr, length, remote)) return fault;
+      if (const int fault = open_connection(e, s, remote)) return fault;
+      answer = EINPROGRESS;
+    }
+  }
+  if (s.phase == Phase::kOpening) return answer;
+  if (s.phase == Phase::kClosed) {  // it failed
+    const int error = take_error(s);
+    disconnect(e, s);
+    s.use = Use::kUnconnected;
+    return error != 0 ? error : ECONNABORTED;
+  }
+  s.use = Use::kConnected;
+  return 0;
+}
+
+int tcp_shutdown(EmbeddedStack& e, TcpSocket& s, int how) {
+  if (how < SHUT_RD || how > SHUT_RDWR) return EINVAL;
+  const bool read = how != SHUT_WR, write = how != SHUT_RD;
+  if (s.use == Use::kConnecting) {
+    s.use = s.phase == Phase::kOpen ? Use::kConnected : Use::kDisconnecting;
+  }
+  const Phase was = s.phase;
+  if (was == Phase::kOpening || (was == Phase::kListening && read)) {
+    disconnect(e, s);
+    s.use = Use::kUnconnected;
+  } else if (was != Phase::kListening) {
+    s.shut_read = s.shut_read || read;
+    if (write && !s.shut_write && s.conn) e.tcp().shutdown_send(*s.conn);
+    s.shut_write = s.shut_write || write;
+  }
+  e.settle();
+  e.changed(s);
+  return was == Phase::kClosed ? ENOTCONN : 0;
+}
+
+void tcp_close(EmbeddedStack& e, TcpSocket& s) {
+  if (s.phase == Phase::kListening) stop_listening(e, s);
+  detach(e, s, s.options.linger && s.options.linger_s == 0);
+}
+
+}  // namespace weir::posix

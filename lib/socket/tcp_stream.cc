@@ -1,0 +1,149 @@
+// SEND and RECEIVE of a TCP socket (RFC 9293 §3.10.2-3), in the order in which Linux's
+// net/ipv4/tcp.c looks at errors, ends and text.
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "socket/tcp_socket.h"
+
+namespace weir::posix {
+namespace {
+
+std::size_t total(std::span<const iovec> pieces) {
+  std::size_t n = 0;
+  for (const iovec& v : pieces) n += v.iov_len;
+  return n;
+}
+
+std::span<const std::byte> octets_of(const iovec& v) {
+  return {static_cast<const std::byte*>(v.iov_base), v.iov_len};
+}
+
+// Octets taken; the last piece urgent up to its end where MSG_OOB says so.
+std::size_t queue(EmbeddedStack& e, stack::ConnId id, std::span<const iovec> from, bool urgent) {
+  std::size_t done = 0;
+  for (const iovec& v : from) {
+    if (v.iov_len == 0) continue;
+    const bool last = &v == &from.back();
+    const std::size_t n = urgent && last ? e.tcp().send_urgent(id, octets_of(v))
+                                         : e.tcp().send_copy(id, octets_of(v));
+    done += n;
+    if (n < v.iov_len) break;
+  }
+  return done;
+}
+
+// Where text is copied to, piece by piece; nowhere with MSG_TRUNC.
+struct Target {
+  std::span<const iovec> to;
+  bool discard = false;
+  std::size_t piece = 0, at = 0;
+
+  void put(const std::byte* from, std::size_t n) {
+    while (!discard && n > 0) {
+      const iovec& v = to[piece];
+      const std::size_t some = std::min(n, v.iov_len - at);
+      if (some > 0) std::memcpy(static_cast<std::byte*>(v.iov_base) + at, from, some);
+      from += some;
+      n -= some;
+      at += some;
+      if (at == v.iov_len) {
+        ++piece;
+        at = 0;
+      }
+    }
+  }
+};
+
+// Lets the socket hold `want` octets, if there are so many.
+void fill_rest(EmbeddedStack& e, TcpSocket& s, std::size_t want) {
+  while (s.rest.bytes() < want && s.conn && e.tcp().readable(*s.conn) > 0) {
+    s.rest.append(e.tcp().receive_buffers(*s.conn, want - s.rest.bytes()));
+  }
+}
+
+// Pre: s.rest holds so many.
+void peek(const TcpSocket& s, std::size_t want, Target& to) {
+  for (const Buf* b = s.rest.head(); want > 0; b = b->next) {
+    const std::size_t n = std::min<std::size_t>(want, b->len);
+    to.put(b->data, n);
+    want -= n;
+  }
+}
+
+void take(EmbeddedStack& e, TcpSocket& s, std::size_t want, Target& to) {
+  BufChain done;
+  while (want > 0) {
+    const Buf* b = s.rest.head();
+    const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(want, b->len));
+    to.put(b->data, n);
+    want -= n;
+    if (n < b->len) {
+      s.rest.trim_head(n);
+    } else {
+      done.push_back(s.rest.pop_front());
+    }
+  }
+  e.tcp().release(std::move(done));
+}
+
+// Whether MSG_WAITALL has to wait: for no more than the buffer holds, or it would wait for ever.
+bool waits_for_all(const EmbeddedStack& e, const TcpSocket& s, std::size_t have, std::size_t want,
+                   int flags) {
+  if ((flags & MSG_WAITALL) == 0 || (flags & MSG_DONTWAIT) != 0 || s.nonblock) return false;
+  if (s.phase != Phase::kOpen || s.shut_read || s.error != 0) return false;
+  return have < std::min<std::size_t>(want, e.config().tcp.rmem_default / 4);
+}
+
+}  // namespace
+
+ssize_t tcp_send(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> from, int flags) {
+  const bool opening = s.phase == Phase::kOpening;
+  if (s.error != 0 && !s.shut_write) return -take_error(s);
+  if (!opening && (s.phase != Phase::kOpen || s.shut_write)) {
+    const int error = take_error(s);
+    return -(error != 0 ? error : EPIPE);
+  }
+  if (opening) return -EAGAIN;
+  if (total(from) == 0) return 0;
+  const stack::ConnId id = *s.conn;
+  const bool more = (flags & MSG_MORE) != 0;
+  if (more && !s.options.cork) e.tcp().set_cork(id, true);
+  const std::size_t done = queue(e, id, from, (flags & MSG_OOB) != 0);
+  if (!more && s.more && !s.options.cork) e.tcp().set_cork(id, false);
+  s.more = more;
+  // Readiness to write is told from a third of the buffer on (sk_stream_is_writeable).
+  if ((ready_of(e, s) & EPOLLOUT) == 0 || done < total(from)) e.tcp().want_writable(id);
+  e.settle();
+  return done == 0 ? -EAGAIN : static_cast<ssize_t>(done);
+}
+
+ssize_t tcp_receive(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> to, int flags) {
+  if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
+  if (s.phase == Phase::kListening) return -ENOTCONN;
+  if ((flags & MSG_OOB) != 0) return -EINVAL;  // urgent text is in line (RFC 6093 §3.2)
+  const std::size_t want = total(to);
+  const std::size_t have = unread(e, s);
+  if (have == 0) {
+    if (s.fin_seen) return 0;
+    if (s.error != 0) return -take_error(s);
+    if (s.shut_read) return 0;
+    return s.phase == Phase::kClosed ? -ENOTCONN : -EAGAIN;
+  }
+  if (waits_for_all(e, s, have, want, flags)) return -EAGAIN;
+  const std::size_t n = std::min(have, want);
+  fill_rest(e, s, n);
+  Target target{to, (flags & MSG_TRUNC) != 0};
+  if ((flags & MSG_PEEK) != 0) {
+    peek(s, n, target);
+  } else {
+    take(e, s, n, target);
+    forget_if_over(e, s);
+  }
+  e.settle();
+  return static_cast<ssize_t>(n);
+}
+
+}  // namespace weir::posix

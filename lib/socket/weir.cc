@@ -1,0 +1,360 @@
+// The functions of weir.h: pointers are looked at, descriptors found, errnos set; what they do is
+// elsewhere.
+#include "socket/include/weir/weir.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "socket/names.h"
+#include "socket/options.h"
+#include "socket/setup.h"
+#include "socket/tcp_socket.h"
+
+namespace {
+
+using namespace weir;
+using namespace weir::posix;
+
+constexpr const char* kVersion = "0.1.0";
+
+// An errno as these functions return it.
+int answer(int error) {
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
+}
+
+ssize_t answer_octets(ssize_t n) {
+  if (n >= 0) return n;
+  errno = static_cast<int>(-n);
+  return -1;
+}
+
+Instant instant(std::uint64_t us) {
+  constexpr std::uint64_t kLatest = std::uint64_t{1} << 62U;
+  return Instant(Duration(static_cast<Duration::rep>(std::min(us, kLatest))));
+}
+
+std::uint64_t microseconds(Instant t) {
+  return t == kNever ? WEIR_NEVER : static_cast<std::uint64_t>(t.time_since_epoch().count());
+}
+
+Link other(Link link) {
+  return link == Link::kIp ? Link::kEthernet : Link::kIp;
+}
+
+int input(weir_stack* stack, const void* packet, std::size_t length, std::uint64_t now, bool ip) {
+  if (stack == nullptr || packet == nullptr) return answer(EFAULT);
+  return answer(stack->input({static_cast<const std::byte*>(packet), length},
+                             ip ? Link::kIp : Link::kEthernet, instant(now)));
+}
+
+int output(weir_stack* stack, void* packet, std::size_t capacity, std::size_t* length,
+           std::uint64_t* when, bool ip) {
+  if (stack == nullptr || packet == nullptr || length == nullptr) return answer(EFAULT);
+  Instant at;
+  const int n = stack->output({static_cast<std::byte*>(packet), capacity},
+                              ip ? Link::kIp : Link::kEthernet, *length, at);
+  if (n < 0) return answer(EMSGSIZE);
+  if (n > 0 && when != nullptr) *when = microseconds(at);
+  return n;
+}
+
+// The TCP socket `fd`, or null and errno: EBADF; ENOTSOCK or EOPNOTSUPP for what is none.
+TcpSocket* tcp_socket(weir_stack* stack, int fd, int otherwise) {
+  Descriptor* d = stack == nullptr ? nullptr : stack->descriptors().find(fd);
+  if (d == nullptr) {
+    errno = EBADF;
+    return nullptr;
+  }
+  if (d->kind == Kind::kTcp) return static_cast<TcpSocket*>(d);
+  errno = d->kind == Kind::kEpoll ? ENOTSOCK : otherwise;
+  return nullptr;
+}
+
+ssize_t sent(const weir_stack* stack, ssize_t n, int flags) {
+  if (n == -EPIPE && stack->raises_sigpipe() && (flags & MSG_NOSIGNAL) == 0) (void)raise(SIGPIPE);
+  return answer_octets(n);
+}
+
+bool vector_ok(const iovec* iov, std::size_t count) {
+  constexpr std::size_t kMostPieces = 1'024;  // IOV_MAX
+  if (count > kMostPieces) return answer(EMSGSIZE) == 0;
+  if (iov == nullptr && count > 0) return answer(EFAULT) == 0;
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (iov[i].iov_len > static_cast<std::size_t>(SSIZE_MAX) - total) return answer(EINVAL) == 0;
+    total += iov[i].iov_len;
+    if (iov[i].iov_base == nullptr && iov[i].iov_len > 0) return answer(EFAULT) == 0;
+  }
+  return true;
+}
+
+ssize_t send_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr || !vector_ok(iov, count)) return -1;
+  return sent(stack, tcp_send(*stack, *s, {iov, count}, flags), flags);
+}
+
+ssize_t receive_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr || !vector_ok(iov, count)) return -1;
+  return answer_octets(tcp_receive(*stack, *s, {iov, count}, flags));
+}
+
+int check_type(int domain, int type, int protocol) {
+  const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (domain != AF_INET && domain != AF_INET6) return EAFNOSUPPORT;
+  if (kind < 0 || kind > SOCK_PACKET) return EINVAL;
+  if (kind != SOCK_STREAM) return ESOCKTNOSUPPORT;
+  return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
+}
+
+void tell(char* error, std::size_t size, const std::string& line) {
+  if (error == nullptr || size == 0) return;
+  const std::size_t n = std::min(size - 1, line.size());
+  std::memcpy(error, line.data(), n);
+  error[n] = '\0';
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* weir_version(void) {
+  return kVersion;
+}
+
+void weir_config_init(weir_config* config) {
+  if (config == nullptr) return;
+  std::memset(config, 0, sizeof *config);
+  config->api_version = WEIR_API_VERSION;
+  config->link = WEIR_LINK_IP;
+  config->mtu = 1'500;
+  config->max_connections = 1'024;
+  config->max_sockets = 1'024;
+  config->first_descriptor = 3;
+  config->max_packet_buffers = 16'384;
+  config->dad_transmits = 1;
+}
+
+weir_stack* weir_stack_create(const weir_config* config, char* error, size_t error_size) {
+  Setup setup;
+  std::string line = "config = NULL: must point to a struct weir_config";
+  if (config == nullptr || !read_config(*config, setup, line)) {
+    tell(error, error_size, line);
+    errno = EINVAL;
+    return nullptr;
+  }
+  try {
+    return new weir_stack(setup);
+  } catch (const std::bad_alloc&) {
+    tell(error, error_size, "memory is short; lower max_connections or max_tw_buckets");
+    errno = ENOMEM;
+    return nullptr;
+  }
+}
+
+void weir_stack_destroy(weir_stack* stack) {
+  delete stack;
+}
+
+void weir_stack_reset_all(weir_stack* stack) {
+  if (stack != nullptr) stack->reset_all();
+}
+
+int weir_stack_input(weir_stack* stack, const void* packet, size_t length, uint64_t now) {
+  return input(stack, packet, length, now, stack == nullptr || stack->link() == Link::kIp);
+}
+int weir_stack_output(weir_stack* stack, void* packet, size_t capacity, size_t* length,
+                      uint64_t* when) {
+  return output(stack, packet, capacity, length, when,
+                stack == nullptr || stack->link() == Link::kIp);
+}
+int weir_stack_input_ethernet(weir_stack* stack, const void* frame, size_t length, uint64_t now) {
+  return input(stack, frame, length, now, stack == nullptr || other(stack->link()) == Link::kIp);
+}
+int weir_stack_output_ethernet(weir_stack* stack, void* frame, size_t capacity, size_t* length,
+                               uint64_t* when) {
+  return output(stack, frame, capacity, length, when,
+                stack == nullptr || other(stack->link()) == Link::kIp);
+}
+
+int weir_stack_advance(weir_stack* stack, uint64_t now) {
+  return stack == nullptr ? answer(EFAULT) : answer(stack->advance(instant(now)));
+}
+uint64_t weir_stack_next_deadline(const weir_stack* stack) {
+  return stack == nullptr ? WEIR_NEVER : microseconds(stack->next_deadline());
+}
+uint64_t weir_stack_now(const weir_stack* stack) {
+  return stack == nullptr ? 0 : microseconds(stack->now());
+}
+
+void weir_stack_on_ready(weir_stack* stack, weir_ready_fn* ready, void* context) {
+  if (stack != nullptr) stack->on_ready(ready, context);
+}
+
+uint32_t weir_ready(weir_stack* stack, int fd) {
+  const Descriptor* d = stack == nullptr ? nullptr : stack->descriptors().find(fd);
+  return d == nullptr ? static_cast<uint32_t>(POLLNVAL) : ready_of(*stack, *d);
+}
+
+int weir_socket(weir_stack* stack, int domain, int type, int protocol) {
+  if (stack == nullptr) return answer(EFAULT);
+  if (const int fault = check_type(domain, type, protocol)) return answer(fault);
+  auto made = std::unique_ptr<TcpSocket>(new (std::nothrow) TcpSocket(domain));
+  if (made == nullptr) return answer(ENOMEM);
+  made->nonblock = (type & SOCK_NONBLOCK) != 0;
+  made->cloexec = (type & SOCK_CLOEXEC) != 0;
+  made->local.addr = any_of(domain == AF_INET);
+  std::unique_ptr<Descriptor> owned = std::move(made);
+  const Descriptor* d = stack->descriptors().add(owned);
+  return d == nullptr ? answer(EMFILE) : d->fd;
+}
+
+int weir_bind(weir_stack* stack, int fd, const sockaddr* addr, socklen_t length) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr) return -1;
+  if (addr == nullptr) return answer(length == 0 ? EINVAL : EFAULT);
+  if (length < sizeof(sa_family_t) || length > sizeof(sockaddr_storage)) return answer(EINVAL);
+  return answer(tcp_bind(*stack, *s, addr, length));
+}
+
+int weir_listen(weir_stack* stack, int fd, int backlog) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  return s == nullptr ? -1 : answer(tcp_listen(*stack, *s, backlog));
+}
+
+int weir_accept4(weir_stack* stack, int fd, sockaddr* addr, socklen_t* length, int flags) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr) return -1;
+  if (addr != nullptr && length == nullptr) return answer(EFAULT);
+  if (addr != nullptr && static_cast<int>(*length) < 0) return answer(EINVAL);
+  int error = 0;
+  TcpSocket* child = tcp_accept(*stack, *s, flags, error);
+  if (child == nullptr) return answer(error);
+  if (addr != nullptr) (void)give_name(child->family, child->peer, addr, length);
+  return child->fd;
+}
+
+int weir_accept(weir_stack* stack, int fd, sockaddr* addr, socklen_t* length) {
+  return weir_accept4(stack, fd, addr, length, 0);
+}
+
+int weir_connect(weir_stack* stack, int fd, const sockaddr* addr, socklen_t length) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr) return -1;
+  if (addr == nullptr) return answer(length == 0 ? EINVAL : EFAULT);
+  if (length > sizeof(sockaddr_storage)) return answer(EINVAL);
+  return answer(tcp_connect(*stack, *s, addr, length));
+}
+
+ssize_t weir_read(weir_stack* stack, int fd, void* buf, size_t count) {
+  return weir_recv(stack, fd, buf, count, 0);
+}
+ssize_t weir_readv(weir_stack* stack, int fd, const iovec* iov, int count) {
+  if (count < 0 || count > IOV_MAX) return answer(EINVAL);
+  return receive_pieces(stack, fd, iov, static_cast<std::size_t>(count), 0);
+}
+ssize_t weir_recv(weir_stack* stack, int fd, void* buf, size_t count, int flags) {
+  const iovec one{buf, std::min<std::size_t>(count, SSIZE_MAX)};
+  return receive_pieces(stack, fd, &one, 1, flags);
+}
+ssize_t weir_recvfrom(weir_stack* stack, int fd, void* buf, size_t count, int flags, sockaddr* addr,
+                      socklen_t* length) {
+  if (addr != nullptr && length == nullptr) return answer(EFAULT);
+  const ssize_t n = weir_recv(stack, fd, buf, count, flags);
+  if (n >= 0 && addr != nullptr) *length = 0;  // a stream's text has no name with it
+  return n;
+}
+
+ssize_t weir_write(weir_stack* stack, int fd, const void* buf, size_t count) {
+  return weir_send(stack, fd, buf, count, 0);
+}
+ssize_t weir_writev(weir_stack* stack, int fd, const iovec* iov, int count) {
+  if (count < 0 || count > IOV_MAX) return answer(EINVAL);
+  return send_pieces(stack, fd, iov, static_cast<std::size_t>(count), 0);
+}
+ssize_t weir_send(weir_stack* stack, int fd, const void* buf, size_t count, int flags) {
+  const iovec one{const_cast<void*>(buf), std::min<std::size_t>(count, SSIZE_MAX)};
+  return send_pieces(stack, fd, &one, 1, flags);
+}
+ssize_t weir_sendto(weir_stack* stack, int fd, const void* buf, size_t count, int flags,
+                    const sockaddr* addr, socklen_t length) {
+  (void)addr;  // a stream has its peer already
+  (void)length;
+  return weir_send(stack, fd, buf, count, flags);
+}
+
+int weir_shutdown(weir_stack* stack, int fd, int how) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  return s == nullptr ? -1 : answer(tcp_shutdown(*stack, *s, how));
+}
+
+int weir_close(weir_stack* stack, int fd) {
+  std::unique_ptr<Descriptor> d = stack == nullptr ? nullptr : stack->descriptors().remove(fd);
+  if (d == nullptr) return answer(EBADF);
+  if (d->kind == Kind::kTcp) tcp_close(*stack, static_cast<TcpSocket&>(*d));
+  stack->settle();
+  return 0;
+}
+
+int weir_getsockname(weir_stack* stack, int fd, sockaddr* addr, socklen_t* length) {
+  const TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  return s == nullptr ? -1 : answer(give_name(s->family, s->local, addr, length));
+}
+
+int weir_getpeername(weir_stack* stack, int fd, sockaddr* addr, socklen_t* length) {
+  const TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr) return -1;
+  if (s->phase != Phase::kOpen) return answer(ENOTCONN);
+  return answer(give_name(s->family, s->peer, addr, length));
+}
+
+int weir_getsockopt(weir_stack* stack, int fd, int level, int name, void* value,
+                    socklen_t* length) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr) return -1;
+  if (value == nullptr || length == nullptr) return answer(EFAULT);
+  if (static_cast<int>(*length) < 0) return answer(EINVAL);
+  return answer(get_option(*stack, *s, level, name, value, *length));
+}
+
+int weir_setsockopt(weir_stack* stack, int fd, int level, int name, const void* value,
+                    socklen_t length) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr) return -1;
+  if (static_cast<int>(length) < 0) return answer(EINVAL);
+  if (value == nullptr) return answer(EFAULT);
+  return answer(set_option(*stack, *s, level, name, value, length));
+}
+
+int weir_fcntl(weir_stack* stack, int fd, int command, int argument) {
+  Descriptor* d = stack == nullptr ? nullptr : stack->descriptors().find(fd);
+  if (d == nullptr) return answer(EBADF);
+  switch (command) {
+    case F_GETFL:
+      return O_RDWR | (d->nonblock ? O_NONBLOCK : 0);
+    case F_SETFL:
+      d->nonblock = (argument & O_NONBLOCK) != 0;
+      return 0;
+    case F_GETFD:
+      return d->cloexec ? FD_CLOEXEC : 0;
+    case F_SETFD:
+      d->cloexec = (argument & FD_CLOEXEC) != 0;
+      return 0;
+    default:
+      return answer(EINVAL);
+  }
+}
+
+}  // extern "C"
