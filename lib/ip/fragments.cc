@@ -86,7 +86,7 @@ Fragments::Fragments(const FragmentConfig& config)
     : config_(config),
       datagrams_(std::clamp(config.high_thresh / kLeastBlock, 16U, 65'536U)),
       buckets_(std::bit_ceil(datagrams_.capacity()), kNoIndex),
-      shares_(kShares, 0) {}
+      shares_(kShares) {}
 
 std::uint32_t& Fragments::bucket(const wire::Frame& f) {
   const FlowKey key{f.dst, f.src, static_cast<std::uint16_t>(f.fragment.id),
@@ -96,15 +96,21 @@ std::uint32_t& Fragments::bucket(const wire::Frame& f) {
 
 void Fragments::charge(Datagram& d, std::uint32_t octets) {
   d.charge += octets;
-  shares_[d.share] += octets;
+  shares_[d.share].octets += octets;
   octets_ += octets;
 }
 
 void Fragments::discharge(Datagram& d, std::uint32_t octets) {
-  WEIR_ASSERT(d.charge >= octets && shares_[d.share] >= octets && octets_ >= octets);
+  WEIR_ASSERT(d.charge >= octets && shares_[d.share].octets >= octets && octets_ >= octets);
   d.charge -= octets;
-  shares_[d.share] -= octets;
+  shares_[d.share].octets -= octets;
   octets_ -= octets;
+}
+
+std::uint16_t Fragments::share_of(const IpAddr& src) const {
+  FlowKey source;
+  source.remote = src;
+  return static_cast<std::uint16_t>(siphash13(config_.key, source) % kShares);
 }
 
 std::uint32_t Fragments::oldest() const {
@@ -144,6 +150,7 @@ std::uint32_t Fragments::remove(std::uint32_t id, BufChain& release) {
   const std::uint32_t parts = drop_parts(d, release);
   discharge(d, d.charge);
   unlink(id);
+  --shares_[d.share].datagrams;
   datagrams_.give(id);
   return parts;
 }
@@ -178,6 +185,9 @@ std::uint32_t Fragments::find_or_create(const wire::Frame& f, Instant now, BufCh
       return id;
     }
   }
+  // One source does not drive out the others' with datagrams that hold nothing any more.
+  const std::uint16_t share = share_of(f.src);
+  if (shares_[share].datagrams >= datagrams_.capacity() / kShare) return kNoIndex;
   if (datagrams_.full()) out.made_room += give_up_oldest(release);
   const std::uint32_t id = datagrams_.take();
   Datagram& d = *::new (datagrams_.slot(id)) Datagram;
@@ -189,9 +199,8 @@ std::uint32_t Fragments::find_or_create(const wire::Frame& f, Instant now, BufCh
   //= RFC1122 3.3.2-b
   //= RFC8200 4.5-d
   d.deadline = now + (v4 ? config_.ipv4_time : kIpv6Time);
-  FlowKey source;
-  source.remote = f.src;
-  d.share = static_cast<std::uint16_t>(siphash13(config_.key, source) % kShares);
+  d.share = share;
+  ++shares_[share].datagrams;
   std::uint32_t& first = bucket(f);  // as the eviction left it
   d.hash_next = first;
   first = id;
@@ -208,7 +217,7 @@ std::uint32_t Fragments::find_or_create(const wire::Frame& f, Instant now, BufCh
 //= RFC8200 4.5-a
 //= RFC1122 3.3.2-a
 bool Fragments::make_room(std::uint32_t id, std::uint32_t octets, BufChain& release, Outcome& out) {
-  if (shares_[datagrams_[id].share] + octets > config_.high_thresh / kShare) return false;
+  if (shares_[datagrams_[id].share].octets + octets > config_.high_thresh / kShare) return false;
   for (unsigned i = 0; i < kMaxEvictions; ++i) {
     if (octets_ + octets <= config_.high_thresh) return true;
     if (oldest() == id) return false;
@@ -269,6 +278,12 @@ Fragments::Outcome Fragments::add(Buf* frame, const wire::Frame& f, Instant now,
                                   BufChain& release) {
   Outcome out;
   const std::uint32_t id = find_or_create(f, now, release, out);
+  if (id == kNoIndex) {
+    release_all(frame, release);
+    out.fate = Fate::kNoRoom;
+    out.given_up = 1;
+    return out;
+  }
   Datagram& d = datagrams_[id];
   const Buf* const headers = frame;  // in the first Buf, where text must follow them to keep it
   Buf* const part = cut_to_text(frame, f, release);
@@ -393,6 +408,9 @@ Instant Fragments::next_deadline() const {
 void Fragments::check_invariants() const {
   std::uint32_t octets = 0;
   std::uint32_t datagrams = 0;
+  std::uint32_t shared = 0;
+  for (const Share& s : shares_) shared += s.datagrams;
+  WEIR_ASSERT(shared == datagrams_.size());
   for (const Ends& ends : ages_) {
     Instant before = Instant::min();
     for (std::uint32_t id = ends.head; id != kNoIndex; id = datagrams_[id].next, ++datagrams) {

@@ -30,7 +30,8 @@ class Fragments {
  public:
   static constexpr Duration kIpv6Time = 60s;  // RFC 8200 §4.5
   static constexpr unsigned kMaxBufs = 60;    // of one datagram: what TCP's checksum can walk
-  static constexpr std::uint32_t kShare = 4;  // a source may hold this part of high_thresh
+  // A source may hold this part of high_thresh, and of the datagrams under way.
+  static constexpr std::uint32_t kShare = 4;
 
   // What became of a part. All but kHeld and kWhole gave its buffers back.
   enum class Fate : std::uint8_t {
@@ -40,7 +41,7 @@ class Fragments {
     kOverlap,    // overlaps another, or disagrees on the end: the datagram is given up
     kEcn,        // its ECN field and the others' cannot be of one packet (RFC 3168 §5.3)
     kTooMany,    // more than kMaxBufs: the datagram is given up
-    kNoRoom,     // high_thresh, or the source's share of it
+    kNoRoom,     // high_thresh, or the source's share of it or of the datagrams under way
   };
   struct Outcome {
     Fate fate = Fate::kHeld;
@@ -105,10 +106,15 @@ class Fragments {
     Buf** link = nullptr;
   };
   static constexpr unsigned kShares = 256;
+  struct Share {  // of the sources that a hash of their address puts here
+    std::uint32_t octets = 0;
+    std::uint32_t datagrams = 0;  // those given up included, as long as they are remembered
+  };
 
   [[nodiscard]] std::uint32_t& bucket(const wire::Frame& f);
   [[nodiscard]] std::uint32_t find_or_create(const wire::Frame& f, Instant now, BufChain& release,
                                              Outcome& out);
+  [[nodiscard]] std::uint16_t share_of(const IpAddr& src) const;
   [[nodiscard]] bool make_room(std::uint32_t id, std::uint32_t charge, BufChain& release,
                                Outcome& out);
   [[nodiscard]] static Place place_of(Datagram& d, const Buf* part, std::uint32_t offset,
@@ -129,8 +135,8 @@ class Fragments {
   FragmentConfig config_;
   Slab<Datagram> datagrams_;
   std::vector<std::uint32_t> buckets_;
-  std::vector<std::uint32_t> shares_;  // octets held by sources, by a hash of the address
-  Ends ages_[2];                       // IPv4, IPv6: the oldest first
+  std::vector<Share> shares_;
+  Ends ages_[2];  // IPv4, IPv6: the oldest first
   std::uint32_t octets_ = 0;
 };
 

@@ -15,11 +15,13 @@ class TokenBucket {
   constexpr TokenBucket(std::uint32_t per_second, std::uint32_t burst)
       : rate_(per_second), full_(std::int64_t{burst} * kToken), level_(full_) {}
 
-  // Takes one token, or says that there is none. An earlier `now` than the last adds none.
-  [[nodiscard]] constexpr bool allow(Instant now) {
+  // Takes one token, or says that there is none. An earlier `now` than the last adds none. With
+  // `cost` drawn at random, one on the average, nobody counts by the answers it gets what others
+  // drew (CVE-2020-25705); the level is never below none.
+  [[nodiscard]] constexpr bool allow(Instant now, unsigned cost = 1) {
     refill(now);
     if (level_ < kToken) return false;
-    level_ -= kToken;
+    level_ = std::max<std::int64_t>(0, level_ - cost * kToken);
     return true;
   }
 

@@ -100,7 +100,7 @@ void Stack::Impl::tell_problem(const Arrival& a) {
 void Stack::Impl::send_icmp_error(std::span<const std::byte> offender, const wire::Frame& f,
                                   const IpAddr& from, const IcmpError& error,
                                   telemetry::Counter& sent) {
-  Buf* const reply = icmp_limit.allow(now) ? take_buf() : nullptr;
+  Buf* const reply = may_answer_icmp() ? take_buf() : nullptr;
   if (reply == nullptr) return counters.drop_icmp_rate.add();
   const std::size_t len = wire::write_icmp_error({reply->data, reply->room}, config.mac, from,
                                                  error.type, error.code, offender, f, error.rest);

@@ -92,6 +92,10 @@ struct Stack::Impl {
   void count_ecn(std::uint8_t tos);
   void on_no_connection(Arrival& a);
   void on_icmp(Arrival& a);
+  [[nodiscard]] bool may_answer_icmp() {  // what it costs is known to nobody outside
+    const auto draw = siphash13(secrets.ports, std::as_bytes(std::span(&++icmp_draws, 1)));
+    return icmp_limit.allow(now, static_cast<unsigned>(draw % 3));
+  }
   void on_udp(Arrival& a);
   void on_other_protocol(Arrival& a);
   void send_icmp_error(const Arrival& about, std::uint8_t type, std::uint8_t code,
@@ -324,6 +328,7 @@ struct Stack::Impl {
   std::uint32_t established = 0;
 
   ip::TokenBucket icmp_limit{1'000, 100};
+  std::uint64_t icmp_draws = 0;
   ip::NeighbourWork neighbour_work;
   ip::DadWork dad_work;
   ip::Fragments fragments;

@@ -40,6 +40,11 @@ void Stack::Impl::loop_back(const tcp::TxSegment& seg, const FlowKey& flow, std:
       {head->data, head->room}, tcp::to_frame(packet), wire::TxChecksum::kOffload, {}));
   head->room -= head->len;
   head->flags = Buf::kIpChecksumOk | Buf::kL4ChecksumOk;  // it was on no wire
+  // Its buffers are the port's too: it counts as received in the same need.
+  const unsigned scarce = now >= pressure.until ? 0U
+                          : pressure.last       ? Buf::kScarce | Buf::kLast
+                                                : +Buf::kScarce;
+  head->flags = static_cast<std::uint8_t>(head->flags | scarce);
   const Buf* from = seg.payload;
   std::uint32_t offset = seg.payload_offset;
   Buf* to = head;

@@ -107,11 +107,11 @@ unsigned Stack::Impl::parse(std::span<Buf* const> frames, bool looped_back) {
     a.buf = b;
     a.looped = looped_back;
     const std::uint32_t len = chain_len(b);
-    if (!looped_back) {
+    if (!looped_back) {  // those only repeat what a port's frame said of scarcity
       counters.rx_frames.add();
       counters.rx_bytes.add(len);
+      if ((b->flags & Buf::kScarce) != 0) note_pressure(b->flags);
     }
-    if ((b->flags & Buf::kScarce) != 0) note_pressure(b->flags);
     wire::ParseOptions verified;
     verified.ip_checksum_verified = (b->flags & Buf::kIpChecksumOk) != 0;
     verified.l4_checksum_verified = (b->flags & Buf::kL4ChecksumOk) != 0;
@@ -353,7 +353,7 @@ void Stack::Impl::on_icmp(Arrival& a) {
     // To a group's question an address of the asker's own scope answers (RFC 4443 §4.2).
     const auto route = routes.is_local(f.dst) ? std::nullopt : routes.lookup(f.src);
     if (!routes.is_local(f.dst) && !route) return drop(a.buf, counters.drop_no_route);
-    if (!icmp_limit.allow(now)) return drop(a.buf, counters.drop_icmp_rate);
+    if (!may_answer_icmp()) return drop(a.buf, counters.drop_icmp_rate);
     const std::size_t len = wire::make_echo_reply({a.buf->data, a.buf->len}, f, config.mac,
                                                   route ? route->source : f.dst);
     a.buf->len = static_cast<std::uint32_t>(len);

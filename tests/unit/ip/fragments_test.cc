@@ -517,6 +517,25 @@ TEST_F(SmallMemory, OverlapsInIpv6LeaveNoUnboundedMemory) {
   EXPECT_TRUE(pool.blocks.empty());
 }
 
+// Datagrams given up hold no octets, but are remembered for 60 s: a source of many has its part of
+// these places, and others' older datagrams stay.
+TEST_F(SmallMemory, OneSourcesOverlapsDriveOutNobody) {
+  add({0, kA, true});
+  for (std::uint32_t i = 0; i < 2'000; ++i) {
+    add({0, kA, true, i, kThem6});
+    add({8, kA, true, i, kThem6});
+    ASSERT_EQ(last.made_room, 0U) << i;
+  }
+  EXPECT_EQ(last.fate, Fate::kNoRoom);
+  EXPECT_LE(f.size(), 600'000U / 2'048 / 4 + 1);
+  EXPECT_EQ(add({16, kC, false}), Fate::kWhole);
+  Fragments::Expired e;
+  now += 60s;
+  while (f.expire(now, e, release)) {
+  }
+  EXPECT_EQ(add({0, kA, true, 7, kThem6}), Fate::kHeld);  // its places are free again
+}
+
 // The oldest would have to make room for itself.
 TEST_F(SmallMemory, ThePartForWhichItsOwnDatagramIsInTheWay) {
   add({0, kA, true});

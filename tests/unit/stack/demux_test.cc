@@ -316,12 +316,14 @@ TEST(Icmp, AnswersAreLimitedToABurstAndARate) {
   World w;
   const std::vector<Octets> frames(64, udp_frame(kPeer, kHost, "?"));
   for (unsigned i = 0; i < 4; ++i) w.iterate(frames);
-  EXPECT_EQ(w.icmp.size(), 100U);
-  EXPECT_EQ(w.count(&C::drop_icmp_rate), 156U);
+  EXPECT_GT(w.icmp.size(), 65U);  // about 100: what one costs is drawn
+  EXPECT_LT(w.icmp.size(), 140U);
+  EXPECT_EQ(w.count(&C::drop_icmp_rate), 256U - w.icmp.size());
   w.icmp.clear();
   w.run_for(10ms);
   w.iterate(frames);
-  EXPECT_EQ(w.icmp.size(), 10U);
+  EXPECT_GE(w.icmp.size(), 1U);
+  EXPECT_LE(w.icmp.size(), 40U);
   w.icmp.clear();
 }
 

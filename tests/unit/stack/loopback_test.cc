@@ -1,4 +1,6 @@
 // A stack that talks to itself (RFC 1122 §3.2.1.5): its own listener, and its very own socket.
+#include <array>
+
 #include "harness.h"
 
 namespace weir::stack::test {
@@ -84,6 +86,29 @@ TEST_F(Loopback, OurOwnAddressFromOutsideStaysForbidden) {
   EXPECT_EQ(w.count(&C::drop_bad_source), 1U);
   EXPECT_EQ(w.count(&C::looped_back), 0U);
   EXPECT_EQ(w.stack->gauges().half_open, 0U);
+}
+
+// What a port's frame says of scarcity holds for text that a stack sends to itself: nobody reads
+// it, so it is not kept, and its sender keeps the one copy there is.
+TEST_F(Loopback, TextIsNotKeptWhileBuffersAreTheLast) {
+  w.listen();
+  const ConnId client = w.connect({kHost, 80});
+  ASSERT_TRUE(event(kConnected));
+  const auto server = event(kAccepted);
+  ASSERT_TRUE(server);
+  Peer sign(w, {.port = 9});
+  sign.open();
+  Buf* b = w.pool.take_copy(sign.make(ACK));
+  b->flags = Buf::kScarce | Buf::kLast;
+  std::array<Buf*, 1> one = {b};
+  w.iterate_bufs(one);
+  w.send(client, "a");
+  w.iterate();
+  w.iterate();
+  EXPECT_EQ(w.stack->readable(server->conn), 0U);
+  EXPECT_EQ(w.stack->unacked(client), 1U);
+  w.run_for(2s);  // no frame says so any more: what was looped back did not count as one
+  EXPECT_EQ(w.read(server->conn), "a");
 }
 
 TEST_F(Loopback, WithoutABufferItIsAsIfLost) {
