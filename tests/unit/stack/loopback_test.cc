@@ -102,6 +102,7 @@ TEST_F(Loopback, TextIsNotKeptWhileBuffersAreTheLast) {
   b->flags = Buf::kScarce | Buf::kLast;
   std::array<Buf*, 1> one = {b};
   w.iterate_bufs(one);
+  w.stack->set_nodelay(client, true);
   w.send(client, "a");
   w.iterate();
   w.iterate();
