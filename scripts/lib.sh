@@ -39,7 +39,7 @@ build_options() {
     release) echo '--buildtype=release -Ddebug=true' ;;
     quickstart) echo '--buildtype=release -Ddebug=true -Dtests=false -Dbench=false' ;;
     clang) echo '--buildtype=release -Ddebug=false' ;;
-    nodpdk) echo '--buildtype=release -Doptimization=1 -Ddpdk=disabled -Dhyperscan=disabled' ;;
+    nodpdk) echo "--buildtype=release -Doptimization=1 -Dtests=false $no_dpdk" ;;
     asan)
       echo '--buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Ddpdk=disabled' \
         '-Dbench=false'

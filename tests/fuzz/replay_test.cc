@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 #include <vector>
 
 #include "base/rng.h"
@@ -21,9 +23,14 @@ constexpr std::size_t kOctets = 400'000;  // of them all: a stateful target does
 
 using Input = std::vector<std::uint8_t>;
 
+// Of the target that this program, replay_TARGET, is linked with.
 std::vector<Input> corpus() {
+  constexpr std::string_view kPrefix = "replay_";
+  const std::string_view program = program_invocation_short_name;
+  if (!program.starts_with(kPrefix)) return {};
+  const auto folder = std::filesystem::path(WEIR_CORPORA) / program.substr(kPrefix.size());
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(WEIR_CORPUS)) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     files.push_back(entry.path());
   }
   std::ranges::sort(files);
@@ -61,14 +68,14 @@ void mutate(Input& input, const Input& other, Rng& rng) {
 
 TEST(Corpus, HasNoFinding) {
   const std::vector<Input> all = corpus();
-  ASSERT_FALSE(all.empty()) << WEIR_CORPUS;
+  ASSERT_FALSE(all.empty()) << WEIR_CORPORA;
   LLVMFuzzerTestOneInput(nullptr, 0);
   for (const Input& input : all) LLVMFuzzerTestOneInput(input.data(), input.size());
 }
 
 TEST(Corpus, NorHaveItsMutants) {
   const std::vector<Input> all = corpus();
-  ASSERT_FALSE(all.empty()) << WEIR_CORPUS;
+  ASSERT_FALSE(all.empty()) << WEIR_CORPORA;
   Rng rng(1);
   const auto some = [&] { return all[rng.below(static_cast<std::uint32_t>(all.size()))]; };
   std::size_t octets = 0;
