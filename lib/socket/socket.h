@@ -43,6 +43,11 @@ class Connection {
   [[nodiscard]] std::size_t readable() const { return stack_->readable(id_); }
   [[nodiscard]] BufChain receive(std::size_t max) { return stack_->receive_buffers(id_, max); }
   void release(BufChain&& loan) { stack_->release(std::move(loan)); }
+  // Copied instead: as many octets as there are and `into` holds; what is left of a buffer stays.
+  std::size_t receive_copy(std::span<std::byte> into) { return stack_->receive_copy(id_, into); }
+  [[nodiscard]] std::size_t peek(std::size_t offset, std::span<std::byte> into) const {
+    return stack_->peek(id_, offset, into);
+  }
 
   void shutdown_send() { stack_->shutdown_send(id_); }
   void close() { stack_->close(id_); }  // no more events
@@ -56,16 +61,17 @@ class Connection {
     stack_->set_pacing_rate(id_, octets_per_second);
   }
 
-  // -- Settings of this connection alone; as soon as it is accepted or connect was called.
+  // -- Settings of this connection alone; as soon as it is accepted or connect was called. False:
+  // the connection is gone, or the stack has no record left to keep them in. More in stack/stack.h.
   // Probes an idle peer; what is left zero is as in the config (keepalive_time, _intvl, _probes).
-  void set_keepalive(const tcp::Keepalive& k) { stack_->set_keepalive(id_, k); }
+  bool set_keepalive(const tcp::Keepalive& k) { return stack_->set_keepalive(id_, k); }
   // Milliseconds that text may stay unacknowledged, in place of retries2; zero: as in the config.
-  void set_user_timeout(Duration timeout) { stack_->set_user_timeout(id_, timeout); }
+  bool set_user_timeout(Duration timeout) { return stack_->set_user_timeout(id_, timeout); }
   // Retransmissions before the connection ends; 0: as in the config.
-  void set_retries(std::uint8_t retries) { stack_->set_retries(id_, retries); }
+  bool set_retries(std::uint8_t retries) { return stack_->set_retries(id_, retries); }
   // close() sends a RST when zero; what is unacknowledged after a time is given up with one; in
   // whole seconds. nullopt, the default: all is sent.
-  void set_linger(std::optional<Duration> linger) { stack_->set_linger(id_, linger); }
+  bool set_linger(std::optional<Duration> linger) { return stack_->set_linger(id_, linger); }
   void set_cork(bool on) { stack_->set_cork(id_, on); }  // small text is held, 200 ms at most
   void set_tos(std::uint8_t tos) { stack_->set_tos(id_, tos); }              // DSCP << 2
   [[nodiscard]] std::uint8_t tos_in() const { return stack_->tos_in(id_); }  // that came last

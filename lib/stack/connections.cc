@@ -115,6 +115,7 @@ void Stack::Impl::let_go(std::uint32_t index) {
 void Stack::Impl::free_if_unlisted(std::uint32_t index) {
   Conn& c = conns[index];
   if (c.in_ready || c.in_output || c.waits_accept) return;
+  tcp::give_own(c.tcb, outbox);
   c.~Conn();
   ++generations[index];
   conns.give(index);
@@ -286,6 +287,7 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   c.next_hop = route->next_hop;
   c.read_ms = c.acked_ms = now_ms();
   c.tos = config.tcp.tos;
+  c.ttl = config.tcp.ttl;
   tcp::user_open(c.tcb, open_args(flow, iss), now);
   counters.active_opens.add();
   mark_output(index);

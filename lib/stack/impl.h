@@ -7,6 +7,7 @@
 //   listeners.cc    who listens, alone or in a group; what a listener tells of itself
 //   loopback.cc     segments from this host to itself
 //   connections.cc  control blocks: made, settled after every event, freed; the user's calls
+//   settings.cc     what one connection has its own way
 //   fragments.cc    parts of datagrams, and what is told to those who send what cannot be taken
 //   output.cc       segments to packets: next hop, neighbours
 //   neighbours.cc   ARP and neighbour discovery, in and out; which addresses may be used
@@ -247,10 +248,17 @@ struct Stack::Impl {
   // -- output.cc
   void poll_output();
   void flush(std::uint32_t index);  // outbox of a connection to packets
+  struct IpFields {                 // of a packet, that its connection decides
+    std::uint8_t tos, ttl;
+  };
+  [[nodiscard]] IpFields default_fields() const { return {config.tcp.tos, config.tcp.ttl}; }
   void send_packet(const tcp::TxSegment& seg, const FlowKey& flow, std::uint32_t neighbour,
-                   std::uint8_t tos);
+                   IpFields ip);
   void deliver_held(const tcp::TxPacket& packet);
-  void send_stray(const tcp::TxSegment& seg, const FlowKey& flow);  // of no connection
+  void send_stray(const tcp::TxSegment& seg, const FlowKey& flow) {  // of no connection
+    send_stray(seg, flow, default_fields());
+  }
+  void send_stray(const tcp::TxSegment& seg, const FlowKey& flow, IpFields ip);
   void send_reset(const Arrival& a);
   std::uint32_t neighbour_of(Conn& c);
   [[nodiscard]] IpAddr packet_next_hop(const tcp::TxPacket& packet) const;
@@ -311,6 +319,7 @@ struct Stack::Impl {
   timer::Wheel wheel;
   Slab<Conn> conns;
   Slab<tcp::SentLog> logs;  // one a connection at most, touched only while text is in flight
+  Slab<tcp::Own> owns;      // one a connection at most, touched only where one has its own way
   Slab<tcp::SynEntry> syns;
   TimeWaits<tcp::TwRecord> tws;
   TimeWaits<tcp::TwRecord6> tws6;

@@ -35,23 +35,25 @@ void Stack::Impl::flush(std::uint32_t index) {
   released.append(std::move(outbox.release));
   if (outbox.tx.empty()) return;
   Conn& c = conns[index];
+  if (c.tcb.own != nullptr) tcp::count_sent(*c.tcb.own, outbox.tx.items());
   const std::uint32_t neighbour = loops(c.flow) ? kNoIndex : neighbour_of(c);
-  for (const tcp::TxSegment& s : outbox.tx.items()) send_packet(s, c.flow, neighbour, c.tos);
+  for (const tcp::TxSegment& s : outbox.tx.items())
+    send_packet(s, c.flow, neighbour, {c.tos, c.ttl});
   outbox.tx.clear();
 }
 
 void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
-                              std::uint32_t neighbour, std::uint8_t tos) {
-  if (loops(flow)) return loop_back(seg, flow, tos);
+                              std::uint32_t neighbour, IpFields ip) {
+  if (loops(flow)) return loop_back(seg, flow, ip.tos);
   if (neighbour == kNoIndex) return counters.drop_neigh_table_full.add();
   if (tx.room() == 0) return counters.drop_tx_full.add();  // TCP sends it again
   tcp::TxPacket packet;
   packet.seg = seg;
   packet.flow = flow;
   packet.src_mac = config.mac;
-  packet.tos = static_cast<std::uint8_t>(tos | seg.ecn);  //= RFC9293 SHLD-22
-  packet.ttl = config.tcp.ttl;                            //= RFC9293 MUST-49
-  packet.ip_id = 0;                                       //= RFC6864 4.1-b
+  packet.tos = static_cast<std::uint8_t>(ip.tos | seg.ecn);  //= RFC9293 SHLD-22
+  packet.ttl = ip.ttl;                                       //= RFC9293 MUST-49
+  packet.ip_id = 0;                                          //= RFC6864 4.1-b
   switch (neighbours.use(neighbour, now)) {
     case ip::Neighbours::Use::kReady:
       packet.dst_mac = *neighbours.mac(neighbour);
@@ -75,7 +77,7 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
 void Stack::Impl::deliver_held(const tcp::TxPacket& packet) {
   if (packet.seg.len == 0) {
     const ip::NeighbourId id = neighbours.find(packet_next_hop(packet));
-    return send_packet(packet.seg, packet.flow, id, packet.tos);
+    return send_packet(packet.seg, packet.flow, id, {packet.tos, packet.ttl});
   }
   const std::uint32_t handle =
       table.find(hash_of(packet.flow), [&](std::uint32_t h) { return same_flow(h, packet.flow); });
@@ -85,11 +87,11 @@ void Stack::Impl::deliver_held(const tcp::TxPacket& packet) {
 }
 
 // A segment that belongs to no control block: SYN-ACK, RST, the ACKs of TIME-WAIT.
-void Stack::Impl::send_stray(const tcp::TxSegment& seg, const FlowKey& flow) {
-  if (loops(flow)) return loop_back(seg, flow, config.tcp.tos);
+void Stack::Impl::send_stray(const tcp::TxSegment& seg, const FlowKey& flow, IpFields ip) {
+  if (loops(flow)) return loop_back(seg, flow, ip.tos);
   const auto route = routes.lookup(flow.remote);
   if (!route) return counters.drop_no_route.add();
-  send_packet(seg, flow, neighbours.lookup_or_create(route->next_hop), config.tcp.tos);
+  send_packet(seg, flow, neighbours.lookup_or_create(route->next_hop), ip);
 }
 
 // One RST, without text, for one segment, and no count of them: whatever is shared by all who ask

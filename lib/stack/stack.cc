@@ -66,6 +66,7 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
       wheel(c.max_connections, start, c.tick),
       conns(c.max_connections),
       logs(c.max_connections),
+      owns(c.max_connections),
       syns(c.tcp.max_syn_backlog),
       tws(c.tcp.max_tw_buckets),
       tws6(c.tcp.max_tw_buckets),
@@ -78,6 +79,7 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
   if (c.point_to_point) routes.set_point_to_point();
   outbox.counters = &counters;
   outbox.logs = &logs;
+  outbox.owns = &owns;
   outbox.tso_max = c.tso_max;
 }
 
@@ -265,6 +267,23 @@ BufChain Stack::receive_buffers(ConnId id, std::size_t max) {
   return loan;
 }
 
+std::size_t Stack::receive_copy(ConnId id, std::span<std::byte> into) {
+  Impl& s = *impl_;
+  Conn* c = s.find(id);
+  if (c == nullptr || into.empty()) return 0;
+  c->read_ms = s.now_ms();
+  const std::uint32_t done = tcp::user_receive_copy(c->tcb, into, s.outbox);
+  s.released.append(std::move(s.outbox.release));
+  if (done > 0) s.mark_output(id.index);
+  return done;
+}
+
+std::size_t Stack::peek(ConnId id, std::size_t offset, std::span<std::byte> into) const {
+  const Conn* c = impl_->find(id);
+  if (c == nullptr || offset >= c->tcb.rcvq.bytes()) return 0;
+  return tcp::user_peek(c->tcb, static_cast<std::uint32_t>(offset), into);
+}
+
 void Stack::release(BufChain&& loan) {
   impl_->released.append(std::move(loan));
 }
@@ -343,25 +362,6 @@ void Stack::set_pacing_rate(ConnId id, std::uint32_t octets_per_second) {
   if (c == nullptr) return;
   tcp::user_pace(c->tcb, octets_per_second);
   impl_->mark_output(id.index);  // what waited for the old pace
-}
-
-void Stack::set_keepalive(ConnId id, const tcp::Keepalive& k) {
-  Conn* c = impl_->find(id);
-  if (c == nullptr) return;
-  tcp::user_set_keepalive(c->tcb, k, impl_->now);
-  impl_->settle(id.index);
-}
-
-void Stack::set_user_timeout(ConnId id, Duration timeout) {
-  if (Conn* c = impl_->find(id)) tcp::user_set_timeout(c->tcb, timeout);
-}
-
-void Stack::set_retries(ConnId id, std::uint8_t retries) {
-  if (Conn* c = impl_->find(id)) tcp::user_set_retries(c->tcb, retries);
-}
-
-void Stack::set_linger(ConnId id, std::optional<Duration> linger) {
-  if (Conn* c = impl_->find(id)) tcp::user_set_linger(c->tcb, linger);
 }
 
 void Stack::want_writable(ConnId id) {

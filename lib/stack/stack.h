@@ -21,6 +21,7 @@
 #include "base/time.h"
 #include "tcp/config.h"
 #include "tcp/core.h"
+#include "tcp/own.h"
 #include "tcp/state.h"
 #include "telemetry/counters.h"
 #include "telemetry/stages.h"
@@ -139,6 +140,14 @@ struct Footprint {
   std::uint32_t time_wait = 0;
 };
 
+// What a connection has in place of what the stack's Config says.
+struct ConnOptions {
+  tcp::OwnSettings tcp;
+  std::optional<std::uint8_t> tos = std::nullopt;  // as set_tos
+  std::uint8_t ttl = 0;                            // 0: as the Config says
+  friend bool operator==(const ConnOptions&, const ConnOptions&) = default;
+};
+
 // An address and port in TIME-WAIT, or with connections, may always be listened on (SO_REUSEADDR is
 // implied); the same address and port twice only where every listener says reuse_port.
 struct ListenOptions {
@@ -215,6 +224,10 @@ class Stack {
   [[nodiscard]] std::size_t unacked(ConnId id) const;  // octets sent or queued, not yet ACKed
   [[nodiscard]] std::size_t readable(ConnId id) const;
   [[nodiscard]] BufChain receive_buffers(ConnId id, std::size_t max);  // on loan
+  // The first octets, as many as there are and `into` holds, copied; the rest stays. Octets.
+  std::size_t receive_copy(ConnId id, std::span<std::byte> into);
+  // The same from `offset` octets on, and all of it stays to be received (MSG_PEEK).
+  [[nodiscard]] std::size_t peek(ConnId id, std::size_t offset, std::span<std::byte> into) const;
   void release(BufChain&& loan);
   void shutdown_send(ConnId id);  // FIN after what is queued
   // No more calls, no more events: FIN after what is queued, or RST if text is left unread
@@ -227,12 +240,30 @@ class Stack {
   void set_nodelay(ConnId id, bool on);
   // At most so many octets of text a second, as SO_MAX_PACING_RATE; 0: no limit.
   void set_pacing_rate(ConnId id, std::uint32_t octets_per_second);
-  // Settings of this connection alone; may be called as soon as there is a ConnId. See tcp/tcb.h.
-  void set_keepalive(ConnId id, const tcp::Keepalive& k);
-  void set_user_timeout(ConnId id, Duration timeout);  // zero: as the stack's Config says
-  void set_retries(ConnId id, std::uint8_t retries);   // R2; 0: as the stack's Config says
+  // Settings of this connection alone; may be called as soon as there is a ConnId, and before the
+  // first poll_output after connect they reach the SYN. 0: as the stack's Config says. False, and
+  // nothing changed, when the ConnId is stale or no record for them is left. See tcp/tcb.h.
+  bool configure(ConnId id, const ConnOptions& options);  // all at once
+  bool set_keepalive(ConnId id, const tcp::Keepalive& k);
+  bool set_user_timeout(ConnId id, Duration timeout);
+  bool set_retries(ConnId id, std::uint8_t retries);      // R2
+  bool set_syn_retries(ConnId id, std::uint8_t retries);  // as TCP_SYNCNT
   // Zero: close sends a RST; a time: what is unacknowledged then is given up with one.
-  void set_linger(ConnId id, std::optional<Duration> linger);
+  bool set_linger(ConnId id, std::optional<Duration> linger);
+  bool set_fin_timeout(ConnId id, Duration timeout);  // as TCP_LINGER2; below zero: none
+  // Octets of text: a fixed receive buffer, a send buffer, the largest window to offer, what may
+  // wait to be sent for the first time (SO_RCVBUF and SO_SNDBUF without Linux's doubling,
+  // TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT).
+  bool set_receive_buffer(ConnId id, std::uint32_t octets);
+  bool set_send_buffer(ConnId id, std::uint32_t octets);
+  bool set_window_clamp(ConnId id, std::uint32_t octets);
+  bool set_notsent_lowat(ConnId id, std::uint32_t octets);
+  bool set_mss(ConnId id, std::uint16_t mss);  // as TCP_MAXSEG: of use before the SYN
+  void set_congestion_control(ConnId id, tcp::CongestionControl algorithm);
+  // On: ACKs go at once, until text goes the other way; off: they are delayed (TCP_QUICKACK).
+  void set_quickack(ConnId id, bool on);
+  void set_ttl(ConnId id, std::uint8_t ttl);  // TTL or hop limit of what is sent from here on
+  [[nodiscard]] tcp::OwnSettings settings_of(ConnId id) const;
   // Holds text below a full segment for more of it, 200 ms at most; `on` = false sends what is
   // held, and so does set_nodelay (Linux's TCP_CORK).
   void set_cork(ConnId id, bool on);

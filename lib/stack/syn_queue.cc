@@ -54,7 +54,7 @@ void Stack::Impl::send_syn_ack(const tcp::SynEntry& e) {
 void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
   tcp::SynEntry& e = syns[index];
   const tcp::RxSegment seg = header_of(a);
-  switch (tcp::syn_entry_arrives(e, seg, config.tcp)) {
+  switch (tcp::syn_entry_arrives(e, seg, config.tcp, config.mtu)) {
     case tcp::SynAnswer::kDrop:
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::SynAnswer::kResendSynAck:
@@ -131,6 +131,7 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   c.waits_accept = true;
   c.read_ms = c.acked_ms = now_ms();
   c.tos = config.tcp.tos;
+  c.ttl = config.tcp.ttl;
   const auto route = routes.lookup(a.flow.remote);
   c.next_hop = route ? route->next_hop : a.flow.remote;
   tcp::open_passive(c.tcb, e, open_args(a.flow, e.iss), now);

@@ -25,21 +25,22 @@ void sample_rtt(Tcb& t, const RxSegment& seg, Instant now) {
   }
 }
 
-namespace {
-
+// Pre: kWantWritable.
 void note_room(Tcb& t) {
-  if (t.has(kWantWritable) && t.sndq.bytes() <= t.config->wmem - t.config->wmem / 3) {
-    t.clear(kWantWritable);
-    t.note(kNoticeWritable);
-  }
+  const std::uint32_t all = send_buffer(t);
+  if (t.sndq.bytes() > all - all / 3 || !lowat_reached(t)) return;
+  t.clear(kWantWritable);
+  t.note(kNoticeWritable);
 }
+
+namespace {
 
 void on_fin_acked(Tcb& t, Instant now, Outbox& out) {
   t.clear(kFinQueued);
   transition(t, Trigger::kRcvAckOfFin);
   switch (t.state) {
     case State::kFinWait2:
-      if (t.has(kUserClosed)) t.life_deadline = now + t.config->fin_timeout;
+      if (t.has(kUserClosed)) begin_fin_wait_2(t, now, out);
       break;
     case State::kTimeWait:
       enter_time_wait(t, now);
@@ -79,7 +80,7 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
     //= RFC6298 5.3
     arm_rtx(t, now);  // §5.3
   }
-  note_room(t);
+  if (t.has(kWantWritable)) note_room(t);
   if (t.mtu_probe != 0) mtu_probe_acked(t, out);
   if (fin_acked) on_fin_acked(t, now, out);
 }

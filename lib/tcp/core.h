@@ -24,6 +24,7 @@ using enum wire::TcpFlags;
 
 struct Tcb;
 class SentLog;
+struct Own;
 
 // SEG.* of RFC 9293 §3.3.1 in host order, parsed once. on_segment takes `buf` over: it is queued or
 // given back through Outbox::release.
@@ -91,6 +92,7 @@ struct Outbox {
   BufChain release;  // the core never frees: it gives back here
   telemetry::Counters* counters = nullptr;
   Slab<SentLog>* logs = nullptr;  // lent to connections that have text in flight; null: to none
+  Slab<Own>* owns = nullptr;      // lent to connections with settings or counts of their own
   std::uint32_t tso_max = 0;      // octets of text that the port segments by itself; 0: none
 };
 

@@ -21,6 +21,12 @@ void begin_quick_acks(Tcb& t) {
       std::min<std::uint32_t>(std::max<std::uint32_t>(half, 2), t.config->quickacks));
 }
 
+void user_quickack(Tcb& t, bool on) {
+  constexpr std::uint8_t kMost = 16;  // Linux's TCP_MAX_QUICKACKS
+  t.quick_acks = on ? kMost : std::uint8_t{0};
+  if (on && t.unacked_in > 0) t.set(kAckNow);
+}
+
 void on_text_sent(Tcb& t) {
   if (t.rcv_nxt != t.irs + 1) t.quick_acks = 0;
 }

@@ -17,6 +17,16 @@ std::uint16_t advertise_window(Tcb& t);
 [[nodiscard]] bool window_update_due(const Tcb& t);
 [[nodiscard]] std::uint8_t window_scale_for(std::uint32_t rmem);
 
+// -- own.cc ----------------------------------------------------------------------------------
+[[nodiscard]] std::uint8_t own_window_scale(const Config& c, const OwnSettings& own);
+void fit_window(Tcb& t);                                   // max_rcv_wnd; after rcv_wscale changed
+[[nodiscard]] std::uint32_t offered_in_syn(const Tcb& t);  // the window of our SYN or SYN-ACK
+[[nodiscard]] std::uint32_t send_buffer(const Tcb& t);     // octets
+[[nodiscard]] bool lowat_reached(const Tcb& t);            // few enough octets wait to be sent
+[[nodiscard]] std::uint32_t unsent(const Tcb& t);          // octets of text
+void note_room(Tcb& t);                                    // ack_advance.cc: kNoticeWritable
+void begin_fin_wait_2(Tcb& t, Instant now, Outbox& out);   // of an orphan
+
 // -- receive_buffer.cc -----------------------------------------------------------------------
 void begin_receive_buffer(Tcb& t, Instant now);
 // Text came in order: rounds are measured, and the buffer grows with what is read in one.
@@ -74,7 +84,7 @@ void log_begin(Tcb& t, Instant now, Outbox& out);
 void log_end(Tcb& t, Outbox& out);
 void log_abandon(Tcb& t, Outbox& out);  // Pre: there is a log
 // Text, FIN or both were sent for the first time from the log's end on, in segments of the MSS.
-void log_sent(Tcb& t, std::uint32_t len, bool fin, Instant now);
+void log_sent(Tcb& t, std::uint32_t len, bool fin, bool push, Instant now);
 void log_sent_again(Tcb& t, unsigned i, Instant now);
 // The ACK and its blocks into the log; before SND.UNA moves. Pre: there is a log.
 [[nodiscard]] SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);

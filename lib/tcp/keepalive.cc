@@ -10,8 +10,9 @@ namespace {
 
 //= RFC9293 MUST-24
 bool keepalive_on(const Tcb& t) {
-  if (t.own.keepalive == OwnSettings::kAsConfig) return t.config->keepalive;
-  return t.own.keepalive == OwnSettings::kOn;
+  const OwnSettings* own = own_settings(t);
+  if (own == nullptr || own->keepalive == OwnSettings::kAsConfig) return t.config->keepalive;
+  return own->keepalive == OwnSettings::kOn;
 }
 
 // While the application is there. A half-closed connection needs them most: it sends nothing else.
@@ -20,13 +21,16 @@ bool wants_keepalive(const Tcb& t) {
 }
 
 Duration keepalive_time(const Tcb& t) {
-  return t.own.keepalive_time_s != 0 ? std::chrono::seconds(t.own.keepalive_time_s)
-                                     : t.config->keepalive_time;
+  const OwnSettings* own = own_settings(t);
+  return own != nullptr && own->keepalive_time_s != 0 ? std::chrono::seconds(own->keepalive_time_s)
+                                                      : t.config->keepalive_time;
 }
 
 Duration keepalive_intvl(const Tcb& t) {
-  return t.own.keepalive_intvl_s != 0 ? std::chrono::seconds(t.own.keepalive_intvl_s)
-                                      : t.config->keepalive_intvl;
+  const OwnSettings* own = own_settings(t);
+  return own != nullptr && own->keepalive_intvl_s != 0
+             ? std::chrono::seconds(own->keepalive_intvl_s)
+             : t.config->keepalive_intvl;
 }
 
 // A user timeout judges what is idle as it judges what is not (RFC 5482 §4.2).
@@ -37,7 +41,7 @@ bool peer_is_dead(const Tcb& t, Instant now) {
   if (const Duration limit = user_timeout(t); limit > Duration::zero()) {
     return now - t.last_received >= limit;
   }
-  const std::uint8_t own = t.own.keepalive_probes;
+  const std::uint8_t own = t.own != nullptr ? t.own->set.keepalive_probes : std::uint8_t{0};
   return t.keepalive_unanswered >= (own != 0 ? own : t.config->keepalive_probes);
 }
 
@@ -54,13 +58,16 @@ void begin_keepalive(Tcb& t, Instant now) {
   if (wants_keepalive(t)) t.life_deadline = now + keepalive_time(t);
 }
 
-void user_set_keepalive(Tcb& t, const Keepalive& k, Instant now) {
-  t.own.keepalive = k.on ? OwnSettings::kOn : OwnSettings::kOff;
-  t.own.keepalive_time_s = whole_seconds(k.time);
-  t.own.keepalive_intvl_s = whole_seconds(k.intvl);
-  t.own.keepalive_probes = k.probes;
+bool user_set_keepalive(Tcb& t, const Keepalive& k, Instant now, Outbox& out) {
+  if (lend_own(t, out) == nullptr) return false;
+  OwnSettings& own = t.own->set;
+  own.keepalive = k.on ? OwnSettings::kOn : OwnSettings::kOff;
+  own.keepalive_time_s = whole_seconds(k.time);
+  own.keepalive_intvl_s = whole_seconds(k.intvl);
+  own.keepalive_probes = k.probes;
   t.keepalive_unanswered = 0;
   if (wants_keepalive(t)) t.life_deadline = std::max(now, t.last_received + keepalive_time(t));
+  return true;
 }
 
 //= RFC9293 MAY-5

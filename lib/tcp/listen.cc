@@ -8,8 +8,16 @@
 namespace weir::tcp {
 namespace {
 
-std::uint32_t syn_window(const Config& c) {
-  return std::min<std::uint32_t>(first_rcv_buf(c), 0xffff);
+bool stamped(const SynEntry& e) {
+  return (e.bits & SynEntry::kTimestampsOffered) != 0;
+}
+
+// That its SYN-ACK offers.
+std::uint32_t window_of(const SynEntry& e, const Config& c, std::uint16_t mtu,
+                        const OwnSettings* own) {
+  const std::uint32_t mss = offered_mss(mtu, !e.flow.local.is_v4(), own);
+  return syn_window(first_rcv_buf(c, own), own != nullptr ? own->window_clamp : 0,
+                    mss - (stamped(e) ? 12U : 0U));
 }
 
 }  // namespace
@@ -31,9 +39,9 @@ void open_syn_entry(SynEntry& e, const RxSegment& syn, const FlowKey& flow, Seq 
   const bool scaled = config.window_scaling && syn.options.window_scale != wire::kNoWindowScale;
   e.scale_and_retries =
       scaled ? std::min(syn.options.window_scale, wire::kMaxWindowScale) : SynEntry::kNoScale;
-  const bool stamped = config.timestamps && syn.options.has_timestamps;
+  const bool stamps = config.timestamps && syn.options.has_timestamps;
   const bool sack = config.sack && syn.options.sack_permitted;
-  e.offer(stamped, sack);
+  e.offer(stamps, sack);
   // An ECT codepoint on a SYN is the path's work: what it writes there says nothing (as Linux).
   const bool marked = (syn.tos & kEcnMask) != kNotEct;
   if (config.ecn != 0 && is_ecn_setup_syn(syn) && !marked) e.offer_ecn();
@@ -48,17 +56,20 @@ void syn_came_again(SynEntry& e, const RxSegment& syn) {
 //= RFC9293 MUST-14
 //= RFC9293 SHLD-5
 TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mtu,
-                       std::uint32_t ts_now) {
+                       std::uint32_t ts_now, const OwnSettings* own) {
   TxSegment s;
   s.seq = e.iss;
   s.ack = e.irs + 1;
   s.flags = SYN | ACK;
-  s.wnd = static_cast<std::uint16_t>(syn_window(config));
-  s.options.mss = static_cast<std::uint16_t>(mtu - (e.flow.local.is_v4() ? 40 : 60));
+  s.wnd = static_cast<std::uint16_t>(window_of(e, config, mtu, own));
+  s.options.mss = offered_mss(mtu, !e.flow.local.is_v4(), own);
   //= RFC7323 2.1-b
-  if (e.scale() != SynEntry::kNoScale) s.options.window_scale = window_scale_for(config.rmem);
+  if (e.scale() != SynEntry::kNoScale) {
+    s.options.window_scale =
+        own != nullptr ? own_window_scale(config, *own) : window_scale_for(config.rmem);
+  }
   //= RFC7323 3.2-a
-  if ((e.bits & SynEntry::kTimestampsOffered) != 0) {
+  if (stamped(e)) {
     s.options.has_timestamps = true;
     s.options.ts_val = ts_now;
     s.options.ts_ecr = e.ts_recent;
@@ -70,16 +81,16 @@ TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mt
 
 //= RFC5961 3.2-c
 //= RFC5961 4.2-a
-SynAnswer syn_entry_arrives(const SynEntry& e, const RxSegment& seg, const Config& config) {
+SynAnswer syn_entry_arrives(const SynEntry& e, const RxSegment& seg, const Config& config,
+                            std::uint16_t mtu, const OwnSettings* own) {
   const Seq rcv_nxt = e.irs + 1;
   const std::uint8_t flags = seg.flags;
   if ((flags & (SYN | RST | ACK)) == SYN && seg.seq == e.irs) return SynAnswer::kResendSynAck;
-  const bool stamped = (e.bits & SynEntry::kTimestampsOffered) != 0;
-  if (stamped && (flags & RST) == 0) {  // RFC 7323 §3.2, §5.3
+  if (stamped(e) && (flags & RST) == 0) {  // RFC 7323 §3.2, §5.3
     if (!seg.options.has_timestamps) return SynAnswer::kDrop;
     if (before(Seq{seg.options.ts_val}, Seq{e.ts_recent})) return SynAnswer::kChallenge;
   }
-  const bool in_wnd = in_window(seg.seq, rcv_nxt, syn_window(config));
+  const bool in_wnd = in_window(seg.seq, rcv_nxt, window_of(e, config, mtu, own));
   if (!in_wnd) return (flags & RST) != 0 ? SynAnswer::kDrop : SynAnswer::kChallenge;
   if ((flags & RST) != 0) {
     return seg.seq == rcv_nxt ? SynAnswer::kAbandon : SynAnswer::kChallenge;
@@ -96,9 +107,10 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   t.snd_una = t.iss;
   t.snd_nxt = t.iss + 1;
   t.rcv_nxt = t.last_ack_sent = t.irs + 1;
-  t.rcv_adv = t.rcv_nxt + syn_window(c);
+  const OwnSettings* own = own_settings(t);
+  t.rcv_adv = t.rcv_nxt + window_of(e, c, args.mtu, own);
   t.ts_offset = args.ts_offset;
-  t.rcv_mss = static_cast<std::uint16_t>(args.mtu - (args.ipv6 ? 60 : 40));
+  t.rcv_mss = offered_mss(args.mtu, args.ipv6, own);
   //= RFC9293 MUST-11
   t.set(kPassive);
   if (args.ipv6) t.set(kIpv6);
@@ -106,14 +118,14 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   if (c.sack) t.set(kSack);
   if (c.window_scaling) {
     t.set(kScaling);
-    t.rcv_wscale = window_scale_for(c.rmem);
+    t.rcv_wscale = own != nullptr ? own_window_scale(c, *own) : window_scale_for(c.rmem);
   }
   if (e.retries() > 0) t.set(kSynResent);
   if (e.ecn_offered()) ecn_accept(t);
   t.last_received = now;
   RxSegment syn;
   syn.options.mss = e.mss;
-  syn.options.has_timestamps = (e.bits & SynEntry::kTimestampsOffered) != 0;
+  syn.options.has_timestamps = stamped(e);
   syn.options.ts_val = e.ts_recent;
   syn.options.sack_permitted = (e.bits & SynEntry::kSackOffered) != 0;
   syn.options.window_scale = e.scale() == SynEntry::kNoScale ? wire::kNoWindowScale : e.scale();

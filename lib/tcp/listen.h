@@ -68,8 +68,9 @@ void syn_came_again(SynEntry& e, const RxSegment& syn);
 void open_syn_entry(SynEntry& e, const RxSegment& syn, const FlowKey& flow, Seq iss,
                     const Config& config);
 
+// `own`: what the listener has in place of the Config's; null: nothing.
 [[nodiscard]] TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mtu,
-                                     std::uint32_t ts_now);
+                                     std::uint32_t ts_now, const OwnSettings* own = nullptr);
 
 enum class SynAnswer : std::uint8_t {
   kDrop,
@@ -80,9 +81,11 @@ enum class SynAnswer : std::uint8_t {
   kEstablish,     // the last ACK: make a control block and give it this segment
 };
 [[nodiscard]] SynAnswer syn_entry_arrives(const SynEntry& e, const RxSegment& seg,
-                                          const Config& config);
+                                          const Config& config, std::uint16_t mtu,
+                                          const OwnSettings* own = nullptr);
 
-// The control block of an entry whose last ACK has come, in ESTABLISHED.
+// The control block of an entry whose last ACK has come, in ESTABLISHED. What `t` has of its own it
+// must have by now.
 void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now);
 
 }  // namespace weir::tcp

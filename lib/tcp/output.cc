@@ -37,7 +37,7 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
     s.ack = t.rcv_nxt;
     t.last_ack_sent = t.rcv_nxt;
   }
-  s.wnd = static_cast<std::uint16_t>(std::min<std::uint32_t>(t.rcv_buf, 0xffff));
+  s.wnd = static_cast<std::uint16_t>(offered_in_syn(t));
   t.rcv_adv = t.rcv_nxt + s.wnd;
   s.options.mss = t.rcv_mss;
   //= RFC2018 2
@@ -91,11 +91,6 @@ std::uint32_t usable_window(const Tcb& t) {
   return t.snd_wnd > out ? t.snd_wnd - out : 0;
 }
 
-std::uint32_t unsent(const Tcb& t) {
-  const std::uint32_t sent = distance(t.snd_una, t.snd_nxt) - (t.fin_sent() ? 1U : 0U);
-  return t.sndq.bytes() - sent;
-}
-
 // Nagle (§3.7.4) in the variant of appendix A.3, which Linux has too: a small segment waits for the
 // ACK of the small one before it, not for that of full ones, or the tail of every message would
 // wait for a delayed ACK.
@@ -140,15 +135,39 @@ void note_sent(Tcb& t, Seq end, Instant now) {
   }
 }
 
+// Where Linux pushes within a long write, lest a peer that waits for PSH waits for ever (MUST-60):
+// its buffers hold whole segments up to half the largest window seen, and the first that ends more
+// than that half behind the last PSH has one.
+bool push_is_due(const Tcb& t, Seq end) {
+  constexpr std::uint32_t kMostInBuffer = 65'215;  // its GSO size, less headers
+  const std::uint32_t half = t.max_snd_wnd / 2;
+  const std::uint32_t since = distance(t.pushed, end);
+  if (since <= half) return false;
+  std::uint32_t buffer = std::min(half, kMostInBuffer);
+  buffer = std::max<std::uint32_t>(buffer - buffer % t.mss, t.mss);
+  return since >= (half / buffer + 1) * buffer;
+}
+
+void push_or_not(Tcb& t, TxSegment& s) {
+  const Seq end = s.seq + s.len;
+  if ((s.flags & PSH) == 0 && !push_is_due(t, end)) return;
+  s.flags |= PSH;
+  t.pushed = end;
+}
+
 // Text, FIN or both for the first time, from SND.NXT on.
 void send_next(Tcb& t, std::uint32_t len, bool fin, Instant now, Outbox& out) {
   if (t.snd_una == t.snd_nxt) note_progress(t, now);
-  if (len > 0) on_text_sent(t);
-  ecn_mark_new(t, emit(t, t.snd_nxt, len, fin, now, out));
+  TxSegment& s = emit(t, t.snd_nxt, len, fin, now, out);
+  ecn_mark_new(t, s);
+  if (len > 0) {
+    on_text_sent(t);
+    push_or_not(t, s);
+  }
   out.counters->out_segs.add();
   advance_cursor(t, len);
   t.snd_nxt += len + (fin ? 1U : 0U);
-  if (t.log != nullptr) log_sent(t, len, fin, now);
+  if (t.log != nullptr) log_sent(t, len, fin, (s.flags & PSH) != 0, now);
   if (len % t.mss != 0) t.snd_small = t.snd_nxt;
 }
 
@@ -156,7 +175,8 @@ void send_next(Tcb& t, std::uint32_t len, bool fin, Instant now, Outbox& out) {
 void send_again(Tcb& t, unsigned i, Instant now, Outbox& out) {
   const Seq seq = t.log->begin_of(i);
   const bool fin = t.fin_sent() && after((*t.log)[i].end(), t.fin_seq());
-  emit(t, seq, t.log->length_of(i) - (fin ? 1U : 0U), fin, now, out);
+  TxSegment& s = emit(t, seq, t.log->length_of(i) - (fin ? 1U : 0U), fin, now, out);
+  if ((*t.log)[i].is(kSentPush)) s.flags |= PSH;
   out.counters->retrans_segs.add();
   log_sent_again(t, i, now);
   t.clear(kTiming);  //= RFC9293 MUST-18
@@ -223,6 +243,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
     if (t.log != nullptr) arm_tlp(t, now);
   }
   if (cwnd_room(t) < t.mss) t.cwnd_full = t.snd_nxt;
+  if (t.in_mode(kLowat) && t.has(kWantWritable)) note_room(t);
   if (corked) return cork_text_held(t, now);
   if (left == 0) cork_nothing_held(t);
   // Text waits and nothing is on its way that would bring an ACK: the persist timer must.
@@ -313,6 +334,12 @@ void send_acks(Tcb& t, Instant now, Outbox& out) {
 }
 
 }  // namespace
+
+std::uint32_t unsent(const Tcb& t) {
+  if (!t.synchronized()) return t.sndq.bytes();
+  const std::uint32_t sent = distance(t.snd_una, t.snd_nxt) - (t.fin_sent() ? 1U : 0U);
+  return t.sndq.bytes() - sent;
+}
 
 void arm_rtx(Tcb& t, Instant now) {
   t.clear(kPersisting);

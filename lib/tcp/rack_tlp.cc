@@ -217,12 +217,12 @@ void log_abandon(Tcb& t, Outbox& out) {
 }
 
 //= RFC8985 6.1
-void log_sent(Tcb& t, std::uint32_t len, bool fin, Instant now) {
+void log_sent(Tcb& t, std::uint32_t len, bool fin, bool push, Instant now) {
   SentLog& log = *t.log;
   log.prr.sent += len;
   const std::uint32_t us = us_of(now);
   for (; len > t.mss; len -= t.mss) log.push(log.end() + t.mss, us);  // the port segments these
-  log.push(log.end() + len + (fin ? 1U : 0U), us);
+  log.push(log.end() + len + (fin ? 1U : 0U), us, push ? std::uint8_t{kSentPush} : std::uint8_t{0});
 }
 
 void log_sent_again(Tcb& t, unsigned i, Instant now) {

@@ -62,7 +62,7 @@ void begin_receive_buffer(Tcb& t, Instant now) {
 }
 
 void moderate_receive_buffer(Tcb& t, const RxSegment& seg, Instant now) {
-  if (t.rcv_buf >= t.config->rmem || !t.config->moderate_rcvbuf) return;
+  if (t.rcv_buf >= t.config->rmem || !t.in_mode(kModerate)) return;
   if (t.has(kTimestamps)) {
     measure_by_timestamps(t, seg, now);
   } else {

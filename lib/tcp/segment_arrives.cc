@@ -64,7 +64,7 @@ bool acceptable(const Tcb& t, const Arrival& a) {
 void answer_unacceptable(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
   const bool probe = !a.has(RST) && !a.has(FIN) && a.seq + 1 == t.rcv_nxt && a.len <= 1;
   const bool again = a.len > 0 && at_or_before(a.seq + a.len, t.rcv_nxt) &&
-                     distance(a.seq, t.rcv_nxt) <= t.config->rmem;
+                     distance(a.seq, t.rcv_nxt) <= std::max(t.rcv_buf, t.config->rmem);
   (probe   ? out.counters->probes_in
    : again ? out.counters->drop_duplicate
            : out.counters->drop_out_of_window)

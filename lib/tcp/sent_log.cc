@@ -68,6 +68,7 @@ bool SentLog::fit(std::uint32_t mss, bool fin, bool lost) {
     for (unsigned p = pieces; p > 0; --p) {
       at(--to) = s;
       s.end_raw = (begin + (p - 1) * mss).raw();
+      s.flags = static_cast<std::uint8_t>(s.flags & ~unsigned{kSentPush});  // the last has it
     }
   }
   count_ = static_cast<std::uint16_t>(total);

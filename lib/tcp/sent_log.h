@@ -22,6 +22,7 @@ enum SentFlag : std::uint8_t {
   kSentAgain = 4,    // sent more than once, so an answer may be to either
   kSentUntimed = 8,  // before the log began: nobody knows when
   kSentTooBig = 16,  // lost for its size, which is no sign of congestion; with kSentLost only
+  kSentPush = 32,    // with PSH: so it goes again
 };
 
 struct SentSegment {

@@ -27,10 +27,11 @@ void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now) {
   t.snd_wscale =
       t.has(kScaling) ? std::min(o.window_scale, wire::kMaxWindowScale) : std::uint8_t{0};
   if (!t.has(kScaling)) t.rcv_wscale = 0;
+  fit_window(t);
 }
 
 void establish(Tcb& t, Trigger trigger, Instant now) {
-  t.snd_una = t.snd_small = t.iss + 1;
+  t.snd_una = t.snd_small = t.pushed = t.iss + 1;
   if (t.has(kSynDue)) {  // a SYN-ACK of ours was due in this burst: now only its ACK is
     t.clear(kSynDue);
     t.set(kAckNow);
@@ -88,6 +89,7 @@ bool check_ack_and_rst(Tcb& t, const RxSegment& seg, Outbox& out) {
 //= RFC9293 MUST-10
 void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   if (!check_ack_and_rst(t, seg, out)) return release_segment(seg, out);
+  const std::uint32_t offered = rcv_wnd(t);  // by our SYN
   t.irs = seg.seq;
   t.rcv_nxt = t.rcv_adv = t.last_ack_sent = seg.seq + 1;
   apply_syn_options(t, seg, now);
@@ -103,7 +105,7 @@ void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
     return release_segment(seg, out);  // its text comes again: nothing of it was acknowledged
   }
   establish(t, Trigger::kRcvSynAck, now);
-  t.rcv_adv = t.rcv_nxt + std::min<std::uint32_t>(t.rcv_buf, 0xffff);
+  t.rcv_adv = t.rcv_nxt + offered;
   t.set(kAckNow);
   if (seg.len == 0 && (seg.flags & FIN) == 0) return release_segment(seg, out);
   rest_of_syn_arrives(t, seg, now, out);

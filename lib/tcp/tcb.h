@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/buf.h"
 #include "base/seq.h"
@@ -14,6 +15,7 @@
 #include "tcp/cc/cubic.h"
 #include "tcp/config.h"
 #include "tcp/core.h"
+#include "tcp/own.h"
 #include "tcp/rto.h"
 #include "tcp/sent_log.h"
 #include "tcp/state.h"
@@ -72,6 +74,9 @@ enum ModeFlag : std::uint8_t {
   kCorkFlush = 2,  // but what is queued now goes
   kUrgentIn = 4,   // rcv_up lies ahead of what the application has read
   kUrgentOut = 8,  // snd_up lies ahead of SND.UNA
+  kReno = 16,      // not CUBIC
+  kModerate = 32,  // the receive buffer grows with what is read
+  kLowat = 64,     // of its own: see OwnSettings::notsent_lowat
 };
 
 inline constexpr std::uint32_t kNoRtt = 0xffff'ffffU;
@@ -88,26 +93,14 @@ enum class Frto : std::uint8_t {
   kProbing,  // its ACK left something: new text goes (step 2)
 };
 
-// What one connection has its own way. 0: as the Config says.
-struct OwnSettings {
-  static constexpr std::uint16_t kNoLinger = 0xffff;
-  enum Keepalives : std::uint8_t { kAsConfig, kOff, kOn };
-
-  std::uint32_t user_timeout_ms = 0;
-  std::uint16_t keepalive_time_s = 0, keepalive_intvl_s = 0;
-  std::uint16_t linger_s = kNoLinger;
-  std::uint8_t keepalive_probes = 0;
-  Keepalives keepalive = kAsConfig;
-  std::uint8_t retries = 0;  // R2
-};
-
-// The octets of a receive buffer when a connection begins.
-[[nodiscard]] constexpr std::uint32_t first_rcv_buf(const Config& c) {
-  return c.moderate_rcvbuf && c.rmem_default < c.rmem ? c.rmem_default : c.rmem;
-}
-
 struct Tcb {
-  explicit Tcb(const Config& c) : rto(c), config(&c), rcv_buf(first_rcv_buf(c)) {}
+  explicit Tcb(const Config& c)
+      : modes(static_cast<std::uint8_t>(
+            (c.congestion_control == CongestionControl::kReno ? kReno : 0) |
+            (c.moderate_rcvbuf ? kModerate : 0))),
+        rto(c),
+        config(&c),
+        rcv_buf(first_rcv_buf(c)) {}
   Tcb(const Tcb&) = delete;
   Tcb& operator=(const Tcb&) = delete;
 
@@ -128,13 +121,15 @@ struct Tcb {
   Recovery recovery = Recovery::kNone;
   std::uint16_t ofo_count = 0;
   std::uint8_t ecn = 0;          // EcnFlag
-  std::uint8_t modes = 0;        // ModeFlag
+  std::uint8_t modes;            // ModeFlag
   std::uint8_t tos_in = 0;       // DSCP and ECN of the last acceptable segment (MAY-9)
   std::uint32_t unacked_in = 0;  // octets received since the last ACK we sent
+  Seq pushed;                    // behind the last new text that went with PSH
 
   // -- ACK and transmit ----------------------------------------------------------------------
   BufChain sndq;                 // from SND.UNA: what is sent and not acknowledged, then the rest
   SentLog* log = nullptr;        // what is in flight, where the peer's SACKs are used
+  Own* own = nullptr;            // lent: what it has of its own
   const Buf* nxt_buf = nullptr;  // where SND.NXT lies in sndq; null: at its front
   std::uint32_t nxt_offset = 0;
   std::uint32_t cwnd = 0, ssthresh = kNoSsthresh;
@@ -170,9 +165,9 @@ struct Tcb {
   std::uint32_t challenge_ms = 0;     // when the last challenge ACK went
   std::uint16_t rcv_mss = 536;        // what our SYN offered
   std::uint16_t peer_seg = 536;       // the longest text seen in one segment (delayed ACK)
-  OwnSettings own;
   std::uint32_t una_ms = 0;  // since when the peer owes an answer, if it does (user_timeout.cc)
   std::uint32_t rcv_buf;     // receive buffer, octets: first_rcv_buf to rmem
+  std::uint32_t max_rcv_wnd = 0xffff;  // what the window field can tell, or a clamp below it
   // What is read in a round trip decides it (receive_buffer.cc).
   Seq read_mark;                   // how far the application had read when the round began
   std::uint32_t read_mark_us = 0;  // when that was
@@ -243,6 +238,7 @@ struct Tcb {
   }
   [[nodiscard]] bool synchronized() const { return state >= State::kEstablished; }
 };
+static_assert(sizeof(Tcb) <= 496);
 
 // -- User calls (§3.10.1-6) ------------------------------------------------------------------
 struct OpenArgs {
@@ -259,6 +255,12 @@ void user_send(Tcb& tcb, BufChain&& text);
 [[nodiscard]] std::uint32_t send_room(const Tcb& tcb);
 // Up to `max` octets in order, in whole Bufs; at least one Buf when any is there.
 [[nodiscard]] BufChain user_receive(Tcb& tcb, std::uint32_t max);
+// The first `into.size()` octets in order, or what there is of them, copied; what is left of a Buf
+// stays queued. Octets.
+std::uint32_t user_receive_copy(Tcb& tcb, std::span<std::byte> into, Outbox& out);
+// The same from `offset` octets on, and everything stays.
+[[nodiscard]] std::uint32_t user_peek(const Tcb& tcb, std::uint32_t offset,
+                                      std::span<std::byte> into);
 // The text queued last is urgent up to its end (RFC 9293 §3.8.5). Pre: user_send was called.
 void user_urgent(Tcb& tcb);
 [[nodiscard]] Urgent urgent_unread(const Tcb& tcb);
@@ -273,15 +275,46 @@ void user_abort(Tcb& tcb, Outbox& out);
 // limit.
 void user_pace(Tcb& tcb, std::uint32_t octets_per_second);
 
-// -- Settings of one connection --------------------------------------------------------------
-void user_set_keepalive(Tcb& tcb, const Keepalive& k, Instant now);  // MUST-24
+// -- What a connection has of its own (own.cc) -------------------------------------------------
+// Lends the record, unless it has one. Null when none is left.
+Own* lend_own(Tcb& tcb, Outbox& out);
+void give_own(Tcb& tcb, Outbox& out);
+[[nodiscard]] inline const OwnSettings* own_settings(const Tcb& t) {
+  return t.own != nullptr ? &t.own->set : nullptr;
+}
+// Those of a listener, before open_passive; or of a program, between user_open and the SYN. False
+// when no record is left.
+[[nodiscard]] bool user_configure(Tcb& tcb, const OwnSettings& s, Instant now, Outbox& out);
+
+// Each of these says false, and changes nothing, when no record is left. 0: as the Config says.
+bool user_set_keepalive(Tcb& tcb, const Keepalive& k, Instant now, Outbox& out);  // MUST-24
 // Text that is not acknowledged for so long ends the connection, whatever retries2 says (RFC 5482
-// §3; 9293 §3.9.1.1, OPEN). Milliseconds; zero: as the Config says.
-void user_set_timeout(Tcb& tcb, Duration timeout);
-void user_set_retries(Tcb& tcb, std::uint8_t retries);  // R2 (MUST-21); 0: as the Config says
+// §3; 9293 §3.9.1.1, OPEN). Milliseconds.
+bool user_set_timeout(Tcb& tcb, Duration timeout, Outbox& out);
+bool user_set_retries(Tcb& tcb, std::uint8_t retries, Outbox& out);  // R2 (MUST-21)
+bool user_set_syn_retries(Tcb& tcb, std::uint8_t retries, Outbox& out);
 // What CLOSE leaves behind: nullopt, the default, all is sent; zero: nothing, CLOSE is ABORT; else
 // what is unacknowledged after that time is given up with a RST. In whole seconds, up to 18 h.
-void user_set_linger(Tcb& tcb, std::optional<Duration> linger);
+bool user_set_linger(Tcb& tcb, std::optional<Duration> linger, Outbox& out);
+// FIN-WAIT-2 after CLOSE, in whole seconds up to 120 s; below zero: none, CLOSE ends it there.
+bool user_set_fin_timeout(Tcb& tcb, Duration timeout, Outbox& out);
+// Octets of text, fixed from here on. Before the SYN it decides the window's scale; after it more
+// than that scale can tell is of no use. What was offered is still taken.
+bool user_set_receive_buffer(Tcb& tcb, std::uint32_t octets, Outbox& out);
+bool user_set_send_buffer(Tcb& tcb, std::uint32_t octets, Outbox& out);
+bool user_set_window_clamp(Tcb& tcb, std::uint32_t octets, Outbox& out);
+// No more than so many octets not yet sent: send_room and kNoticeWritable follow.
+bool user_set_notsent_lowat(Tcb& tcb, std::uint32_t octets, Outbox& out);
+// Offered at most, and sent at most; of use before the SYN.
+bool user_set_mss(Tcb& tcb, std::uint16_t mss, Outbox& out);
+// These need no record.
+void user_set_congestion_control(Tcb& tcb, CongestionControl algorithm);
+// ACKs at once from here on, the one that waits included, until text goes the other way; off: they
+// are delayed (Linux's TCP_QUICKACK).
+void user_quickack(Tcb& tcb, bool on);
+
+// For the counts, where there are any: what is on its way out.
+void count_sent(Own& own, std::span<const TxSegment> segments);
 
 // -- When buffers run short -------------------------------------------------------------------
 // Text that waits is put together in fewer buffers; with `early_too` what came out of order goes

@@ -38,9 +38,11 @@ void doubt_path(Tcb& t, Outbox& out) {
 //= RFC9293 MUST-23
 void on_syn_timeout(Tcb& t, Instant now, Outbox& out) {
   if (user_timeout_over(t, now)) return close_now(t, CloseReason::kTimedOut, out);
-  if (t.retries >= t.config->syn_retries && user_timeout(t) == Duration::zero()) {
+  const std::uint8_t own = t.own != nullptr ? t.own->set.syn_retries : std::uint8_t{0};
+  const std::uint8_t limit = own != 0 ? own : t.config->syn_retries;
+  if (t.retries >= limit && user_timeout(t) == Duration::zero()) {
     const Instant r2 = t.last_received + kSynR2;  // since OPEN: nothing has come
-    if (t.config->syn_retries < kPatientRetries || now >= r2) {
+    if (limit < kPatientRetries || now >= r2) {
       return close_now(t, CloseReason::kTimedOut, out);
     }
     t.rtx_deadline = r2;
@@ -103,7 +105,8 @@ void on_probe_deadline(Tcb& t, Instant now, Outbox& out) {
 }
 
 void on_linger_over(Tcb& t, Outbox& out) {
-  if (t.own.linger_s == OwnSettings::kNoLinger) return;  // a keepalive's deadline, from before
+  const OwnSettings* own = own_settings(t);  // else it is a keepalive's deadline, from before
+  if (own == nullptr || own->linger_s == OwnSettings::kNoLinger) return;
   out.counters->linger_resets.add();
   send_reset(t, out);
   close_now(t, CloseReason::kAborted, out);

@@ -1,5 +1,6 @@
 // OPEN, SEND, RECEIVE, CLOSE, ABORT (RFC 9293 §3.10.1-6), and how a connection ends.
 #include <algorithm>
+#include <cstring>
 
 #include "tcp/internal.h"
 
@@ -13,8 +14,7 @@ void user_open(Tcb& t, const OpenArgs& args, Instant now) {
   //= RFC9293 MUST-67
   //= RFC1191 3.1
   //= RFC9293 SHLD-6
-  t.rcv_mss = static_cast<std::uint16_t>(args.mtu - (args.ipv6 ? 60 : 40));
-  t.mss = t.full_mss = t.rcv_mss;
+  t.mss = t.full_mss = t.rcv_mss = offered_mss(args.mtu, args.ipv6);
   if (args.ipv6) t.set(kIpv6);
   if (c.timestamps) t.set(kTimestamps);
   if (c.sack) t.set(kSack);
@@ -22,6 +22,7 @@ void user_open(Tcb& t, const OpenArgs& args, Instant now) {
     t.set(kScaling);
     t.rcv_wscale = window_scale_for(c.rmem);
   }
+  fit_window(t);
   ecn_open(t);
   t.last_received = now;
   t.set(kSynDue);
@@ -40,17 +41,63 @@ bool may_send(const Tcb& t) {
 
 std::uint32_t send_room(const Tcb& t) {
   if (!may_send(t)) return 0;
-  return t.config->wmem > t.sndq.bytes() ? t.config->wmem - t.sndq.bytes() : 0;
+  const std::uint32_t all = send_buffer(t);
+  const std::uint32_t room = all > t.sndq.bytes() ? all - t.sndq.bytes() : 0;
+  if (!t.in_mode(kLowat)) return room;
+  const std::uint32_t mark = t.own->set.notsent_lowat, waits = unsent(t);
+  return mark > waits ? std::min(room, mark - waits) : 0;
 }
+
+namespace {
+
+// The application has read.
+void after_receive(Tcb& t) {
+  urgent_read(t);
+  if (takes_text(t.state) && window_update_due(t)) t.set(kAckNow);
+}
+
+}  // namespace
 
 BufChain user_receive(Tcb& t, std::uint32_t max) {
   BufChain loan;
   while (t.rcvq.head() != nullptr && (loan.empty() || loan.bytes() + t.rcvq.head()->len <= max)) {
     loan.push_back(t.rcvq.pop_front());
   }
-  urgent_read(t);
-  if (takes_text(t.state) && !loan.empty() && window_update_due(t)) t.set(kAckNow);
+  if (!loan.empty()) after_receive(t);
   return loan;
+}
+
+std::uint32_t user_receive_copy(Tcb& t, std::span<std::byte> into, Outbox& out) {
+  std::uint32_t done = 0;
+  while (done < into.size() && t.rcvq.head() != nullptr) {
+    const Buf* head = t.rcvq.head();
+    const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(head->len, into.size() - done));
+    std::memcpy(into.data() + done, head->data, n);
+    done += n;
+    if (n == head->len) {
+      out.release.push_back(t.rcvq.pop_front());
+    } else {
+      t.rcvq.trim_head(n);
+    }
+  }
+  if (done > 0) after_receive(t);
+  return done;
+}
+
+std::uint32_t user_peek(const Tcb& t, std::uint32_t offset, std::span<std::byte> into) {
+  std::uint32_t done = 0;
+  for (const Buf* b = t.rcvq.head(); b != nullptr && done < into.size(); b = b->next) {
+    if (offset >= b->len) {
+      offset -= b->len;
+      continue;
+    }
+    const auto n =
+        static_cast<std::uint32_t>(std::min<std::size_t>(b->len - offset, into.size() - done));
+    std::memcpy(into.data() + done, b->data + offset, n);
+    done += n;
+    offset = 0;
+  }
+  return done;
 }
 
 void user_shutdown(Tcb& t) {
@@ -79,21 +126,25 @@ void user_close(Tcb& t, Instant now, Outbox& out) {
   }
   if (t.state == State::kSynSent) return close_now(t, CloseReason::kAborted, out);
   //= RFC9293 SHLD-3
-  if (!t.rcvq.empty() || t.own.linger_s == 0) return user_abort(t, out);
+  const std::uint16_t linger = t.own != nullptr ? t.own->set.linger_s : OwnSettings::kNoLinger;
+  if (!t.rcvq.empty() || linger == 0) return user_abort(t, out);
   user_shutdown(t);
   if (t.state == State::kFinWait2) {
-    t.life_deadline = now + t.config->fin_timeout;
-  } else if (t.own.linger_s != OwnSettings::kNoLinger) {
-    t.life_deadline = now + std::chrono::seconds(t.own.linger_s);
+    begin_fin_wait_2(t, now, out);
+  } else if (linger != OwnSettings::kNoLinger) {
+    t.life_deadline = now + std::chrono::seconds(linger);
   }
 }
 
-void user_set_linger(Tcb& t, std::optional<Duration> linger) {
+bool user_set_linger(Tcb& t, std::optional<Duration> linger, Outbox& out) {
   constexpr Duration kMost = std::chrono::seconds(OwnSettings::kNoLinger - 1);
-  t.own.linger_s = OwnSettings::kNoLinger;
-  if (!linger) return;
+  if (lend_own(t, out) == nullptr) return false;
+  std::uint16_t& own = t.own->set.linger_s;
+  own = OwnSettings::kNoLinger;
+  if (!linger) return true;
   const Duration d = std::clamp(*linger, Duration::zero(), kMost);
-  t.own.linger_s = static_cast<std::uint16_t>(std::chrono::ceil<std::chrono::seconds>(d).count());
+  own = static_cast<std::uint16_t>(std::chrono::ceil<std::chrono::seconds>(d).count());
+  return true;
 }
 
 void end_stalled(Tcb& t, Outbox& out) {

@@ -11,7 +11,7 @@ namespace {
 //= RFC9293 MUST-21
 //= RFC9293 SHLD-11
 std::uint8_t retry_limit(const Tcb& t) {
-  const std::uint8_t own = t.own.retries;
+  const std::uint8_t own = t.own != nullptr ? t.own->set.retries : std::uint8_t{0};
   if (!t.has(kUserClosed)) return own != 0 ? own : t.config->retries2;
   return own != 0 ? std::min(t.config->orphan_retries, own) : t.config->orphan_retries;
 }
@@ -27,16 +27,22 @@ std::uint32_t timeout_ms(Duration d) {
 
 //= RFC5482 3-a
 Duration user_timeout(const Tcb& t) {
-  return t.own.user_timeout_ms != 0 ? std::chrono::milliseconds(t.own.user_timeout_ms)
-                                    : t.config->user_timeout;
+  const OwnSettings* own = own_settings(t);
+  return own != nullptr && own->user_timeout_ms != 0
+             ? std::chrono::milliseconds(own->user_timeout_ms)
+             : t.config->user_timeout;
 }
 
-void user_set_timeout(Tcb& t, Duration timeout) {
-  t.own.user_timeout_ms = timeout_ms(timeout);
+bool user_set_timeout(Tcb& t, Duration timeout, Outbox& out) {
+  if (lend_own(t, out) == nullptr) return false;
+  t.own->set.user_timeout_ms = timeout_ms(timeout);
+  return true;
 }
 
-void user_set_retries(Tcb& t, std::uint8_t retries) {
-  t.own.retries = retries;
+bool user_set_retries(Tcb& t, std::uint8_t retries, Outbox& out) {
+  if (lend_own(t, out) == nullptr) return false;
+  t.own->set.retries = retries;
+  return true;
 }
 
 void note_progress(Tcb& t, Instant now) {

@@ -8,7 +8,7 @@ namespace {
 
 // Octets that the receive buffer holds and the window field can tell.
 std::uint32_t buffer(const Tcb& t) {
-  return std::min<std::uint32_t>(t.rcv_buf, 0xffffU << t.rcv_wscale);
+  return std::min(t.rcv_buf, t.max_rcv_wnd);
 }
 
 //= RFC813 6

@@ -7,7 +7,9 @@ namespace {
 using OptDuration = std::optional<Duration>;
 
 void linger(Script& s, OptDuration d) {
-  s.app([d](tcp::Tcb& t, Instant, tcp::Outbox&) { tcp::user_set_linger(t, d); });
+  s.app([d](tcp::Tcb& t, Instant, tcp::Outbox& out) {
+    EXPECT_TRUE(tcp::user_set_linger(t, d, out));
+  });
 }
 
 TEST(Linger, OffAllIsSentHoweverLongItTakes) {

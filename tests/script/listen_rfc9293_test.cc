@@ -71,7 +71,7 @@ TEST(SynReceived, SynAckOffersWhatWasOffered) {
   EXPECT_EQ(s.seq, kIss);
   EXPECT_EQ(s.ack, kIrs + 1);
   EXPECT_EQ(s.flags, SYN | ACK);
-  EXPECT_EQ(s.wnd, 65'535);  // never scaled in a SYN
+  EXPECT_EQ(s.wnd, 45 * 1'448);  // never scaled in a SYN; whole segments
   EXPECT_EQ(s.options.mss, 1'460);
   EXPECT_EQ(s.options.window_scale, 3);
   EXPECT_TRUE(s.options.has_timestamps);
@@ -83,6 +83,7 @@ TEST(SynReceived, SynAckOffersWhatWasOffered) {
 TEST(SynReceived, SynAckOffersNothingThatWasNotOffered) {
   const tcp::Config c;
   const tcp::TxSegment s = make_syn_ack(entry_of(segment(SYN), c), c, 1'500, 1);
+  EXPECT_EQ(s.wnd, 44 * 1'460);
   EXPECT_EQ(s.options.window_scale, wire::kNoWindowScale);
   EXPECT_FALSE(s.options.has_timestamps);
   EXPECT_FALSE(s.options.sack_permitted);
@@ -103,57 +104,63 @@ TEST(SynReceived, SettingsThatAreOffAreNotAnswered) {
 TEST(SynReceived, TheSameSynIsAnsweredAgain) {
   const tcp::Config c;
   const tcp::SynEntry e = entry_of(segment(SYN), c);
-  EXPECT_EQ(syn_entry_arrives(e, segment(SYN), c), SynAnswer::kResendSynAck);
+  EXPECT_EQ(syn_entry_arrives(e, segment(SYN), c, 1'500), SynAnswer::kResendSynAck);
 }
 
 // RFC 5961 §4.2; RFC 9293 §3.10.7.4, first: another SYN gets an ACK, the entry stays.
 TEST(SynReceived, AnotherSynIsChallenged) {
   const tcp::Config c;
   const tcp::SynEntry e = entry_of(segment(SYN), c);
-  EXPECT_EQ(syn_entry_arrives(e, segment(SYN, kIrs + 9), c), SynAnswer::kChallenge);
-  EXPECT_EQ(syn_entry_arrives(e, segment(SYN, kIrs - 9), c), SynAnswer::kChallenge);
-  EXPECT_EQ(syn_entry_arrives(e, segment(SYN, kIrs + 0x4000'0000), c), SynAnswer::kChallenge);
+  EXPECT_EQ(syn_entry_arrives(e, segment(SYN, kIrs + 9), c, 1'500), SynAnswer::kChallenge);
+  EXPECT_EQ(syn_entry_arrives(e, segment(SYN, kIrs - 9), c, 1'500), SynAnswer::kChallenge);
+  EXPECT_EQ(syn_entry_arrives(e, segment(SYN, kIrs + 0x4000'0000), c, 1'500),
+            SynAnswer::kChallenge);
 }
 
 TEST(SynReceived, TheRightAckEstablishes) {
   const tcp::Config c;
   const tcp::SynEntry e = entry_of(segment(SYN), c);
-  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs + 1, kIss + 1), c), SynAnswer::kEstablish);
-  EXPECT_EQ(syn_entry_arrives(e, segment(ACK | FIN, kIrs + 1, kIss + 1), c), SynAnswer::kEstablish);
+  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs + 1, kIss + 1), c, 1'500),
+            SynAnswer::kEstablish);
+  EXPECT_EQ(syn_entry_arrives(e, segment(ACK | FIN, kIrs + 1, kIss + 1), c, 1'500),
+            SynAnswer::kEstablish);
   // Its ACK was lost, and the text behind it comes first.
-  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs + 1'001, kIss + 1), c), SynAnswer::kEstablish);
+  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs + 1'001, kIss + 1), c, 1'500),
+            SynAnswer::kEstablish);
 }
 
 TEST(SynReceived, TheWrongAckDrawsRst) {
   const tcp::Config c;
   const tcp::SynEntry e = entry_of(segment(SYN), c);
-  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs + 1, kIss), c), SynAnswer::kReset);
-  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs + 1, kIss + 2), c), SynAnswer::kReset);
+  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs + 1, kIss), c, 1'500), SynAnswer::kReset);
+  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs + 1, kIss + 2), c, 1'500), SynAnswer::kReset);
 }
 
 TEST(SynReceived, NoAckFlagIsDropped) {
   const tcp::Config c;
   const tcp::SynEntry e = entry_of(segment(SYN), c);
-  EXPECT_EQ(syn_entry_arrives(e, segment(PSH, kIrs + 1, kIss + 1), c), SynAnswer::kDrop);
+  EXPECT_EQ(syn_entry_arrives(e, segment(PSH, kIrs + 1, kIss + 1), c, 1'500), SynAnswer::kDrop);
 }
 
 // RFC 5961 §3.2 holds for half-open connections too.
 TEST(SynReceived, RstMustBeExact) {
   const tcp::Config c;
   const tcp::SynEntry e = entry_of(segment(SYN), c);
-  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs + 1), c), SynAnswer::kAbandon);
-  EXPECT_EQ(syn_entry_arrives(e, segment(RST | ACK, kIrs + 1, kIss + 1), c), SynAnswer::kAbandon);
-  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs + 2), c), SynAnswer::kChallenge);
-  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs), c), SynAnswer::kDrop);
-  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs + 1 + 65'535), c), SynAnswer::kDrop);
+  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs + 1), c, 1'500), SynAnswer::kAbandon);
+  EXPECT_EQ(syn_entry_arrives(e, segment(RST | ACK, kIrs + 1, kIss + 1), c, 1'500),
+            SynAnswer::kAbandon);
+  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs + 2), c, 1'500), SynAnswer::kChallenge);
+  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs), c, 1'500), SynAnswer::kDrop);
+  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs + 1 + 64'240), c, 1'500), SynAnswer::kDrop);
 }
 
 TEST(SynReceived, OutsideTheWindowIsChallenged) {
   const tcp::Config c;
   const tcp::SynEntry e = entry_of(segment(SYN), c);
-  const tcp::RxSegment late = segment(ACK, kIrs + 1 + 65'535, kIss + 1);
-  EXPECT_EQ(syn_entry_arrives(e, late, c), SynAnswer::kChallenge);
-  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs - 5, kIss + 1), c), SynAnswer::kChallenge);
+  const tcp::RxSegment late = segment(ACK, kIrs + 1 + 64'240, kIss + 1);
+  EXPECT_EQ(syn_entry_arrives(e, late, c, 1'500), SynAnswer::kChallenge);
+  EXPECT_EQ(syn_entry_arrives(e, segment(ACK, kIrs - 5, kIss + 1), c, 1'500),
+            SynAnswer::kChallenge);
 }
 
 // RFC 7323 §3.2 and §5.3.
@@ -164,13 +171,13 @@ TEST(SynReceived, TimestampsAreChecked) {
   syn.options.ts_val = 0x8000'0000;
   const tcp::SynEntry e = entry_of(syn, c);
   tcp::RxSegment ack = segment(ACK, kIrs + 1, kIss + 1);
-  EXPECT_EQ(syn_entry_arrives(e, ack, c), SynAnswer::kDrop);
+  EXPECT_EQ(syn_entry_arrives(e, ack, c, 1'500), SynAnswer::kDrop);
   ack.options.has_timestamps = true;
   ack.options.ts_val = 0x7fff'ffff;
-  EXPECT_EQ(syn_entry_arrives(e, ack, c), SynAnswer::kChallenge);
+  EXPECT_EQ(syn_entry_arrives(e, ack, c, 1'500), SynAnswer::kChallenge);
   ack.options.ts_val = 0x8000'0000;
-  EXPECT_EQ(syn_entry_arrives(e, ack, c), SynAnswer::kEstablish);
-  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs + 1), c), SynAnswer::kAbandon);  // exempt
+  EXPECT_EQ(syn_entry_arrives(e, ack, c, 1'500), SynAnswer::kEstablish);
+  EXPECT_EQ(syn_entry_arrives(e, segment(RST, kIrs + 1), c, 1'500), SynAnswer::kAbandon);  // exempt
 }
 
 TEST(SynReceived, RetriesAndScaleShareAnOctet) {

@@ -165,7 +165,7 @@ struct HalfOpenEntry : testing::Test {
     s.len = len;
     s.options.has_timestamps = ts.has_value();
     s.options.ts_val = ts.value_or(0);
-    return tcp::syn_entry_arrives(e, s, c);
+    return tcp::syn_entry_arrives(e, s, c, 1'500);
   }
   tcp::Config c;
   tcp::SynEntry e;
@@ -187,8 +187,8 @@ TEST_F(HalfOpenEntry, AnotherSynIsChallengedAndTheRstClears) {
 TEST_F(HalfOpenEntry, RstsAreJudgedByTheirNumber) {
   EXPECT_EQ(judge(RST, 0), SynAnswer::kDrop);
   EXPECT_EQ(judge(RST, 2), SynAnswer::kChallenge);
-  EXPECT_EQ(judge(RST | ACK, 65'535), SynAnswer::kChallenge);
-  EXPECT_EQ(judge(RST, 65'536), SynAnswer::kDrop);
+  EXPECT_EQ(judge(RST | ACK, 64'240), SynAnswer::kChallenge);
+  EXPECT_EQ(judge(RST, 64'241), SynAnswer::kDrop);
   EXPECT_EQ(judge(RST, 0x8000'0000), SynAnswer::kDrop);
 }
 

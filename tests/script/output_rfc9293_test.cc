@@ -28,6 +28,47 @@ TEST(Output, BuffersAndSegmentsNeedNotMatch) {
   }
 }
 
+// A peer that waits for PSH within a write longer than its window (MUST-60); where Linux has it:
+// its buffers of whole segments reach half the largest window, the second ends beyond that half.
+//= RFC9293 MUST-60 type=test
+TEST(Output, PushWithinALongWriteAtWhatEndsBeyondHalfTheWindow) {
+  Script s{Established{.wnd = 5'100}};
+  s.app_send(4'500);  // buffers of 2'000: PSH at 4'000
+  for (const std::uint32_t at : {0U, 1'000U, 2'000U}) {
+    s.sends({.seq = at, .len = 1'000, .flags = ACK});
+  }
+  s.sends({.seq = 3'000, .len = 1'000, .flags = ACK | PSH});
+  s.sends({.seq = 4'000, .len = 500, .flags = ACK | PSH});
+  s.receives({.ack = 4'500, .wnd = 5'100}).app_send(3'500);  // counted from the last PSH
+  for (const std::uint32_t at : {4'500U, 5'500U, 6'500U}) {
+    s.sends({.seq = at, .len = 1'000, .flags = ACK});
+  }
+  s.sends({.seq = 7'500, .len = 500, .flags = ACK | PSH});
+  s.receives({.ack = 8'000, .wnd = 5'100});
+}
+
+TEST(Output, PushWithinALongWriteToATinyWindow) {
+  Script s{Established{.wnd = 1'000}};
+  s.app_send(1'500).sends({.seq = 0, .len = 1'000, .flags = ACK | PSH});
+  s.receives({.ack = 1'000, .wnd = 1'000}).sends({.seq = 1'000, .len = 500, .flags = ACK | PSH});
+  s.receives({.ack = 1'500});
+}
+
+// What was sent with PSH goes again with it, though more was written since.
+//= RFC9293 MUST-60 type=test
+TEST(Output, PushGoesAgainWithItsSegment) {
+  Script s{Established{.sack = true}};
+  s.app_send(1'500).sends({.len = 1'000, .flags = ACK});
+  s.sends({.seq = 1'000, .len = 500, .flags = ACK | PSH});
+  s.app_send(3'000)
+      .sends({.seq = 1'500})
+      .sends({.seq = 2'500})
+      .sends({.seq = 3'500, .flags = ACK | PSH});
+  s.at(10ms).receives({.ack = 1'000, .sack = {{1'500, 4'500}}});
+  s.sends({.seq = 1'000, .len = 500, .flags = ACK | PSH});
+  s.receives({.ack = 4'500});
+}
+
 // A partial ACK frees what it covers, in the middle of a buffer, and resending starts there.
 TEST(Output, PartlyAcknowledgedBufferIsResentFromTheMiddle) {
   Script s{Established{}};

@@ -152,7 +152,7 @@ class RandomLife {
     last.wnd = wnd_ = rng.below(8) == 0 ? 0 : rng.below(65'536);
     if (rng.below(8) == 0) last.len = rng.below(1'461);
     if (syn.options.has_timestamps) stamp(last);
-    if (tcp::syn_entry_arrives(entry, last, config_) != tcp::SynAnswer::kEstablish) {
+    if (tcp::syn_entry_arrives(entry, last, config_, 1'500) != tcp::SynAnswer::kEstablish) {
       last.seq = irs_ + 1;
       last.options.ts_val = peer_clock_;
     }

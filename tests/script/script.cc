@@ -55,6 +55,7 @@ Script::Script(const Established& e)
       now_(kStart) {
   out_.counters = &counters_;
   out_.logs = &logs_;
+  out_.owns = &owns_;
   const auto option_octets = static_cast<std::uint16_t>(e.ts ? 12 : 0);
   tcp::RxSegment syn;
   syn.seq = e.irs;
@@ -85,6 +86,7 @@ Script::Script(const SynSent& e)
       now_(kStart) {
   out_.counters = &counters_;
   out_.logs = &logs_;
+  out_.owns = &owns_;
   tcp::user_open(tcb_, {.iss = e.iss, .ts_offset = kTsOffset, .mtu = e.mtu, .ipv6 = e.ipv6}, now_);
   settle();
 }
@@ -95,6 +97,8 @@ Script::~Script() {
   bufs_.give_back(std::move(out_.release));
   EXPECT_EQ(bufs_.live(), 0) << "buffers not given back";
   EXPECT_EQ(logs_.size(), 0U) << "log not given back";
+  tcp::give_own(tcb_, out_);
+  EXPECT_EQ(owns_.size(), 0U) << "record of its own not given back";
 }
 
 // One timer. False when the core keeps asking for the same instant.
@@ -214,6 +218,38 @@ Script& Script::app_reads(std::uint32_t octets, const char* file, int line) {
     }
   }
   bufs_.give_back(std::move(loan));
+  return settle();
+}
+
+void Script::check_copy(const std::vector<std::byte>& got, Seq from, const char* file, int line) {
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (got[i] == pattern(Side::kTheirs, from + static_cast<std::uint32_t>(i))) continue;
+    ADD_FAILURE_AT(file, line) << "octet " << i << " was not what the peer sent " << when();
+    return;
+  }
+}
+
+Script& Script::app_copies(std::uint32_t octets, std::uint32_t left, const char* file, int line) {
+  std::vector<std::byte> into(octets);
+  const std::uint32_t n = tcp::user_receive_copy(tcb_, into, out_);
+  if (n != octets || tcb_.rcvq.bytes() != left) {
+    ADD_FAILURE_AT(file, line) << "copied " << n << " octets, want " << octets << "; left "
+                               << tcb_.rcvq.bytes() << ' ' << when();
+  }
+  into.resize(std::min(n, octets));
+  check_copy(into, read_next_, file, line);
+  read_next_ += n;
+  return settle();
+}
+
+Script& Script::app_peeks(std::uint32_t offset, std::uint32_t octets, const char* file, int line) {
+  std::vector<std::byte> into(octets);
+  const std::uint32_t before = tcb_.rcvq.bytes();
+  const std::uint32_t n = tcp::user_peek(tcb_, offset, into);
+  if (n != octets || tcb_.rcvq.bytes() != before) {
+    ADD_FAILURE_AT(file, line) << "peeked at " << n << " octets, want " << octets << ' ' << when();
+  }
+  check_copy(into, read_next_ + offset, file, line);
   return settle();
 }
 

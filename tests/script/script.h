@@ -135,6 +135,12 @@ class Script {
   // Reads exactly `octets`; fails when there are fewer, or when buffers do not end there.
   Script& app_reads(std::uint32_t octets, const char* file = __builtin_FILE(),
                     int line = __builtin_LINE());
+  // Copies so many octets out, of as many as there are; `left` of them then are.
+  Script& app_copies(std::uint32_t octets, std::uint32_t left, const char* file = __builtin_FILE(),
+                     int line = __builtin_LINE());
+  // Looks at `octets` from `offset` on.
+  Script& app_peeks(std::uint32_t offset, std::uint32_t octets, const char* file = __builtin_FILE(),
+                    int line = __builtin_LINE());
   Script& app_urgent(std::uint32_t octets);  // as app_send, and the text is urgent
   Script& app_nodelay(bool on);
   Script& app_cork(bool on);
@@ -175,6 +181,7 @@ class Script {
   bool fire(Instant due, int& same, const char* file, int line);
   void flush();
   void check_text(const tcp::TxSegment& s);
+  void check_copy(const std::vector<std::byte>& got, Seq from, const char* file, int line);
   void print_sent(const char* file, int line);
   [[nodiscard]] std::string describe(const tcp::TxSegment& s) const;
   [[nodiscard]] std::string when() const;
@@ -189,6 +196,7 @@ class Script {
   tcp::Outbox out_;
   Bufs bufs_;
   tcp::SentLogs logs_{4};
+  tcp::Owns owns_{2};
   Seq tx_base_, rx_base_;  // relative 0, ours and theirs
   Seq app_next_;           // of the next octet the user sends
   Seq read_next_;          // of the next octet the user reads

@@ -10,7 +10,7 @@ constexpr Peer kSynAck{.seq = 0, .ack = 1, .flags = SYN | ACK, .mss = 1'460};
 //= RFC9293 MUST-22 type=test
 TEST(SynSent, SynIsResentAndThenGivenUp) {
   Script s{SynSent{}};
-  s.sends({.seq = 0, .len = 0, .flags = SYN, .wnd = 65'535, .mss = 1'460});
+  s.sends({.seq = 0, .len = 0, .flags = SYN, .wnd = 64'240, .mss = 1'460});
   for (const auto t : {1s, 3s, 7s, 15s, 31s}) {
     s.at(t).sends({.seq = 0, .len = 0, .flags = SYN, .mss = 1'460}).quiet();
   }
@@ -202,7 +202,7 @@ TEST(SynSent, QueuedTextCarriesTheLastAck) {
 //= RFC7323 3.2-d type=test
 TEST(SynOptions, OursAreOffered) {
   Script s{SynSent{.timestamps = true, .window_scaling = true}};
-  s.sends({.flags = SYN, .wnd = 65'535, .mss = 1'460, .wscale = 3, .ts = Ts{0, 0}});
+  s.sends({.flags = SYN, .wnd = 64'240, .mss = 1'460, .wscale = 3, .ts = Ts{0, 0}});
 }
 
 //= RFC9293 SHLD-6 type=test
@@ -240,14 +240,14 @@ TEST(SynOptions, TimestampsRefusedByThePeer) {
 TEST(SynOptions, ScalingRefusedByThePeer) {
   Script s{SynSent{.window_scaling = true}};
   s.sends({.flags = SYN, .wscale = 3});
-  s.receives(kSynAck).sends({.flags = ACK, .wnd = 65'535});
+  s.receives(kSynAck).sends({.flags = ACK, .wnd = 64'240});
   s.receives({.seq = 1, .ack = 1, .wnd = 1'000});
   EXPECT_EQ(s.tcb().snd_wnd, 1'000U);
 }
 
 TEST(SynOptions, ScalingNegotiated) {
   Script s{SynSent{.window_scaling = true}};
-  s.sends({.flags = SYN, .wnd = 65'535});
+  s.sends({.flags = SYN, .wnd = 64'240});
   s.receives({.ack = 1, .flags = SYN | ACK, .wnd = 5'000, .mss = 1'460, .wscale = 2});
   s.sends({.flags = ACK, .wnd = 131'072 >> 3});
   EXPECT_EQ(s.tcb().snd_wnd, 5'000U);

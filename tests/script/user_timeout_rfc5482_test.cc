@@ -6,11 +6,15 @@ namespace weir::test {
 namespace {
 
 void set_timeout(Script& s, Duration d) {
-  s.app([d](tcp::Tcb& t, Instant, tcp::Outbox&) { tcp::user_set_timeout(t, d); });
+  s.app([d](tcp::Tcb& t, Instant, tcp::Outbox& out) {
+    EXPECT_TRUE(tcp::user_set_timeout(t, d, out));
+  });
 }
 
 void set_retries(Script& s, std::uint8_t n) {
-  s.app([n](tcp::Tcb& t, Instant, tcp::Outbox&) { tcp::user_set_retries(t, n); });
+  s.app([n](tcp::Tcb& t, Instant, tcp::Outbox& out) {
+    EXPECT_TRUE(tcp::user_set_retries(t, n, out));
+  });
 }
 
 // -- R2 of one connection
@@ -175,7 +179,9 @@ TEST(UserTimeout, DoesNotKeepAnOrphan) {
 constexpr tcp::Keepalive kEveryTen{.on = true, .time = 60s, .intvl = 10s, .probes = 3};
 
 void set_keepalive(Script& s, const tcp::Keepalive& k) {
-  s.app([k](tcp::Tcb& t, Instant now, tcp::Outbox&) { tcp::user_set_keepalive(t, k, now); });
+  s.app([k](tcp::Tcb& t, Instant now, tcp::Outbox& out) {
+    EXPECT_TRUE(tcp::user_set_keepalive(t, k, now, out));
+  });
 }
 
 //= RFC5482 4.2 type=test

@@ -10,7 +10,7 @@ namespace weir::tcp {
 namespace {
 
 bool is_cubic(const Tcb& t) {
-  return t.config->congestion_control == CongestionControl::kCubic;
+  return !t.in_mode(kReno);
 }
 
 std::uint32_t us_of(Instant t) {

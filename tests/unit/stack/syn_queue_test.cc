@@ -27,7 +27,7 @@ TEST(SynQueue, SynAckHasTheOptionsThatTheSynOffered) {
   EXPECT_EQ(s.tcp().options.window_scale, 3);  // 256 KiB in 16 bits
   ASSERT_TRUE(s.tcp().options.has_timestamps);
   EXPECT_EQ(s.tcp().options.ts_ecr, p.ts_val);
-  EXPECT_EQ(s.tcp().wnd, 65'535);  // never scaled in a SYN
+  EXPECT_EQ(s.tcp().wnd, 45 * 1'448);  // never scaled in a SYN
   EXPECT_EQ(w.stack->gauges().half_open, 1U);
   EXPECT_EQ(w.stack->gauges().connections, 0U);
 }
