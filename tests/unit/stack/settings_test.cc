@@ -170,6 +170,7 @@ TEST_F(Settings, NotsentLowatCountsWhatHasNotGone) {
   w.expect_no_event();
   EXPECT_GT(p.take_text().size(), 1'900U);
   p.send(ACK);  // and with it the window: what waited goes
+  w.iterate();
   w.expect_event(c, kWritable);
   EXPECT_EQ(w.stack->send_room(c), 1'000U);
   while (!p.take_text().empty()) p.send(ACK);
