@@ -35,7 +35,7 @@ struct Conn {
   bool in_close_wait = false;  // in the list of these
   std::uint16_t events = 0;    // Event, not yet told
   std::uint8_t tos = 0;        // DSCP of what is sent; its ECN bits are 0
-  std::uint8_t ttl = 0;        // of what is sent
+  std::uint8_t ttl = 0;        // of what is sent; 0: the Config's
   bool in_ready = false, in_output = false;
   bool waits_accept = false;        // in the accept queue: events are kept back
   bool user_gone = false;           // closed by its user: no more events

@@ -287,7 +287,6 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   c.next_hop = route->next_hop;
   c.read_ms = c.acked_ms = now_ms();
   c.tos = config.tcp.tos;
-  c.ttl = config.tcp.ttl;
   tcp::user_open(c.tcb, open_args(flow, iss), now);
   counters.active_opens.add();
   mark_output(index);

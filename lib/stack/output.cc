@@ -37,8 +37,8 @@ void Stack::Impl::flush(std::uint32_t index) {
   Conn& c = conns[index];
   if (c.tcb.own != nullptr) tcp::count_sent(*c.tcb.own, outbox.tx.items());
   const std::uint32_t neighbour = loops(c.flow) ? kNoIndex : neighbour_of(c);
-  for (const tcp::TxSegment& s : outbox.tx.items())
-    send_packet(s, c.flow, neighbour, {c.tos, c.ttl});
+  const IpFields ip{c.tos, c.ttl != 0 ? c.ttl : config.tcp.ttl};
+  for (const tcp::TxSegment& s : outbox.tx.items()) send_packet(s, c.flow, neighbour, ip);
   outbox.tx.clear();
 }
 

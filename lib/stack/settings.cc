@@ -85,7 +85,7 @@ void Stack::set_quickack(ConnId id, bool on) {
 
 //= RFC9293 MUST-49
 void Stack::set_ttl(ConnId id, std::uint8_t ttl) {
-  if (Conn* c = impl_->find(id)) c->ttl = ttl != 0 ? ttl : impl_->config.tcp.ttl;
+  if (Conn* c = impl_->find(id)) c->ttl = ttl;
 }
 
 tcp::OwnSettings Stack::settings_of(ConnId id) const {

@@ -131,7 +131,6 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   c.waits_accept = true;
   c.read_ms = c.acked_ms = now_ms();
   c.tos = config.tcp.tos;
-  c.ttl = config.tcp.ttl;
   const auto route = routes.lookup(a.flow.remote);
   c.next_hop = route ? route->next_hop : a.flow.remote;
   tcp::open_passive(c.tcb, e, open_args(a.flow, e.iss), now);
