@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/addr.h"
+#include "base/duration_text.h"
 #include "base/time.h"
 
 #ifndef TOML_EXCEPTIONS
@@ -48,9 +49,8 @@ class Problem {
 // The candidate nearest to `word`, if it is near.
 [[nodiscard]] std::optional<std::string> nearest(std::string_view word,
                                                  const std::vector<std::string>& candidates);
-// "200ms" or "5 s" strictly; us, ms, s, m, h.
-[[nodiscard]] std::optional<Duration> parse_duration(std::string_view text);
-[[nodiscard]] std::string duration_text(Duration d);
+using weir::duration_text;
+using weir::parse_duration;
 // "10.0.0.1:80", "[fe80::1]:80".
 [[nodiscard]] std::optional<Endpoint> parse_endpoint(std::string_view text);
 

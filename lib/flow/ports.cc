@@ -21,6 +21,12 @@ PortPicker::PortPicker(std::uint16_t low, std::uint16_t high, SipKey key)
   }
 }
 
+void PortPicker::set_range(std::uint16_t low, std::uint16_t high) {
+  WEIR_ASSERT(low > 0 && low <= high);
+  low_ = low;
+  range_ = std::uint32_t{high} - low + 1U;
+}
+
 //= RFC6056 3.3.4-a
 //= RFC6056 3.3.4-b
 //= RFC6056 3.3.4-c

@@ -23,6 +23,9 @@ class PortPicker {
   // Ports low .. high, both included. Pre: 0 < low <= high.
   PortPicker(std::uint16_t low, std::uint16_t high, SipKey key);
 
+  // From here on; what was picked before stays counted.
+  void set_range(std::uint16_t low, std::uint16_t high);
+
   //= RFC6056 3.3-a
   // The first usable port from a place that depends on (local, remote) and on how many ports were
   // picked for it. Asks `usable` once about each port of the range at most.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "stack/impl.h"
+#include "tcp/settings.h"
 
 namespace weir::stack {
 namespace {
@@ -413,6 +414,15 @@ Footprint Stack::footprint() {
   constexpr std::uint32_t kGeneration = sizeof(std::uint32_t);
   return {sizeof(Conn) + timer::Wheel::kNodeSize + kGeneration + kEntry,
           sizeof(tcp::SynEntry) + kEntry, sizeof(tcp::TwRecord) + kEntry};
+}
+
+void Stack::configure(const tcp::Config& wanted) {
+  tcp::take_live(impl_->config.tcp, wanted);
+  impl_->ports.set_range(impl_->config.tcp.port_low, impl_->config.tcp.port_high);
+}
+
+const tcp::Config& Stack::tcp_config() const {
+  return impl_->config.tcp;
 }
 
 void Stack::set_meter(telemetry::StageMeter* meter) {

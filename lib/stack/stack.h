@@ -293,6 +293,11 @@ class Stack {
   void set_meter(telemetry::StageMeter* meter);
   [[nodiscard]] Instant now() const;  // of the iteration under way
 
+  // What tcp/settings.h calls live becomes as `wanted` has it, for all connections that have no
+  // setting of their own; the rest stays. Pre: nothing in it is a tcp::misfit.
+  void configure(const tcp::Config& wanted);
+  [[nodiscard]] const tcp::Config& tcp_config() const;
+
   // SYN cookies are made with `fresh` from here on; those of the key before it stay good for their
   // time, at most kCookieLife. All cores of a port must change at once.
   void rotate_cookie_key(const SipKey& fresh);

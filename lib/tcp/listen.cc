@@ -114,9 +114,10 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   //= RFC9293 MUST-11
   t.set(kPassive);
   if (args.ipv6) t.set(kIpv6);
-  if (c.timestamps) t.set(kTimestamps);
-  if (c.sack) t.set(kSack);
-  if (c.window_scaling) {
+  // What the SYN-ACK told of, whatever the Config has become since.
+  if ((e.bits & SynEntry::kTimestampsOffered) != 0) t.set(kTimestamps);
+  if ((e.bits & SynEntry::kSackOffered) != 0) t.set(kSack);
+  if (e.scale() != SynEntry::kNoScale) {
     t.set(kScaling);
     t.rcv_wscale = own != nullptr ? own_window_scale(c, *own) : window_scale_for(c.rmem);
   }
