@@ -262,7 +262,7 @@ class Stack {
   void set_congestion_control(ConnId id, tcp::CongestionControl algorithm);
   // On: ACKs go at once, until text goes the other way; off: they are delayed (TCP_QUICKACK).
   void set_quickack(ConnId id, bool on);
-  void set_ttl(ConnId id, std::uint8_t ttl);  // TTL or hop limit of what is sent from here on
+  void set_ttl(ConnId id, std::uint8_t ttl);  // TTL or hop limit; 0: as the Config says
   [[nodiscard]] tcp::OwnSettings settings_of(ConnId id) const;
   // Holds text below a full segment for more of it, 200 ms at most; `on` = false sends what is
   // held, and so does set_nodelay (Linux's TCP_CORK).
@@ -294,7 +294,8 @@ class Stack {
   [[nodiscard]] Instant now() const;  // of the iteration under way
 
   // What tcp/settings.h calls live becomes as `wanted` has it, for all connections that have no
-  // setting of their own; the rest stays. Pre: nothing in it is a tcp::misfit.
+  // setting of their own, but that each keeps the congestion control that it began with, and
+  // whether its receive buffer grows; the rest stays. Pre: nothing in it is a tcp::misfit.
   void configure(const tcp::Config& wanted);
   [[nodiscard]] const tcp::Config& tcp_config() const;
 

@@ -123,6 +123,7 @@ struct Tcb {
   std::uint8_t ecn = 0;          // EcnFlag
   std::uint8_t modes;            // ModeFlag
   std::uint8_t tos_in = 0;       // DSCP and ECN of the last acceptable segment (MAY-9)
+  std::uint8_t path_news = 0;    // PathNews
   std::uint32_t unacked_in = 0;  // octets received since the last ACK we sent
   Seq pushed;                    // behind the last new text that went with PSH
 
@@ -178,6 +179,7 @@ struct Tcb {
   std::uint8_t quick_acks = 0;   // ACKs left to be sent at once
   std::uint8_t retries = 0;      // of the timer that rtx_deadline is
   std::uint8_t keepalive_unanswered = 0;
+  std::uint8_t dup_acks_due = 0;  // segments that came early since the last ACK (RFC 5681 §4.2)
   Cubic cubic;
   struct {
     std::uint32_t cwnd = 0, ssthresh = 0, w_max = 0;
@@ -189,6 +191,7 @@ struct Tcb {
   std::uint32_t min_rtt_late_us = kNoRtt;  // since min_rtt_since_s, half of that at most
   std::uint32_t min_rtt_since_s = 0;
   Seq reo_round_end;             // RACK.dsack_round, where reo_round
+  Seq tlp_end;                   // TLP.end_seq: SND.NXT behind the probe
   std::uint8_t reo_mult = 1;     // RACK.reo_wnd_mult
   std::uint8_t reo_persist = 0;  // RACK.reo_wnd_persist
   bool reo_round = false, reordering_seen = false;
@@ -200,11 +203,8 @@ struct Tcb {
   bool partial_acked = false;  // RFC 6582 §3.2, step 3: the first one restarted the timer
   bool pace_waits = false;     // something waits for pace_next
   Frto frto = Frto::kOff;
-  Seq tlp_end;                    // TLP.end_seq: SND.NXT behind the probe
-  std::uint8_t dup_acks_due = 0;  // segments that came early since the last ACK (RFC 5681 §4.2)
   CloseReason close_reason = CloseReason::kNone;
   CloseReason soft_error = CloseReason::kNone;  // what a time-out would be for (icmp_errors.cc)
-  std::uint8_t path_news = 0;                   // PathNews
   // The path (path_mtu.cc, mtu_probe.cc). Octets of text in one segment, as `mss` counts them.
   std::uint16_t full_mss = 536;     // what the peer and our port take: mss is never more
   std::uint16_t mtu_low = 0;        // RFC 4821 §7.2, search_low: 0 while nothing is searched for
