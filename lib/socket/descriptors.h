@@ -8,20 +8,27 @@
 
 namespace weir::posix {
 
+struct Watch;
+struct Descriptor;
+void forget_watches_of(Descriptor& d);  // epoll.cc
+
 enum class Kind : std::uint8_t { kTcp, kUdp, kEpoll };
 
 // What every descriptor has. What it is says `kind`: whoever asks casts.
 struct Descriptor {
   explicit Descriptor(Kind k) : kind(k) {}
-  virtual ~Descriptor() = default;
+  virtual ~Descriptor() {
+    if (!watchers.empty()) forget_watches_of(*this);
+  }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
   Kind kind;
   bool nonblock = false, cloexec = false;
   int fd = -1;
-  int family = 0;          // AF_INET, AF_INET6; 0: no socket
-  std::uint64_t user = 0;  // weir_set_user
+  int family = 0;                // AF_INET, AF_INET6; 0: no socket
+  std::uint64_t user = 0;        // weir_set_user
+  std::vector<Watch*> watchers;  // of the epolls that watch it, which own them
 };
 
 class Descriptors {

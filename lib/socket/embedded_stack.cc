@@ -150,7 +150,7 @@ void EmbeddedStack::look_at_accept_queues() {
     const std::uint64_t came = stats ? stats->accepted + waiting : 0;
     const bool more = came > s->came;
     s->came = came;
-    if (more && waiting > 0) changed(*s);
+    if (more && waiting > 0) changed(*s, EPOLLIN | EPOLLRDNORM);
   }
 }
 

@@ -9,8 +9,8 @@
 //   tcp_socket.h       a socket and its states; tcp_calls.cc, tcp_stream.cc the calls
 //   ports_in_use.cc    who may bind what
 //   options.cc         setsockopt and getsockopt
-//   readiness.cc       what poll says of a socket, and who is told
-//   weir.cc            the functions of weir.h
+//   readiness.cc       what poll says of a socket, and who is told; epoll.h who watches whom
+//   weir.cc            the functions of weir.h; weir_readiness.cc and weir_control.cc more of them
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,8 @@
 namespace weir::posix {
 
 struct TcpSocket;
+
+inline constexpr std::uint32_t kAnyReason = ~std::uint32_t{0};  // of EPOLL* bits
 
 enum class Link : std::uint8_t { kIp, kEthernet };
 
@@ -75,8 +77,9 @@ class EmbeddedStack {
 
   // -- Readiness (readiness.cc)
   // To be called whenever something happened that may have made `d` readier than it was, whether a
-  // bit changes or not: more text, room, an end.
-  void changed(Descriptor& d);
+  // bit changes or not: more text, room, an end. `why`: the bits that it is about, for epoll's
+  // edges.
+  void changed(Descriptor& d, std::uint32_t why = kAnyReason);
   void on_ready(weir_ready_fn* fn, void* context) {
     ready_fn_ = fn;
     ready_context_ = context;

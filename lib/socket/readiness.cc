@@ -1,6 +1,7 @@
 // What poll says of a socket (Linux's tcp_poll, inet_csk_listen_poll), and who is told.
 #include <sys/epoll.h>
 
+#include "socket/epoll.h"
 #include "socket/tcp_socket.h"
 
 namespace weir::posix {
@@ -11,7 +12,7 @@ constexpr std::uint32_t kIn = EPOLLIN | EPOLLRDNORM, kOut = EPOLLOUT | EPOLLWRNO
 // At least a third of the send buffer is free (sk_stream_is_writeable).
 bool writable(const EmbeddedStack& e, const TcpSocket& s) {
   if (!s.conn || s.shut_write) return true;
-  return e.tcp().send_room(*s.conn) >= e.config().tcp.wmem / 3;
+  return e.tcp().send_room(*s.conn) >= e.tcp().tcp_config().wmem / 3;
 }
 
 std::uint32_t ready_of_listener(const EmbeddedStack& e, const TcpSocket& s) {
@@ -39,17 +40,19 @@ std::uint32_t ready_of(const EmbeddedStack& e, const Descriptor& d) {
   switch (d.kind) {
     case Kind::kTcp:
       return ready_of(e, static_cast<const TcpSocket&>(d));
-    case Kind::kUdp:
     case Kind::kEpoll:
+      return ready_of(e, static_cast<const Epoll&>(d));
+    case Kind::kUdp:
       break;
   }
   return 0;
 }
 
-void EmbeddedStack::changed(Descriptor& d) {
-  if (ready_fn_ == nullptr || d.fd < 0) return;
-  const std::uint32_t bits = ready_of(*this, d);
+void EmbeddedStack::changed(Descriptor& d, std::uint32_t why) {
+  if (d.fd < 0) return;
+  const std::uint32_t bits = ready_fn_ == nullptr ? 0 : ready_of(*this, d);
   if (bits != 0) ready_fn_(ready_context_, d.fd, bits);
+  if (!d.watchers.empty()) wake_watchers(*this, d, why);
 }
 
 }  // namespace weir::posix

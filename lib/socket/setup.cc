@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <string_view>
+
 #include <utility>
+#include "tcp/settings.h"
 
 namespace weir::posix {
 namespace {
@@ -104,7 +106,35 @@ bool read_sizes(const weir_config& c, Setup& s, std::string& error) {
   return true;
 }
 
+bool read_settings(const weir_config& c, Setup& s, std::string& error) {
+  if (c.setting_count > 0 && c.settings == nullptr) {
+    return fail(error, "settings = NULL: must point to setting_count of them");
+  }
+  for (std::size_t i = 0; i < c.setting_count; ++i) {
+    if (!read_setting(s.stack.tcp, c.settings[i], error)) return false;
+  }
+  return settings_fit(s.stack.tcp, error);
+}
+
 }  // namespace
+
+bool read_setting(tcp::Config& config, const weir_setting& setting, std::string& error) {
+  const std::string name = setting.name == nullptr ? "" : setting.name;
+  const std::string value = setting.value == nullptr ? "" : setting.value;
+  const tcp::Setting* knob = tcp::find_setting(name);
+  if (knob == nullptr) {
+    return fail(error, "\"" + name + "\": no such setting; weir_setting_name lists them");
+  }
+  const auto wrong = tcp::set_by_text(config, *knob, value);
+  return !wrong || fail(error, name + " = \"" + value + "\": " + *wrong);
+}
+
+bool settings_fit(const tcp::Config& config, std::string& error) {
+  const auto bad = tcp::misfit(config);
+  if (!bad) return true;
+  const std::string value = tcp::value_text(config, *tcp::find_setting(bad->name));
+  return fail(error, std::string(bad->name) + " = \"" + value + "\": " + bad->what);
+}
 
 bool read_config(const weir_config& c, Setup& s, std::string& error) {
   constexpr std::uint64_t kLatest = std::uint64_t{1} << 62U;
@@ -120,6 +150,7 @@ bool read_config(const weir_config& c, Setup& s, std::string& error) {
   s.raise_sigpipe = c.raise_sigpipe != 0;
   s.stack.tick = Duration(1);  // scripts compare instants in microseconds
   if (!read_addresses(c, s, error) || !read_sizes(c, s, error)) return false;
+  if (!read_settings(c, s, error)) return false;
   if (s.link == Link::kEthernet) return read_ethernet(c, s, error);
   make_ip_link(s);
   return true;

@@ -114,6 +114,22 @@ void on_reset(EmbeddedStack& e, TcpSocket& s) {
   e.changed(s);
 }
 
+namespace {
+
+// The bits that Linux wakes sleepers with (sock_def_readable, sk_stream_write_space; all else wakes
+// whoever sleeps). A soft error wakes nobody.
+std::uint32_t reason_of(std::uint16_t events) {
+  if ((events & (stack::kConnected | stack::kPeerClosed | stack::kClosed)) != 0) return kAnyReason;
+  std::uint32_t why = 0;
+  if ((events & (stack::kReadable | stack::kUrgent)) != 0) {
+    why |= EPOLLIN | EPOLLRDNORM | EPOLLPRI | EPOLLRDBAND;
+  }
+  if ((events & stack::kWritable) != 0) why |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+  return why;
+}
+
+}  // namespace
+
 void on_event(EmbeddedStack& e, const stack::Ready& r) {
   const std::uint64_t user = e.tcp().user_of(r.conn);
   Descriptor* d = user == 0 ? nullptr : e.descriptors().find(static_cast<int>(user - 1));
@@ -133,7 +149,7 @@ void on_event(EmbeddedStack& e, const stack::Ready& r) {
   } else {
     forget_if_over(e, s);
   }
-  e.changed(s);
+  if (const std::uint32_t why = reason_of(r.events); why != 0) e.changed(s, why);
 }
 
 }  // namespace weir::posix

@@ -369,7 +369,8 @@ void Stack::want_writable(ConnId id) {
   Conn* c = impl_->find(id);
   if (c == nullptr) return;
   c->tcb.set(tcp::kWantWritable);
-  if (tcp::send_room(c->tcb) == 0) return;
+  const std::uint32_t room = tcp::send_room(c->tcb);
+  if (room < (room + c->tcb.sndq.bytes()) / 3) return;  // the ACK that makes more tells
   // There is room: it was buffers that the caller lacked, and no ACK may be on its way to tell.
   c->retry_deadline = impl_->now + Impl::kBufferRetry;
   impl_->wheel.arm(id.index, c->retry_deadline);
