@@ -44,11 +44,11 @@ class IpAddr {
   }
 
   [[nodiscard]] constexpr bool is_v4() const {  // asked several times a packet: two words
-    const auto words = std::bit_cast<std::array<std::uint64_t, 2>>(octets_);
+    const Words w = words();
     if constexpr (std::endian::native == std::endian::big) {
-      return words[0] == 0 && words[1] >> 32U == 0xffffU;
+      return w[0] == 0 && w[1] >> 32U == 0xffffU;
     }
-    return words[0] == 0 && (words[1] & 0xffff'ffffU) == 0xffff'0000U;
+    return w[0] == 0 && (w[1] & 0xffff'ffffU) == 0xffff'0000U;
   }
   // Host order. Pre: is_v4().
   [[nodiscard]] constexpr std::uint32_t v4_value() const {
@@ -78,10 +78,16 @@ class IpAddr {
     return octets_[12] != 0 && octets_[12] != 127 && octets_[12] < 224;
   }
 
-  friend constexpr bool operator==(const IpAddr&, const IpAddr&) = default;
+  friend constexpr bool operator==(const IpAddr& a, const IpAddr& b) {  // no call of memcmp
+    const Words x = a.words(), y = b.words();
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+  }
   friend constexpr auto operator<=>(const IpAddr&, const IpAddr&) = default;
 
  private:
+  using Words = std::array<std::uint64_t, 2>;
+  [[nodiscard]] constexpr Words words() const { return std::bit_cast<Words>(octets_); }
+
   std::array<std::uint8_t, 16> octets_{};
 };
 

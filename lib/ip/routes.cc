@@ -31,6 +31,8 @@ void Routes::add_address(const IpAddr& addr, std::uint8_t prefix_len, bool usabl
     insert_sorted(local6_, addr);
     insert_sorted(groups_, wire::solicited_node(addr));
   }
+  const std::uint8_t last = addr.octets()[15];
+  last_octets_[last / 64] |= std::uint64_t{1} << (last % 64);
   in_order_.push_back(addr);
   if (!usable) insert_sorted(unusable_, addr);
   if (v4 && prefix_len < 31) {
@@ -118,12 +120,11 @@ std::optional<Route> Routes::to_other_end(const IpAddr& dst) const {
   return Route{*via, *source};
 }
 
-bool Routes::is_local(const IpAddr& addr) const {
-  if (!is_ours(addr)) return false;
+bool Routes::is_usable(const IpAddr& addr) const {
   return unusable_.empty() || !std::binary_search(unusable_.begin(), unusable_.end(), addr);
 }
 
-bool Routes::is_ours(const IpAddr& addr) const {
+bool Routes::is_listed(const IpAddr& addr) const {
   if (addr.is_v4()) return std::binary_search(local4_.begin(), local4_.end(), addr.v4_value());
   return std::binary_search(local6_.begin(), local6_.end(), addr);
 }

@@ -32,8 +32,14 @@ class Routes {
   // Nothing for an address that no unicast packet may go to, for this host's own addresses (there
   // is no loopback), and where neither a prefix nor a gateway fits.
   [[nodiscard]] std::optional<Route> lookup(const IpAddr& dst) const;
-  [[nodiscard]] bool is_local(const IpAddr& addr) const;  // and usable
-  [[nodiscard]] bool is_ours(const IpAddr& addr) const;   // usable or not
+  // Asked of each packet's addresses: most of those that are not ours are known by their last
+  // octet.
+  [[nodiscard]] bool is_local(const IpAddr& addr) const {  // and usable
+    return may_be_ours(addr) && is_listed(addr) && is_usable(addr);
+  }
+  [[nodiscard]] bool is_ours(const IpAddr& addr) const {  // usable or not
+    return may_be_ours(addr) && is_listed(addr);
+  }
   // All nodes of the link, or the solicited-node group of one of ours, usable or not (RFC 4862
   // §5.4.2).
   [[nodiscard]] bool is_our_group(const IpAddr& group) const;
@@ -58,19 +64,26 @@ class Routes {
     }
   };
   [[nodiscard]] static Bits bits_of(const IpAddr& addr);
+  [[nodiscard]] bool may_be_ours(const IpAddr& addr) const {
+    const std::uint8_t last = addr.octets()[15];
+    return (last_octets_[last / 64] >> (last % 64) & 1U) != 0;
+  }
+  [[nodiscard]] bool is_listed(const IpAddr& addr) const;
+  [[nodiscard]] bool is_usable(const IpAddr& addr) const;
   [[nodiscard]] static Network network_of(const IpAddr& addr, std::uint8_t prefix_len);
   void choose_sources();
   [[nodiscard]] const Network* longest_match(const IpAddr& dst) const;
   [[nodiscard]] std::optional<Route> to_other_end(const IpAddr& dst) const;
 
   // Many addresses are on few networks: these are asked about for every packet.
-  std::vector<Network> networks_;         // each once, the longest first
-  std::vector<std::uint32_t> broadcast_;  // each once
-  std::vector<std::uint32_t> local4_;     // sorted
-  std::vector<IpAddr> local6_;            // sorted
-  std::vector<IpAddr> in_order_;          // all of them as they were added
-  std::vector<IpAddr> unusable_;          // sorted, seldom any
-  std::vector<IpAddr> groups_;            // sorted
+  std::vector<Network> networks_;               // each once, the longest first
+  std::vector<std::uint32_t> broadcast_;        // each once
+  std::vector<std::uint32_t> local4_;           // sorted
+  std::vector<IpAddr> local6_;                  // sorted
+  std::array<std::uint64_t, 4> last_octets_{};  // a bit for each last octet of an address of ours
+  std::vector<IpAddr> in_order_;                // all of them as they were added
+  std::vector<IpAddr> unusable_;                // sorted, seldom any
+  std::vector<IpAddr> groups_;                  // sorted
   std::optional<IpAddr> source4_, source6_;
   std::optional<IpAddr> gateway4_, gateway6_;
   bool point_to_point_ = false;
