@@ -13,6 +13,7 @@ import traceback
 import bench_cases  # pylint: disable=unused-import
 import cases
 import ecn_cases  # pylint: disable=unused-import
+import examples_cases  # pylint: disable=unused-import
 import harness
 import ipv6_cases  # pylint: disable=unused-import
 import load_cases  # pylint: disable=unused-import
