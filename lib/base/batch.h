@@ -18,6 +18,11 @@ class Batch {
     WEIR_ASSERT(size_ < N);
     return items_[size_++] = item;
   }
+  // The place behind the last, as it was left: for the caller to fill, whole.
+  T& add() {
+    WEIR_ASSERT(size_ < N);
+    return items_[size_++];
+  }
   T pop() {
     WEIR_ASSERT(size_ > 0);
     return items_[--size_];

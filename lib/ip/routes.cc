@@ -125,6 +125,7 @@ bool Routes::is_usable(const IpAddr& addr) const {
 }
 
 bool Routes::is_listed(const IpAddr& addr) const {
+  if (addr == in_order_.front()) return true;  // it has one, as it may be ours
   if (addr.is_v4()) return std::binary_search(local4_.begin(), local4_.end(), addr.v4_value());
   return std::binary_search(local6_.begin(), local6_.end(), addr);
 }

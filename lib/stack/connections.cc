@@ -61,6 +61,13 @@ void Stack::Impl::count_established(Conn& c) {
   established += is ? 1U : ~0U;
 }
 
+// The part of settle that cannot wait for poll_output: what the application is told in between.
+void Stack::Impl::tell(std::uint32_t index) {
+  Conn& c = conns[index];
+  if (c.tcb.notices != 0) collect_notices(c);
+  if (c.events != 0) mark_ready(index);
+}
+
 // What follows from any event: the application is told, the timer is armed, the dead are buried.
 void Stack::Impl::settle(std::uint32_t index) {
   Conn& c = conns[index];

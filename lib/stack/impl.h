@@ -181,6 +181,7 @@ struct Stack::Impl {
 
   // -- connections.cc
   void settle(std::uint32_t index);
+  void tell(std::uint32_t index);  // of a connection that is marked for output: settled there
   void collect_notices(Conn& c);
   void mark_ready(std::uint32_t index);
   void mark_output(std::uint32_t index);

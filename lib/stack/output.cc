@@ -47,25 +47,31 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
   if (loops(flow)) return loop_back(seg, flow, ip.tos);
   if (neighbour == kNoIndex) return counters.drop_neigh_table_full.add();
   if (tx.room() == 0) return counters.drop_tx_full.add();  // TCP sends it again
-  tcp::TxPacket packet;
-  packet.seg = seg;
-  packet.flow = flow;
-  packet.src_mac = config.mac;
-  packet.tos = static_cast<std::uint8_t>(ip.tos | seg.ecn);  //= RFC9293 SHLD-22
-  packet.ttl = ip.ttl;                                       //= RFC9293 MUST-49
-  packet.ip_id = 0;                                          //= RFC6864 4.1-b
+  const auto fill = [&](tcp::TxPacket& packet) {
+    packet.seg = seg;
+    packet.flow = flow;
+    packet.src_mac = config.mac;
+    packet.tos = static_cast<std::uint8_t>(ip.tos | seg.ecn);  //= RFC9293 SHLD-22
+    packet.ttl = ip.ttl;                                       //= RFC9293 MUST-49
+    packet.ip_id = 0;                                          //= RFC6864 4.1-b
+  };
   switch (neighbours.use(neighbour, now)) {
-    case ip::Neighbours::Use::kReady:
+    case ip::Neighbours::Use::kReady: {
+      tcp::TxPacket& packet = tx.add();
+      fill(packet);
       packet.dst_mac = *neighbours.mac(neighbour);
-      tx.push(packet);
       return;
-    case ip::Neighbours::Use::kWait:
+    }
+    case ip::Neighbours::Use::kWait: {
       // Text itself is not held, for its buffers may be gone before the answer comes; but who is to
       // send it again then. It counts as dropped.
+      tcp::TxPacket packet;
+      fill(packet);
       packet.seg.payload = nullptr;
       if (neighbours.hold(neighbour, packet) || seg.len > 0) counters.drop_neigh_queue.add();
       if (seg.len > 0 && neighbours.has_failed(neighbour)) close_unreachable(flow);
       return;
+    }
     case ip::Neighbours::Use::kFailed:
       counters.drop_neigh_failed.add();
       close_unreachable(flow);
@@ -132,6 +138,7 @@ void Stack::Impl::poll_output() {
     flush(index);
     if (more) mark_output(index);
     if (c.tcb.state == tcp::State::kTimeWait && c.user_gone && !c.tcb.has(tcp::kAckNow)) {
+      count_established(c);
       enter_time_wait(index);
       continue;
     }

@@ -315,7 +315,7 @@ void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
   if (c.tcb.snd_una != una) c.acked_ms = now_ms();
   flush(index);
   mark_output(index);
-  settle(index);
+  tell(index);
 }
 
 //= RFC3360 2.1
