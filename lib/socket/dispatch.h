@@ -5,6 +5,10 @@
 
 namespace weir {
 
+// A handler that has UDP sockets: told once a turn of each that has something to tell.
+template <class H>
+concept HasUdp = requires(H& h, stack::Stack& s, const stack::UdpReady& r) { h.on_udp(s, r); };
+
 template <Handler H>
 unsigned dispatch(stack::Stack& s, H& handler) {
   unsigned n = 0;
@@ -30,6 +34,10 @@ unsigned dispatch(stack::Stack& s, H& handler) {
       handler.on_closed(c, user_now(), r.reason);
       s.close(r.conn);  // the record goes back; a handler need not ask for it
     }
+  }
+  if constexpr (HasUdp<H>) {
+    stack::UdpReady u;
+    for (; s.next_udp_ready(u); ++n) handler.on_udp(s, u);
   }
   return n;
 }

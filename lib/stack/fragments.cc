@@ -106,8 +106,9 @@ void Stack::Impl::send_icmp_error(std::span<const std::byte> offender, const wir
                                                  error.type, error.code, offender, f, error.rest);
   reply->len = static_cast<std::uint32_t>(len);
   reply->room -= reply->len;
-  tx_frames.push_back(reply);
   sent.add();
+  if (routes.is_local(f.src)) return loop_frame(reply);  // about a datagram to ourselves
+  tx_frames.push_back(reply);
 }
 
 }  // namespace weir::stack

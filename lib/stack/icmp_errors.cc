@@ -81,6 +81,9 @@ std::optional<tcp::IcmpError> read_error(const wire::Frame& f) {
 }  // namespace
 
 void Stack::Impl::on_icmp_error(Arrival& a) {
+  constexpr std::uint8_t kUdpProtocol = 17;
+  const wire::IcmpPacket& p = a.frame.icmp;
+  if (p.has_inner && p.inner_protocol == kUdpProtocol) return on_udp_error(a);
   const auto error = read_error(a.frame);
   if (!error) return drop(a.buf, counters.drop_icmp_ignored);
   const FlowKey& flow = a.frame.icmp.inner;

@@ -14,6 +14,8 @@
 //   pressure.cc     what gives way when buffers run short
 //   close_wait.cc   which connections their program does not close
 //   last_resets.cc  what a dying process says
+//   udp.cc          datagrams in and out, the user's calls; udp_sockets.h: whose they are
+//   udp_errors.cc   ICMP errors about datagrams
 #pragma once
 
 #include <algorithm>
@@ -34,10 +36,12 @@
 #include "ip/token_bucket.h"
 #include "stack/conn.h"
 #include "stack/stack.h"
+#include "stack/udp_sockets.h"
 #include "tcp/listen.h"
 #include "tcp/time_wait.h"
 #include "timer/wheel.h"
 #include "wire/frame.h"
+#include "wire/udp.h"
 
 namespace weir::stack {
 
@@ -63,6 +67,7 @@ struct Stack::Impl {
   static constexpr Duration kBufferRetry = 10ms;
   static constexpr unsigned kMaxConflicts = 64;  // that are told of
   static constexpr unsigned kSynLevels = 16;     // by SYN-ACKs resent so far
+  static constexpr unsigned kMaxHeld = 256;      // datagrams that wait for next hops
 
   Impl(const Config& c, const Secrets& s, BufSource src, Instant start);
   ~Impl();
@@ -86,6 +91,7 @@ struct Stack::Impl {
     if (meter != nullptr) meter->mark(ended);
   }
   bool admit(Arrival& a);
+  [[nodiscard]] static bool scattered_checksum_ok(const Arrival& a);
   void look_up(Arrival& a);
   void deliver(Arrival& a);
   void on_tcp(Arrival& a);
@@ -97,15 +103,16 @@ struct Stack::Impl {
     const auto draw = siphash13(secrets.ports, std::as_bytes(std::span(&++icmp_draws, 1)));
     return icmp_limit.allow(now, static_cast<unsigned>(draw % 3));
   }
-  void on_udp(Arrival& a);
   void on_other_protocol(Arrival& a);
   void send_icmp_error(const Arrival& about, std::uint8_t type, std::uint8_t code,
                        std::uint32_t rest, telemetry::Counter& sent);
   [[nodiscard]] bool is_own(Arrival& a, const FlowKey& flow);
+  [[nodiscard]] bool stays_here(Arrival& a, std::uint16_t owner);
   void drop(Buf* b, telemetry::Counter& why);
   void consume(Buf* b);  // done with: to be released
   [[nodiscard]] static tcp::RxSegment header_of(const Arrival& a);
   tcp::RxSegment to_segment(Arrival& a);
+  [[nodiscard]] Buf* take_text(Arrival& a);
 
   // -- icmp_errors.cc
   void on_icmp_error(Arrival& a);
@@ -217,6 +224,36 @@ struct Stack::Impl {
   void loop_back(const tcp::TxSegment& seg, const FlowKey& flow, std::uint8_t tos);
   void receive_looped();
 
+  void loop_frame(Buf* frame);
+
+  // -- udp.cc
+  using Text = std::span<const std::span<const std::byte>>;
+  struct HeldPacket {  // what waits for a next hop
+    tcp::TxPacket packet;
+    Buf* datagram = nullptr;  // in place of the packet: a frame that is whole but for the MAC
+    std::uint32_t neighbour = kNoIndex;
+  };
+  [[nodiscard]] std::uint16_t udp_owner(const FlowKey& flow) const;
+  [[nodiscard]] bool admit_udp(Arrival& a);
+  void on_udp(Arrival& a);
+  void on_no_socket(Arrival& a);
+  [[nodiscard]] telemetry::Counter* no_room_for(const UdpSocket& s, const Buf* b,
+                                                std::uint32_t charge);
+  Result<UdpId, Error> udp_bind(const Endpoint& local, UdpOptions options);
+  std::optional<Error> udp_connect(std::uint32_t index, const Endpoint& remote);
+  UdpError udp_send(std::uint32_t index, Text text, const UdpSend& how);
+  [[nodiscard]] UdpError udp_flow(const UdpSocket& s, const UdpSend& how, FlowKey& flow,
+                                  IpAddr& next_hop) const;
+  [[nodiscard]] std::size_t udp_limit(const UdpSocket& s, const FlowKey& flow) const;
+  Buf* make_datagram(Text text, std::size_t len, wire::UdpFrame& f);
+  void send_datagram(Buf* frame, std::uint32_t neighbour);
+  void forget_held(const HeldPacket& held, telemetry::Counter& why);
+
+  // -- udp_errors.cc
+  void on_udp_error(Arrival& a);
+  void fail_datagram(Buf* frame);
+  bool tell_udp(const FlowKey& flow, UdpError error, bool hard, std::uint32_t mtu);
+
   // -- pressure.cc
   struct Pressure {
     Instant until = Instant::min();  // as long as no frame says so again
@@ -255,7 +292,7 @@ struct Stack::Impl {
   [[nodiscard]] IpFields default_fields() const { return {config.tcp.tos, config.tcp.ttl}; }
   void send_packet(const tcp::TxSegment& seg, const FlowKey& flow, std::uint32_t neighbour,
                    IpFields ip);
-  void deliver_held(const tcp::TxPacket& packet);
+  void deliver_held(const HeldPacket& held);
   void send_stray(const tcp::TxSegment& seg, const FlowKey& flow) {  // of no connection
     send_stray(seg, flow, default_fields());
   }
@@ -310,7 +347,7 @@ struct Stack::Impl {
   Instant now;
 
   ip::Routes routes;
-  ip::NeighbourTable<tcp::TxPacket> neighbours;
+  ip::NeighbourTable<HeldPacket> neighbours;
   ip::Dad dad;
   std::optional<IpAddr> made_link_local;  // the one that nobody configured
   std::vector<AddressConflict> conflicts;
@@ -354,6 +391,9 @@ struct Stack::Impl {
   telemetry::Counters counters;
   Pressure pressure;
   CloseWaits close_waits;
+  UdpSockets udp;
+  unsigned udp_tx = 0;                     // datagrams among tx_frames
+  unsigned udp_held = 0;                   // that wait for next hops
   telemetry::StageMeter* meter = nullptr;  // see set_meter
 };
 

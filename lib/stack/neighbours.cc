@@ -95,9 +95,8 @@ void Stack::Impl::on_arp(Arrival& a) {
   const bool first_hand = (a.buf->flags & Buf::kHandedOver) == 0;
   if (first_hand && config.shards > 1) copy_to_other_shards(a.buf);
   if (on_arp_while_tentative(a)) return consume(a.buf);
-  const ip::ArpOutcome outcome =
-      neighbours.on_arp(a.frame.arp, routes, config.mac, now,
-                        [this](const tcp::TxPacket& packet) { deliver_held(packet); });
+  const ip::ArpOutcome outcome = neighbours.on_arp(
+      a.frame.arp, routes, config.mac, now, [this](const HeldPacket& held) { deliver_held(held); });
   if (outcome.reply && first_hand) {
     send_arp(ip::arp_reply(a.frame.arp, config.mac), a.frame.arp.sender_mac);
     counters.arp_replies_out.add();
@@ -153,9 +152,8 @@ void Stack::Impl::on_nd(Arrival& a) {
     on_nd_while_tentative(a.frame);
     return consume(a.buf);
   }
-  const ip::NdOutcome outcome =
-      neighbours.on_nd(a.frame, routes, config.mac, now,
-                       [this](const tcp::TxPacket& packet) { deliver_held(packet); });
+  const ip::NdOutcome outcome = neighbours.on_nd(
+      a.frame, routes, config.mac, now, [this](const HeldPacket& held) { deliver_held(held); });
   if (outcome.reply && first_hand) send_advertisement(a.frame);
   //= RFC4862 5.4.4-b
   if (outcome.conflict) on_address_conflict(a.frame.nd.target, a.frame.src_mac);
@@ -217,9 +215,13 @@ void Stack::Impl::send_solicitation(const ip::Solicit& s, const IpAddr& source) 
 
 void Stack::Impl::advance_neighbours() {
   if (now < neighbours.next_deadline()) return;
-  neighbours.advance(now, neighbour_work, [this](const tcp::TxPacket& packet) {
+  neighbours.advance(now, neighbour_work, [this](const HeldPacket& held) {
+    if (held.datagram != nullptr) {
+      --udp_held;
+      return fail_datagram(held.datagram);
+    }
     counters.drop_neigh_failed.add();
-    close_unreachable(packet.flow);
+    close_unreachable(held.packet.flow);
   });
   for (const ip::Solicit& s : neighbour_work.solicits.items()) {
     const auto route = routes.lookup(s.target);

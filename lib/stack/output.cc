@@ -68,7 +68,11 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
       tcp::TxPacket packet;
       fill(packet);
       packet.seg.payload = nullptr;
-      if (neighbours.hold(neighbour, packet) || seg.len > 0) counters.drop_neigh_queue.add();
+      if (const auto displaced = neighbours.hold(neighbour, {packet})) {
+        forget_held(*displaced, counters.drop_neigh_queue);
+      } else if (seg.len > 0) {
+        counters.drop_neigh_queue.add();
+      }
       if (seg.len > 0 && neighbours.has_failed(neighbour)) close_unreachable(flow);
       return;
     }
@@ -80,7 +84,12 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
 }
 
 // A packet that waited for its next hop.
-void Stack::Impl::deliver_held(const tcp::TxPacket& packet) {
+void Stack::Impl::deliver_held(const HeldPacket& held) {
+  if (held.datagram != nullptr) {
+    --udp_held;
+    return send_datagram(held.datagram, held.neighbour);
+  }
+  const tcp::TxPacket& packet = held.packet;
   if (packet.seg.len == 0) {
     const ip::NeighbourId id = neighbours.find(packet_next_hop(packet));
     return send_packet(packet.seg, packet.flow, id, {packet.tos, packet.ttl});

@@ -7,6 +7,8 @@
 namespace weir::stack {
 namespace {
 
+constexpr std::uint8_t kUdpProtocol = 17;
+
 telemetry::Counter& counter_of(telemetry::Counters& c, wire::Fault fault) {
   using enum wire::Fault;
   switch (fault) {
@@ -32,6 +34,10 @@ telemetry::Counter& counter_of(telemetry::Counters& c, wire::Fault fault) {
       return c.drop_tcp_header;
     case kTcpChecksum:
       return c.drop_tcp_checksum;
+    case kUdpLength:
+      return c.drop_udp_length;
+    case kUdpChecksum:
+      return c.drop_udp_checksum;
     case kArpMalformed:
       return c.drop_arp_malformed;
     case kIcmpMalformed:
@@ -52,16 +58,8 @@ std::uint32_t chain_len(const Buf* b) {
   return n;
 }
 
-// A frame scattered over several buffers whose checksum the port did not verify.
-bool scattered_checksum_ok(const Buf* b, const wire::Frame& f) {
-  constexpr unsigned kMaxPieces = 64;  // no port scatters a frame further
-  std::array<wire::Piece, kMaxPieces> rest;
-  unsigned n = 0;
-  for (const Buf* p = b->next; p != nullptr; p = p->next) {
-    if (n == kMaxPieces) return false;
-    rest[n++] = {p->data, p->len};
-  }
-  return wire::tcp_checksum_ok({b->data, b->len}, f, {rest.data(), n});
+bool is_udp(wire::Fault f) {
+  return f == wire::Fault::kUdpLength || f == wire::Fault::kUdpChecksum;
 }
 
 bool is_ip(wire::Kind k) {
@@ -69,6 +67,18 @@ bool is_ip(wire::Kind k) {
 }
 
 }  // namespace
+
+// A frame scattered over several buffers whose checksum the port did not verify.
+bool Stack::Impl::scattered_checksum_ok(const Arrival& a) {
+  constexpr unsigned kMaxPieces = 64;  // no port scatters a frame further
+  std::array<wire::Piece, kMaxPieces> rest;
+  unsigned n = 0;
+  for (const Buf* p = a.buf->next; p != nullptr; p = p->next) {
+    if (n == kMaxPieces) return false;
+    rest[n++] = {p->data, p->len};
+  }
+  return wire::l4_checksum_ok({a.buf->data, a.buf->len}, a.frame, {rest.data(), n});
+}
 
 void Stack::Impl::drop(Buf* b, telemetry::Counter& why) {
   why.add();
@@ -126,11 +136,14 @@ bool Stack::Impl::admit(Arrival& a) {
   const wire::Frame& f = a.frame;
   if (f.kind == wire::Kind::kMalformed) {
     if (f.problem.due) tell_problem(a);
+    if (is_udp(f.fault)) counters.udp_in_errors.add();
     return drop(a.buf, counter_of(counters, f.fault)), false;
   }
   if ((a.buf->flags & Buf::kChecksumBad) != 0 ||
-      (f.kind == wire::Kind::kTcp && f.checksum_pending && !scattered_checksum_ok(a.buf, f))) {
-    return drop(a.buf, counters.drop_tcp_checksum), false;
+      (f.kind == wire::Kind::kTcp && f.checksum_pending && !scattered_checksum_ok(a))) {
+    const bool udp_too = f.kind == wire::Kind::kUdp;
+    if (udp_too) counters.udp_in_errors.add();
+    return drop(a.buf, udp_too ? counters.drop_udp_checksum : counters.drop_tcp_checksum), false;
   }
   if (f.kind == wire::Kind::kOther) return drop(a.buf, counters.drop_other_protocol), false;
   if (f.kind == wire::Kind::kArp) {
@@ -147,6 +160,7 @@ bool Stack::Impl::admit(Arrival& a) {
     return drop(a.buf, counters.drop_not_for_us), false;
   }
   //= RFC9293 MUST-63
+  //= RFC1122 4.1.3.6-a
   const bool ours = a.looped || (a.buf->flags & Buf::kHandedOver) != 0;  // from this very host
   if (!f.src.is_unicast() || routes.is_broadcast(f.src) || (routes.is_ours(f.src) && !ours)) {
     return drop(a.buf, counters.drop_bad_source), false;
@@ -156,6 +170,10 @@ bool Stack::Impl::admit(Arrival& a) {
       f.icmp.has_inner && (f.kind == wire::Kind::kIcmp4 || f.kind == wire::Kind::kIcmp6);
   if (f.kind == wire::Kind::kTcp) {
     a.flow = {f.dst, f.src, f.tcp.dst_port, f.tcp.src_port};
+  } else if (f.kind == wire::Kind::kUdp) {
+    return admit_udp(a);
+  } else if (error && f.icmp.inner_protocol == kUdpProtocol) {
+    return stays_here(a, udp_owner(f.icmp.inner));
   } else if (error) {
     a.flow = f.icmp.inner;
   } else {
@@ -170,7 +188,10 @@ bool Stack::Impl::admit(Arrival& a) {
 // Whether `flow` is this shard's. If not, the frame goes to the one whose it is.
 bool Stack::Impl::is_own(Arrival& a, const FlowKey& flow) {
   if (config.shards == 1) return true;
-  const auto owner = static_cast<std::uint16_t>(config.rss->queue(flow) % config.shards);
+  return stays_here(a, static_cast<std::uint16_t>(config.rss->queue(flow) % config.shards));
+}
+
+bool Stack::Impl::stays_here(Arrival& a, std::uint16_t owner) {
   if (owner == config.shard) return true;
   if (handed.room() == 0) return drop(a.buf, counters.drop_handover_full), false;
   if (a.looped) a.buf->flags |= Buf::kHandedOver;
@@ -237,13 +258,18 @@ tcp::RxSegment Stack::Impl::header_of(const Arrival& a) {
   return s;
 }
 
-// The views are cut to the text: no header in front, no padding behind.
 tcp::RxSegment Stack::Impl::to_segment(Arrival& a) {
-  const wire::Frame& f = a.frame;
   tcp::RxSegment s = header_of(a);
-  std::uint32_t skip = f.payload_offset;
-  std::uint32_t want = f.payload_len;
-  Buf** link = &s.buf;
+  s.buf = take_text(a);
+  return s;
+}
+
+// The views are cut to the text: no header in front, no padding behind.
+Buf* Stack::Impl::take_text(Arrival& a) {
+  std::uint32_t skip = a.frame.payload_offset;
+  std::uint32_t want = a.frame.payload_len;
+  Buf* text = nullptr;
+  Buf** link = &text;
   for (Buf *b = a.buf, *next = nullptr; b != nullptr; b = next) {
     next = b->next;
     const std::uint32_t cut = std::min(skip, b->len);
@@ -260,7 +286,7 @@ tcp::RxSegment Stack::Impl::to_segment(Arrival& a) {
     link = &b->next;
   }
   a.buf = nullptr;
-  return s;
+  return text;
 }
 
 bool Stack::Impl::same_flow(std::uint32_t handle, const FlowKey& f) const {
@@ -362,16 +388,6 @@ void Stack::Impl::on_icmp(Arrival& a) {
     return;
   }
   on_icmp_error(a);
-}
-
-//= RFC1122 4.1.3.1
-void Stack::Impl::on_udp(Arrival& a) {
-  constexpr std::uint32_t kUdpHeader = 8;  // less names no port that could be unreachable
-  if (a.frame.l4_len < kUdpHeader) return drop(a.buf, counters.drop_short_frame);
-  const bool v4 = a.frame.dst.is_v4();
-  //= RFC4443 3.1
-  v4 ? send_icmp_error(a, wire::kIcmp4Unreachable, 3, 0, counters.icmp_unreachables_out)
-     : send_icmp_error(a, wire::kIcmp6Unreachable, 4, 0, counters.icmp_unreachables_out);
 }
 
 // Protocol unreachable (RFC 1122 §3.2.2.1); a parameter problem that points at the Next Header

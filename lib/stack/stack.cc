@@ -25,6 +25,15 @@ ip::NeighbourConfig neighbour_config(const Secrets& s) {
   return c;
 }
 
+UdpSockets::Ports udp_ports(const Config& c) {
+  return {c.tcp.port_low, c.tcp.port_high, c.shard, c.shards};
+}
+
+// Of its own, and another in each shard.
+SipKey udp_port_key(const Config& c, const Secrets& s) {
+  return {s.ports[0] ^ c.shard, ~s.ports[1]};
+}
+
 ip::DadConfig dad_config(const Config& c, const Secrets& s) {
   ip::DadConfig d;
   d.transmits = c.dad_transmits;
@@ -72,7 +81,8 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
       tws(c.tcp.max_tw_buckets),
       tws6(c.tcp.max_tw_buckets),
       generations(c.max_connections),
-      fragments(fragment_config(c, s)) {
+      fragments(fragment_config(c, s)),
+      udp(c.max_udp_sockets, c.max_udp_datagrams, udp_ports(c), udp_port_key(c, s)) {
   conflicts.reserve(kMaxConflicts);
   add_addresses();
   add_gateway(c.gateway, c.gateway_mac);
@@ -101,6 +111,7 @@ void Stack::advance(Instant now) {
   Impl& s = *impl_;
   s.now = now;
   s.receive_looped();
+  if (s.udp_tx < Impl::kTxBatch) s.udp.unblock_all();
   for (unsigned left = Impl::kTimersPerCall; left > 0 && s.tx.room() > 2 * Impl::kOneCall; --left) {
     std::uint32_t due = 0;
     if (s.wheel.advance(now, {&due, 1}) == 0) break;
@@ -127,6 +138,7 @@ std::span<const tcp::TxPacket> Stack::tx_packets() const {
   return impl_->tx.items();
 }
 BufChain Stack::take_tx_frames() {
+  impl_->udp_tx = 0;
   return std::move(impl_->tx_frames);
 }
 BufChain Stack::take_released() {
@@ -147,7 +159,8 @@ bool Stack::has_pending_output() const {
 
 Instant Stack::next_deadline() const {
   const Impl& s = *impl_;
-  const bool at_once = !s.output.empty() || !s.ready.empty() || !s.looped.empty();
+  const bool at_once = !s.output.empty() || !s.ready.empty() || !s.looped.empty() ||
+                       s.udp.any_ready() || s.udp.any_blocked();
   if (at_once || s.may_accept()) return s.now;
   return std::min({s.wheel.next_deadline(), s.next_syn_deadline(), s.next_tw_deadline(),
                    s.neighbours.next_deadline(), s.dad.next_deadline(),
@@ -420,6 +433,7 @@ Footprint Stack::footprint() {
 void Stack::configure(const tcp::Config& wanted) {
   tcp::take_live(impl_->config.tcp, wanted);
   impl_->ports.set_range(impl_->config.tcp.port_low, impl_->config.tcp.port_high);
+  impl_->udp.set_range(impl_->config.tcp.port_low, impl_->config.tcp.port_high);
 }
 
 const tcp::Config& Stack::tcp_config() const {
@@ -434,6 +448,7 @@ void Stack::release_spare() {
   while (!impl_->fresh.empty()) impl_->released.push_back(impl_->fresh.pop());
   while (impl_->fragments.size() > 0) (void)impl_->fragments.give_up_oldest(impl_->released);
   while (!impl_->looped.empty()) impl_->consume(impl_->looped.pop());
+  impl_->udp.give_back_all(impl_->released);
 }
 
 bool Stack::abort_all(std::uint32_t& from) {
@@ -453,6 +468,9 @@ void Stack::release_all() {
   }
   s.released.append(std::move(s.outbox.release));
   s.released.append(std::move(s.tx_frames));
+  s.neighbours.drop_all([&s](const Impl::HeldPacket& held) {
+    if (held.datagram != nullptr) s.forget_held(held, s.counters.drop_neigh_queue);
+  });
   release_spare();
 }
 
@@ -484,6 +502,7 @@ void Stack::check_invariants() const {
   WEIR_ASSERT(in_table + s.syns.size() + s.tw_live == s.table.size());
   s.neighbours.check_invariants();
   s.fragments.check_invariants();
+  s.udp.check_invariants();
 }
 
 }  // namespace weir::stack

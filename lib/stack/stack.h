@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/siphash.h"
 #include "base/time.h"
+#include "stack/udp.h"
 #include "tcp/config.h"
 #include "tcp/core.h"
 #include "tcp/own.h"
@@ -57,6 +58,9 @@ struct Config {
   std::uint32_t tso_max = 0;  // octets of text a port segments by itself; 0: no TSO
   // What connections' deadlines are rounded up to. Finer costs a few more wake-ups a timer.
   Duration tick = 1ms;
+  std::uint32_t max_udp_sockets = 4'096;
+  std::uint32_t max_udp_datagrams = 16'384;  // that wait to be received, in all sockets
+  std::uint32_t udp_mem = 4U << 20U;         // octets of them, with the buffers they lie in
   tcp::Config tcp;
   // Where several stacks share a port: this one's number, and which one a flow belongs to.
   std::uint16_t shard = 0;
@@ -283,6 +287,33 @@ class Stack {
   [[nodiscard]] tcp::CloseReason soft_error(ConnId id) const;
   [[nodiscard]] tcp::State state_of(ConnId id) const;
 
+  // -- UDP (see stack/udp.h). A stale UdpId is taken quietly here too ------------------------
+  // `local` of one of this stack's addresses or a wildcard; port 0: one that is free.
+  Result<UdpId, Error> udp_bind(const Endpoint& local, const UdpOptions& options = {});
+  // From here on this remote alone is heard, and sent to where `to` is left out. A wildcard becomes
+  // the route's source. Nothing when it is done.
+  std::optional<Error> udp_connect(UdpId id, const Endpoint& remote);
+  void udp_disconnect(UdpId id);  // back to what it was bound to
+  void udp_close(UdpId id);       // with what waits in it
+  // One datagram, whole or not at all; its octets are copied.
+  UdpError udp_send(UdpId id, std::span<const std::byte> octets, const UdpSend& how = {});
+  UdpError udp_send_pieces(UdpId id, std::span<const std::span<const std::byte>> octets,
+                           const UdpSend& how = {});
+  std::optional<Datagram> udp_receive(UdpId id);
+  [[nodiscard]] std::optional<DatagramView> udp_peek(UdpId id) const;  // valid until received
+  [[nodiscard]] UdpError udp_error(UdpId id) const;                    // what ICMP told last
+  UdpError udp_take_error(UdpId id);                                   // the same, and forgets it
+  bool next_udp_ready(UdpReady& out);  // as next_ready: false when there is nothing more
+  [[nodiscard]] bool udp_alive(UdpId id) const;
+  void set_udp_user(UdpId id, std::uint64_t user);
+  [[nodiscard]] std::uint64_t udp_user_of(UdpId id) const;
+  void set_udp_rcvbuf(UdpId id, std::uint32_t octets);
+  void set_udp_tos(UdpId id, std::uint8_t tos);  // DSCP and ECN
+  void set_udp_ttl(UdpId id, std::uint8_t ttl);  // 0: as the Config says
+  void set_udp_errors(UdpId id, UdpErrors errors);
+  [[nodiscard]] std::optional<UdpStats> udp_stats(UdpId id) const;
+  [[nodiscard]] std::uint32_t udp_sockets() const;
+
   [[nodiscard]] const telemetry::Counters& counters() const;
   [[nodiscard]] telemetry::Counters& counters();
   [[nodiscard]] Gauges gauges() const;
@@ -304,7 +335,7 @@ class Stack {
   void rotate_cookie_key(const SipKey& fresh);
 
   // Gives back the buffers taken from the source and not used yet, and those of datagrams that are
-  // not whole, with the next take_released.
+  // not whole or not received, with the next take_released.
   void release_spare();
 
   // A RST for every connection `from`.., those that their programs have closed included, as `abort`

@@ -57,6 +57,10 @@ namespace weir::telemetry {
   X(ofo_pruned, "out-of-order segments given back, as buffers ran short")         \
   X(pressure_resets, "stalled connections reset, as buffers ran short")           \
   X(linger_resets, "connections reset as their linger time was over")             \
+  X(udp_in_datagrams, "UDP datagrams that a socket took (RFC 4113)")              \
+  X(udp_no_ports, "UDP datagrams to ports that no socket is bound to")            \
+  X(udp_in_errors, "UDP datagrams dropped for any other reason")                  \
+  X(udp_out_datagrams, "UDP datagrams sent")                                      \
   X(arp_requests_out, "ARP requests sent")                                        \
   X(arp_replies_out, "ARP replies sent")                                          \
   X(nd_solicits_out, "neighbour solicitations sent")                              \
@@ -94,6 +98,10 @@ namespace weir::telemetry {
   X(drop_ip_extension, "IPv6 extension header chain")                             \
   X(drop_tcp_header, "TCP data offset")                                           \
   X(drop_tcp_checksum, "TCP checksum")                                            \
+  X(drop_udp_length, "UDP length below its header or beyond the packet")          \
+  X(drop_udp_checksum, "UDP checksum, or none in IPv6")                           \
+  X(drop_udp_rcvbuf, "UDP datagram, as its socket's receive queue was full")      \
+  X(drop_udp_mem, "UDP datagram, as all sockets' queues or buffers were full")    \
   X(drop_arp_malformed, "ARP packet")                                             \
   X(drop_icmp_malformed, "ICMP packet")                                           \
   X(drop_icmp_checksum, "ICMP checksum")                                          \

@@ -46,7 +46,8 @@ Fault parse_upper_layer(std::span<const std::byte> first, bool v4, bool checksum
     out.kind = v4 ? Kind::kIcmp4 : Kind::kIcmp6;
     return parse_icmp(first, out);
   }
-  out.kind = out.protocol == kUdpProtocol ? Kind::kUdp : Kind::kOtherIp;
+  if (out.protocol == kUdpProtocol) return parse_udp(first, checksum_verified, out);
+  out.kind = Kind::kOtherIp;
   return Fault::kNone;
 }
 
@@ -103,13 +104,14 @@ void parse_frame(std::span<const std::byte> first, std::size_t frame_len, ParseO
   if (out.fault != Fault::kNone) out.kind = Kind::kMalformed;
 }
 
-bool tcp_checksum_ok(std::span<const std::byte> first, const Frame& parsed,
-                     std::span<const Piece> rest) {
-  const auto segment = segment_in(first, parsed);
+bool l4_checksum_ok(std::span<const std::byte> first, const Frame& parsed,
+                    std::span<const Piece> rest) {
+  const std::uint32_t length = parsed.payload_offset - parsed.l4_offset + parsed.payload_len;
+  const std::size_t here = std::min<std::size_t>(length, first.size() - parsed.l4_offset);
   Checksum sum;
-  sum.add_pseudo_header(parsed.src, parsed.dst, kTcpProtocol, parsed.l4_len);
-  sum.add(segment);
-  std::size_t left = parsed.l4_len - segment.size();
+  sum.add_pseudo_header(parsed.src, parsed.dst, parsed.protocol, length);
+  sum.add(first.subspan(parsed.l4_offset, here));
+  std::size_t left = length - here;
   for (const Piece& piece : rest) {
     const std::size_t n = std::min<std::size_t>(piece.len, left);
     sum.add({piece.data, n});

@@ -22,7 +22,7 @@ enum class Kind : std::uint8_t {
   kMalformed,  // see Frame::fault
   kArp,
   kTcp,  // IPv4 or IPv6
-  kUdp,  // header not parsed further: only to answer port unreachable
+  kUdp,  // IPv4 or IPv6
   kIcmp4,
   kIcmp6,
   kNd,        // a neighbour solicitation or advertisement that passed RFC 4861 §7.1
@@ -45,10 +45,16 @@ enum class Fault : std::uint8_t {
   kIpExtension,     // an IPv6 extension header chain that is malformed, too long, or asks for more
   kTcpHeader,       // data offset below 5 or beyond the segment
   kTcpChecksum,
+  kUdpLength,      // no room for its header, or Length below 8 or beyond what IP carries
+  kUdpChecksum,    // wrong, or none in IPv6
   kArpMalformed,   // not Ethernet and IPv4, no such operation, or a sender no host can have
   kIcmpMalformed,  // below 8 octets, or an error that does not quote 8 octets of the culprit
   kIcmpChecksum,
   kNdMalformed,  // a solicitation or advertisement that RFC 4861 §7.1 or RFC 6980 §5 forbids
+};
+
+struct UdpPorts {  // RFC 768
+  std::uint16_t src_port = 0, dst_port = 0;
 };
 
 struct ArpPacket {       // RFC 826, Ethernet and IPv4 only
@@ -109,11 +115,12 @@ struct Frame {
   std::uint16_t l4_offset = 0;       // of what IP carries
   std::uint16_t next_header_at = 0;  // IPv6: of the field that named `protocol`, in the packet
   bool had_fragment_header = false;  // IPv6: a part, an atomic fragment, or put together
-  std::uint16_t payload_offset = 0;  // of the TCP payload (kTcp only)
-  bool checksum_pending = false;     // kTcp: not checked, as the frame is scattered
-  std::uint32_t payload_len = 0;     // octets of it by IP's length: padding is excluded (kTcp only)
+  std::uint16_t payload_offset = 0;  // of the text (kTcp, kUdp)
+  bool checksum_pending = false;     // kTcp, kUdp: not checked, as the frame is scattered
+  std::uint32_t payload_len = 0;     // octets of it by IP's (and UDP's) length: no padding
   std::uint32_t l4_len = 0;          // octets that IP carries
   TcpHeader tcp;                     // kTcp
+  UdpPorts udp;                      // kUdp
   ArpPacket arp;                     // kArp
   IcmpPacket icmp;                   // kIcmp4, kIcmp6
   NdPacket nd;                       // kNd
@@ -127,8 +134,8 @@ struct ParseOptions {
 
 // Parses `first`, the first contiguous part of a frame of `frame_len` octets in all (equal to
 // first.size() unless the frame is scattered). All headers must lie in `first`, ICMP packets whole.
-// A TCP checksum that covers octets beyond `first` is left to the caller: see checksum_pending and
-// tcp_checksum_ok. ICMP is summed even when l4_checksum_verified. Pre: frame_len >= first.size().
+// A TCP or UDP checksum that covers octets beyond `first` is left to the caller: checksum_pending,
+// l4_checksum_ok. ICMP is summed even when l4_checksum_verified. Pre: frame_len >= first.size().
 void parse_frame(std::span<const std::byte> first, std::size_t frame_len, ParseOptions options,
                  Frame& out);
 
@@ -138,10 +145,10 @@ struct Piece {
   std::uint32_t len;
 };
 
-// Sums a scattered TCP segment (RFC 9293 MUST-3): `parsed` is what parse_frame made of `first`,
-// `rest` are the pieces that follow it. Octets beyond IP's length are left out.
-[[nodiscard]] bool tcp_checksum_ok(std::span<const std::byte> first, const Frame& parsed,
-                                   std::span<const Piece> rest);
+// Sums a scattered TCP segment (RFC 9293 MUST-3) or UDP datagram: `parsed` is what parse_frame made
+// of `first`, `rest` are the pieces that follow it. Octets beyond IP's (UDP's) length are left out.
+[[nodiscard]] bool l4_checksum_ok(std::span<const std::byte> first, const Frame& parsed,
+                                  std::span<const Piece> rest);
 
 // What a driver needs to know to put TCP headers before a payload.
 struct TcpFrame {

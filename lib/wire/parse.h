@@ -27,6 +27,7 @@ inline constexpr std::uint8_t kNdSolicitation = 135, kNdAdvertisement = 136;
 [[nodiscard]] Fault parse_ipv6(std::span<const std::byte> first, std::size_t frame_len, Frame& out);
 // Pre: parse_ipv4 or parse_ipv6 went well.
 [[nodiscard]] Fault parse_icmp(std::span<const std::byte> first, Frame& out);
+[[nodiscard]] Fault parse_udp(std::span<const std::byte> first, bool checksum_verified, Frame& out);
 
 // Pre: parse_icmp's own checks are done; `packet` is the ICMPv6 message, of type 135 or 136.
 [[nodiscard]] Fault parse_nd(std::span<const std::byte> packet, Frame& out);

@@ -26,13 +26,15 @@ constexpr IpAddr kThem = IpAddr::v4(10, 0, 0, 2);
 constexpr IpAddr kUs6 = IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
 constexpr IpAddr kThem6 = IpAddr::v6({0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2});
 
+constexpr std::uint8_t kSctp = 132;  // whose text nobody here looks at
+
 struct Part {
   std::uint32_t offset = 0;
   std::string text;
   bool more = true;
   std::uint32_t id = 7;
   IpAddr src = kThem;
-  std::uint8_t protocol = 17;
+  std::uint8_t protocol = kSctp;
   std::uint8_t tos = 0;
 };
 
@@ -182,7 +184,7 @@ TEST_F(FragmentsTest, EveryOrderOfThreeParts) {
     EXPECT_EQ(add(parts[order[2]]), Fate::kWhole);
     ASSERT_TRUE(whole);
     EXPECT_EQ(*whole, kA + kB + kC);
-    EXPECT_EQ(whole_frame.protocol, 17);
+    EXPECT_EQ(whole_frame.protocol, kSctp);
     EXPECT_EQ(whole_frame.src, kThem);
     EXPECT_EQ(f.size(), 0U);
   } while (std::next_permutation(std::begin(order), std::end(order)));
@@ -199,7 +201,7 @@ TEST_F(FragmentsTest, Ipv6InEveryOrder) {
     for (const int i : order) add(parts[i]);
     ASSERT_TRUE(whole);
     EXPECT_EQ(*whole, kA + kB + kC);
-    EXPECT_EQ(whole_frame.protocol, 17);
+    EXPECT_EQ(whole_frame.protocol, kSctp);
     EXPECT_FALSE(whole_frame.had_fragment_header);
   } while (std::next_permutation(std::begin(order), std::end(order)));
 }
@@ -208,8 +210,8 @@ TEST_F(FragmentsTest, Ipv6InEveryOrder) {
 // §4.5).
 TEST_F(FragmentsTest, Ipv6TakesItsProtocolFromTheFirst) {
   add({16, kC, false, 9, kThem6, 99});
-  EXPECT_EQ(add({0, kA, true, 9, kThem6, 17}), Fate::kWhole);
-  EXPECT_EQ(whole_frame.protocol, 17);
+  EXPECT_EQ(add({0, kA, true, 9, kThem6, kSctp}), Fate::kWhole);
+  EXPECT_EQ(whole_frame.protocol, kSctp);
 }
 
 //= RFC791 3.2-b type=test
@@ -312,8 +314,8 @@ TEST_F(FragmentsTest, Ecn) {
     std::uint32_t id = 0;
     for (const Case& c : cases) {
       const auto tos = [](unsigned ecn) { return static_cast<std::uint8_t>(0xb8 | ecn); };
-      add({0, kA, true, ++id, src, 17, tos(c.first)});
-      const Fate fate = add({16, kC, false, id, src, 17, tos(c.second)});
+      add({0, kA, true, ++id, src, kSctp, tos(c.first)});
+      const Fate fate = add({16, kC, false, id, src, kSctp, tos(c.second)});
       EXPECT_EQ(fate, c.whole < 0 ? Fate::kEcn : Fate::kWhole) << c.first << c.second;
       if (c.whole >= 0) {
         EXPECT_EQ(whole_frame.tos, 0xb8 | c.whole) << c.first << c.second;

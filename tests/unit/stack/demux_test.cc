@@ -126,7 +126,7 @@ const Bad kBad[] = {
        std::fill_n(f.begin(), 6, std::byte{0xff});
        return f;
      }},
-    {"UdpWithoutItsHeader", &C::drop_short_frame,
+    {"UdpWithoutItsHeader", &C::drop_udp_length,
      [] { return ipv4_frame(kPeer, kHost, 17, Octets(7)); }},
     {"EchoToABroadcastAddress", &C::drop_not_for_us,  // smurf
      [] {

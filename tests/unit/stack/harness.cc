@@ -7,6 +7,7 @@
 #include "tcp/tx_frame.h"
 #include "wire/checksum.h"
 #include "wire/octets.h"
+#include "wire/udp.h"
 
 namespace weir::stack::test {
 namespace {
@@ -148,6 +149,21 @@ Octets udp_frame(const IpAddr& src, const IpAddr& dst, std::string_view text) {
   return ipv4_frame(src, dst, 17, l4);
 }
 
+Octets udp_frame(const Endpoint& from, const Endpoint& to, std::string_view text) {
+  wire::UdpFrame f;
+  f.src_mac = mac_of(from.addr);
+  f.dst_mac = mac_of(to.addr);
+  f.flow = {from.addr, to.addr, from.port, to.port};
+  f.payload_len = static_cast<std::uint32_t>(text.size());
+  const Octets body = octets_of(text);
+  const wire::Piece piece{body.data(), f.payload_len};
+  Octets frame(wire::kMaxUdpFrameHeader);
+  frame.resize(wire::write_udp_frame(frame, f, {&piece, 1}));
+  frame.insert(frame.end(), body.begin(), body.end());
+  if (frame.size() < wire::kMinFrame) frame.resize(wire::kMinFrame);
+  return frame;
+}
+
 Octets icmp_frame(const IpAddr& src, const IpAddr& dst, std::uint8_t type, std::uint8_t code,
                   std::uint32_t rest, const Octets& body) {
   Octets l4(8);
@@ -283,6 +299,8 @@ void World::take_events() {
     on_ready ? on_ready(r) : events.push_back(r);
     if ((r.events & kClosed) != 0) stack->close(r.conn);  // as socket/dispatch.h does
   }
+  UdpReady u;
+  while (stack->next_udp_ready(u)) udp_events.push_back(u);
 }
 
 void World::collect() {
@@ -305,8 +323,14 @@ void World::collect() {
     EXPECT_TRUE(s.frame.fault == wire::Fault::kNone || s.frame.fault == wire::Fault::kIcmpMalformed)
         << "fault " << static_cast<int>(s.frame.fault);
     answer_arp_or_nd(s);
-    const bool is_arp = s.frame.kind == wire::Kind::kArp;
-    (is_arp ? arp : s.frame.kind == wire::Kind::kNd ? nd : icmp).push_back(std::move(s));
+    if (s.frame.kind == wire::Kind::kUdp) {
+      s.text = text_of(std::span{s.octets}.subspan(s.frame.payload_offset, s.frame.payload_len));
+    }
+    (s.frame.kind == wire::Kind::kArp   ? arp
+     : s.frame.kind == wire::Kind::kNd  ? nd
+     : s.frame.kind == wire::Kind::kUdp ? udp
+                                        : icmp)
+        .push_back(std::move(s));
     pool.give(b);
   }
   for (const tcp::HandOver& h : stack->hand_over()) handed.push_back(h);
@@ -438,6 +462,8 @@ void World::expect_quiet(const char* file, int line) {
                                << +tcp.front().tcp().flags;
   }
   if (!icmp.empty()) ADD_FAILURE_AT(file, line) << icmp.size() << " ICMP packets nobody took";
+  if (!udp.empty()) ADD_FAILURE_AT(file, line) << udp.size() << " datagrams nobody took";
+  udp.clear();
   tcp.clear();
   icmp.clear();
 }

@@ -59,6 +59,8 @@ inline constexpr IpAddr kPeer6 = global6(2);
 [[nodiscard]] Octets ipv4_frame(const IpAddr& src, const IpAddr& dst, std::uint8_t protocol,
                                 const Octets& l4);
 [[nodiscard]] Octets udp_frame(const IpAddr& src, const IpAddr& dst, std::string_view text);
+// The same or IPv6, from any port to any port, with its checksum.
+[[nodiscard]] Octets udp_frame(const Endpoint& from, const Endpoint& to, std::string_view text);
 [[nodiscard]] Octets icmp_frame(const IpAddr& src, const IpAddr& dst, std::uint8_t type,
                                 std::uint8_t code, std::uint32_t rest, const Octets& body);
 [[nodiscard]] Octets arp_frame(std::uint16_t op, const IpAddr& sender, const MacAddr& sender_mac,
@@ -85,7 +87,7 @@ struct Sent {
   Instant at;
   wire::Frame frame;
   Octets octets;
-  std::string text;  // of a TCP segment
+  std::string text;  // of a TCP segment or a UDP datagram
 
   [[nodiscard]] const wire::TcpHeader& tcp() const { return frame.tcp; }
 };
@@ -120,7 +122,7 @@ class World {
   std::size_t send(ConnId conn, std::string_view text);  // and one iteration
   std::string read(ConnId conn, std::size_t max = 1U << 30U);
 
-  // Nothing of TCP or ICMP was sent that nobody took.
+  // Nothing of TCP, UDP or ICMP was sent that nobody took.
   void expect_quiet(const char* file = __builtin_FILE(), int line = __builtin_LINE());
   [[nodiscard]] std::uint64_t count(telemetry::Counter telemetry::Counters::*which) const {
     return (stack->counters().*which).get();
@@ -130,8 +132,9 @@ class World {
   sim::BlockPool& pool;
   std::unique_ptr<Stack> stack;
   Instant now = kStart;
-  std::deque<Sent> tcp, icmp, arp, nd;         // what was sent and not taken yet
+  std::deque<Sent> tcp, udp, icmp, arp, nd;    // what was sent and not taken yet
   std::deque<Ready> events;                    // not taken yet
+  std::deque<UdpReady> udp_events;             // not taken yet
   std::vector<tcp::HandOver> handed;           // for other shards: the test's to pass on
   std::function<void(const Ready&)> on_ready;  // called instead of queueing, when set
   std::set<IpAddr> silent;                     // hosts that answer no ARP request nor solicitation

@@ -404,11 +404,14 @@ TEST(IcmpOut, NeverAboutWhatWasSentToAGroup) {
   World w;
   for (const IpAddr to :
        {IpAddr::v4(10, 0, 0, 255), IpAddr::v4(255, 255, 255, 255), IpAddr::v4(224, 0, 0, 1)}) {
-    for (const std::uint8_t protocol : {std::uint8_t{17}, std::uint8_t{132}}) {
-      Octets f = ipv4_frame(kPeer, to, protocol, Octets(20));
+    for (const bool udp : {true, false}) {
+      const auto frame_to = [udp](const IpAddr& dst) {
+        return udp ? udp_frame(kPeer, dst, "hello, all") : ipv4_frame(kPeer, dst, 132, Octets(20));
+      };
+      Octets f = frame_to(to);
       std::copy_n(std::as_bytes(std::span{kHostMac.octets}).begin(), 6, f.begin());
       w.feed(f);
-      Octets g = ipv4_frame(kPeer, kHost, protocol, Octets(20));
+      Octets g = frame_to(kHost);
       std::fill_n(g.begin(), 6, std::byte{0xff});  // a broadcast of the link
       w.feed(g);
     }

@@ -595,16 +595,13 @@ TEST(Icmp6, UnknownNextHeaderIsToldWithItsPlace) {
 //= RFC4443 3.1 type=test
 TEST(Icmp6, ErrorQuotesAsMuchAsFitsTheLeastMtu) {
   World w(config6());
-  Octets udp(1'400);
-  wire::store16(&udp[2], 53);
-  w.feed(ipv6_frame(kPeer6, kHost6, 17, udp));
+  w.feed(udp_frame({kPeer6, 5'353}, {kHost6, 53}, pattern(1'392)));
   ASSERT_EQ(w.icmp.size(), 1U);
   EXPECT_EQ(w.icmp[0].octets.size(), 14U + 1'280U);
   EXPECT_EQ(w.icmp[0].frame.icmp.type, 1);
   EXPECT_EQ(w.icmp[0].frame.icmp.code, 4);
   w.icmp.clear();
-  udp.resize(100);
-  w.feed(ipv6_frame(kPeer6, kHost6, 17, udp));
+  w.feed(udp_frame({kPeer6, 5'353}, {kHost6, 53}, pattern(92)));
   ASSERT_EQ(w.icmp.size(), 1U);
   EXPECT_EQ(w.icmp[0].octets.size(), 14U + 40U + 8U + 40U + 100U);
 }
@@ -613,17 +610,19 @@ TEST(Icmp6, ErrorQuotesAsMuchAsFitsTheLeastMtu) {
 //= RFC4443 2.4-e type=test
 TEST(Icmp6, NoErrorAboutGroupsErrorsAndNobody) {
   World w(config6());
-  Octets udp(20);
+  const auto udp = [](const IpAddr& from, const IpAddr& to) {
+    return udp_frame({from, 5'353}, {to, 53}, "to whom?");
+  };
   for (const IpAddr& group : {wire::kAllNodes, wire::solicited_node(kHost6)}) {
-    w.feed(ipv6_frame(kPeer6, group, 17, udp));
-    w.feed(ipv6_frame(kPeer6, group, 132, udp));
+    w.feed(udp(kPeer6, group));
+    w.feed(ipv6_frame(kPeer6, group, 132, Octets(20)));
   }
-  Octets flooded = ipv6_frame(kPeer6, kHost6, 17, udp);  // a unicast packet in a group's frame
+  Octets flooded = udp(kPeer6, kHost6);  // a unicast packet in a group's frame
   put8(flooded, 0, 0x33), put8(flooded, 1, 0x33);
   w.feed(flooded);
-  w.feed(ipv6_frame(IpAddr{}, kHost6, 17, udp));
-  w.feed(ipv6_frame(wire::kAllNodes, kHost6, 17, udp));
-  const Octets quoted = ipv6_frame(kHost6, kPeer6, 17, udp);
+  w.feed(udp(IpAddr{}, kHost6));
+  w.feed(udp(wire::kAllNodes, kHost6));
+  const Octets quoted = udp(kHost6, kPeer6);
   const Octets inner(quoted.begin() + 14, quoted.end());
   w.feed(icmp6_frame(kPeer6, kHost6, 1, 4, 0, inner));
   w.feed(icmp6_frame(kPeer6, kHost6, 100, 0, 0, inner));  // an error that nobody knows
@@ -634,13 +633,13 @@ TEST(Icmp6, NoErrorAboutGroupsErrorsAndNobody) {
 //= RFC4443 2.4-f type=test
 TEST(Icmp6, ErrorsAreLimitedByATokenBucket) {
   World w(config6());
-  for (unsigned i = 0; i < 300; ++i) w.feed(ipv6_frame(kPeer6, kHost6, 17, Octets(20)));
+  for (unsigned i = 0; i < 300; ++i) w.feed(udp_frame({kPeer6, 5'353}, {kHost6, 53}, "?"));
   const std::size_t first = w.icmp.size();  // about 100: what one costs is drawn
   EXPECT_GT(first, 65U);
   EXPECT_LT(first, 140U);
   EXPECT_EQ(w.count(&telemetry::Counters::drop_icmp_rate), 300U - first);
   w.run_for(100ms);
-  for (unsigned i = 0; i < 300; ++i) w.feed(ipv6_frame(kPeer6, kHost6, 17, Octets(20)));
+  for (unsigned i = 0; i < 300; ++i) w.feed(udp_frame({kPeer6, 5'353}, {kHost6, 53}, "?"));
   EXPECT_GT(w.icmp.size() - first, 65U);
   EXPECT_LT(w.icmp.size() - first, 140U);
   w.icmp.clear();
@@ -653,7 +652,7 @@ TEST(Icmp6, TheNumberOfAnswersTellsNothing) {
   std::set<std::size_t> seen;
   for (unsigned round = 0; round < 20; ++round) {
     w.icmp.clear();
-    for (unsigned i = 0; i < 300; ++i) w.feed(ipv6_frame(kPeer6, kHost6, 17, Octets(20)));
+    for (unsigned i = 0; i < 300; ++i) w.feed(udp_frame({kPeer6, 5'353}, {kHost6, 53}, "?"));
     seen.insert(w.icmp.size());
     w.run_for(1s);
   }

@@ -152,12 +152,12 @@ TEST(Ipv4, ScatteredSegmentIsLeftForTheCallerToSum) {
     EXPECT_EQ(f.payload_len, 7U);
     EXPECT_TRUE(f.checksum_pending);
     const Piece split[] = {{rest.data(), 1}, {rest.data() + 1, std::uint32_t(rest.size() - 1)}};
-    EXPECT_TRUE(tcp_checksum_ok(first, f, split)) << cut;
-    EXPECT_FALSE(tcp_checksum_ok(first, f, std::span(split).first(0))) << cut;
+    EXPECT_TRUE(l4_checksum_ok(first, f, split)) << cut;
+    EXPECT_FALSE(l4_checksum_ok(first, f, std::span(split).first(0))) << cut;
     Octets broken = rest;
     put8(broken, 0, get8(broken, 0) ^ 1U);
     const Piece wrong[] = {{broken.data(), std::uint32_t(broken.size())}};
-    EXPECT_FALSE(tcp_checksum_ok(first, f, wrong)) << cut;
+    EXPECT_FALSE(l4_checksum_ok(first, f, wrong)) << cut;
     parse_frame(first, whole.size(), {.l4_checksum_verified = true}, f);
     EXPECT_FALSE(f.checksum_pending);
   }
@@ -175,8 +175,8 @@ TEST(Ipv4, AScatteredSegmentWithAPieceMissingIsNotOk) {
   ASSERT_TRUE(f.checksum_pending);
   const Piece rest{whole.data() + 54, 4};
   const Piece cut{whole.data() + 54, 2};
-  EXPECT_TRUE(tcp_checksum_ok(first, f, {&rest, 1}));
-  EXPECT_FALSE(tcp_checksum_ok(first, f, {&cut, 1}));
+  EXPECT_TRUE(l4_checksum_ok(first, f, {&rest, 1}));
+  EXPECT_FALSE(l4_checksum_ok(first, f, {&cut, 1}));
 }
 
 Fault part_fault(unsigned word, std::size_t len, const Octets& options = {}) {

@@ -81,7 +81,6 @@ TEST(Ipv6, NoNextHeaderAndUnknownOnesAreOther) {
   EXPECT_EQ(parse(ipv6_frame(59, {})).kind, Kind::kOtherIp);
   EXPECT_EQ(parse(ipv6_frame(50, Octets(8))).kind, Kind::kOtherIp);
   EXPECT_EQ(parse(ipv6_frame(1, Octets(8))).kind, Kind::kOtherIp);
-  EXPECT_EQ(parse(ipv6_frame(17, Octets(8))).kind, Kind::kUdp);
 }
 
 TEST(Ipv6, PartsOfADatagram) {

@@ -14,6 +14,11 @@ constexpr int kRounds = 200'000;
 void check(const Frame& f, std::size_t frame_len) {
   ASSERT_EQ(f.kind == Kind::kMalformed, f.fault != Fault::kNone);
   switch (f.kind) {
+    case Kind::kUdp:
+      ASSERT_EQ(f.payload_offset, f.l4_offset + 8);
+      ASSERT_LE(f.payload_offset + std::size_t{f.payload_len}, f.l4_offset + std::size_t{f.l4_len});
+      ASSERT_LE(f.l4_offset + std::size_t{f.l4_len}, frame_len);
+      break;
     case Kind::kTcp:
       ASSERT_GE(f.payload_offset, f.l4_offset + 20);
       ASSERT_LE(f.payload_offset, f.l4_offset + 60);
@@ -22,7 +27,6 @@ void check(const Frame& f, std::size_t frame_len) {
       ASSERT_TRUE(f.tcp.options.window_scale <= kMaxWindowScale ||
                   f.tcp.options.window_scale == kNoWindowScale);
       [[fallthrough]];
-    case Kind::kUdp:
     case Kind::kIcmp4:
     case Kind::kIcmp6:
     case Kind::kNd:
@@ -47,6 +51,8 @@ std::vector<Octets> seeds() {
   put8(error6, 0, 1);
   const Octets inner6 = golden_sack6();
   append(error6, Octets(inner6.begin() + 14, inner6.begin() + 62));
+  Octets udp6 = hex("c0 01 00 35 00 0c 00 00 61 62 63 64");
+  mend_l4(udp6, 6, 17, true);
   Octets solicitation(kMaxNdFrame);
   NdPacket nd;
   nd.target = kB6;
@@ -64,6 +70,8 @@ std::vector<Octets> seeds() {
           ipv6_frame(0, chain),
           ipv4_frame(1, error),
           ipv6_frame(58, error6),
+          ipv4_frame(17, hex("c0 01 00 35 00 0d e7 c8 68 65 6c 6c 6f")),
+          ipv6_frame(17, udp6),
           solicitation};
 }
 
@@ -143,9 +151,10 @@ TEST(Mutation, ScatteredFrames) {
     Frame parsed;
     parse_frame({exact.get(), first}, f.size(), {true, false}, parsed);
     ASSERT_NO_FATAL_FAILURE(check(parsed, f.size())) << "round " << round;
-    if (parsed.kind == Kind::kTcp && parsed.checksum_pending) {
+    const bool sums = parsed.kind == Kind::kTcp || parsed.kind == Kind::kUdp;
+    if (sums && parsed.checksum_pending) {
       const Piece rest{f.data() + first, static_cast<std::uint32_t>(f.size() - first)};
-      (void)tcp_checksum_ok({exact.get(), first}, parsed, {&rest, 1});
+      (void)l4_checksum_ok({exact.get(), first}, parsed, {&rest, 1});
     }
   }
 }
