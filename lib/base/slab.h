@@ -63,6 +63,8 @@ class Slab {
 
   [[nodiscard]] std::uint32_t size() const { return size_; }
   [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
+  // Records from this one on were never used. Those before may have been given back.
+  [[nodiscard]] std::uint32_t used() const { return fresh_; }
   [[nodiscard]] bool full() const { return size_ == capacity_; }
 
  private:

@@ -83,6 +83,7 @@ class Connection {
   [[nodiscard]] FlowKey flow() const { return stack_->flow_of(id_); }
   [[nodiscard]] CloseReason soft_error() const { return stack_->soft_error(id_); }
   [[nodiscard]] tcp::State state() const { return stack_->state_of(id_); }
+  [[nodiscard]] std::optional<tcp::Info> info() const { return stack_->info(id_); }
   [[nodiscard]] stack::ConnId id() const { return id_; }
   [[nodiscard]] stack::Stack& owner() const { return *stack_; }
 

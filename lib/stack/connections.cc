@@ -256,7 +256,7 @@ std::optional<Error> Stack::Impl::choose_port(FlowKey& flow) {
 }
 
 Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional<IpAddr> local,
-                                           std::uint16_t local_port) {
+                                           std::uint16_t local_port, const ConnOptions* own) {
   //= RFC9293 MUST-46
   if (!remote.addr.is_unicast() || routes.is_broadcast(remote.addr) || remote.port == 0) {
     return Error::kInvalidRemote;
@@ -295,6 +295,8 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   c.read_ms = c.acked_ms = now_ms();
   c.tos = config.tcp.tos;
   tcp::user_open(c.tcb, open_args(flow, iss), now);
+  if (config.socket_info) (void)tcp::lend_own(c.tcb, outbox);  // there is one for each
+  if (own != nullptr) (void)configure(c, *own);
   counters.active_opens.add();
   mark_output(index);
   return id_of(index);

@@ -8,6 +8,7 @@
 //   loopback.cc     segments from this host to itself
 //   connections.cc  control blocks: made, settled after every event, freed; the user's calls
 //   settings.cc     what one connection has its own way
+//   snapshot.cc     what is told of connections, one by one and all of them
 //   fragments.cc    parts of datagrams, and what is told to those who send what cannot be taken
 //   output.cc       segments to packets: next hop, neighbours
 //   neighbours.cc   ARP and neighbour discovery, in and out; which addresses may be used
@@ -55,6 +56,9 @@ struct Listener {
   bool paused = false;
   bool reuse_port = false;
   bool v6_only = false;
+  bool has_own = false;            // conn says something
+  std::uint8_t defer_retries = 0;  // SYN-ACKs resent before a bare ACK is enough
+  ConnOptions conn;
   std::vector<ListenerId> group;  // of the first at an address and port: all there, itself included
   ConnList<&Conn::ready_next> accept_queue;
 };
@@ -74,6 +78,9 @@ struct Stack::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
+  struct IpFields {  // of a packet, that its connection decides
+    std::uint8_t tos, ttl;
+  };
   // A TCP segment under way from parsing to TCP.
   struct Arrival {
     wire::Frame frame;
@@ -146,6 +153,7 @@ struct Stack::Impl {
   [[nodiscard]] telemetry::Counter* no_room_to_accept(Listener& l);
   [[nodiscard]] static bool accept_queue_full(Listener& l);
   void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id, const Arrival& a);
+  [[nodiscard]] bool defers(tcp::SynEntry& e, const tcp::RxSegment& seg) const;
   void send_syn_ack(const tcp::SynEntry& e);
   void syn_link(std::uint32_t index);
   void syn_unlink(std::uint32_t index);
@@ -157,7 +165,7 @@ struct Stack::Impl {
 
   // -- syn_cookies.cc
   [[nodiscard]] bool cookie_due() const;
-  void send_cookie(Arrival& a);
+  void send_cookie(Arrival& a, ListenerId listener);
   [[nodiscard]] bool on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg);
 
   // -- time_wait.cc
@@ -209,7 +217,7 @@ struct Stack::Impl {
   void count_established(Conn& c);
   void close_unreachable(const FlowKey& flow);
   Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local,
-                                std::uint16_t local_port);
+                                std::uint16_t local_port, const ConnOptions* own);
   [[nodiscard]] std::optional<Error> choose_port(FlowKey& flow);
   [[nodiscard]] bool tuple_free(const FlowKey& flow);
 
@@ -218,6 +226,26 @@ struct Stack::Impl {
   Result<ListenerId, Error> listen(const Endpoint& local, const ListenOptions& options);
   void stop_listening(ListenerId id);
   void leave_group(ListenerId id);
+  void configure(Listener& l, const ConnOptions& conn);
+  [[nodiscard]] std::uint8_t window_scale(const Listener& l) const;
+  // What it has in place of the Config's; null: nothing.
+  [[nodiscard]] const tcp::OwnSettings* settings_of(ListenerId id) const {
+    return listeners[id].has_own ? &listeners[id].conn.tcp : nullptr;
+  }
+  [[nodiscard]] IpFields fields_of(ListenerId id) const;
+
+  // -- settings.cc
+  [[nodiscard]] bool configure(Conn& c, const ConnOptions& options);
+
+  // -- snapshot.cc
+  void describe(std::uint32_t index, ConnSnapshot& out) const;
+  [[nodiscard]] bool describe(Kind kind, std::uint32_t index, ConnSnapshot& out) const;
+  [[nodiscard]] bool describe_half_open(std::uint32_t index, ConnSnapshot& out) const;
+  template <class Record>
+  [[nodiscard]] bool describe_time_wait(const TimeWaits<Record>& of, Kind kind, std::uint32_t index,
+                                        ConnSnapshot& out) const;
+  [[nodiscard]] bool in_table(const FlowKey& flow, std::uint32_t handle) const;
+  [[nodiscard]] std::uint32_t records_of(Kind kind) const;
 
   // -- loopback.cc
   [[nodiscard]] bool loops(const FlowKey& flow) const { return routes.is_local(flow.remote); }
@@ -286,9 +314,6 @@ struct Stack::Impl {
   // -- output.cc
   void poll_output();
   void flush(std::uint32_t index);  // outbox of a connection to packets
-  struct IpFields {                 // of a packet, that its connection decides
-    std::uint8_t tos, ttl;
-  };
   [[nodiscard]] IpFields default_fields() const { return {config.tcp.tos, config.tcp.ttl}; }
   void send_packet(const tcp::TxSegment& seg, const FlowKey& flow, std::uint32_t neighbour,
                    IpFields ip);

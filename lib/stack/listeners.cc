@@ -9,6 +9,19 @@ namespace {
 
 constexpr std::uint32_t kMaxListeners = 1'024;
 
+// How many SYN-ACKs are resent before `wait` is over, as Linux counts them (secs_to_retrans); an
+// entry counts 15.
+std::uint8_t retries_in(Duration wait, const tcp::Config& c) {
+  if (wait <= Duration::zero()) return 0;
+  Duration step = c.rto_initial, period = step;
+  std::uint8_t n = 1;
+  for (; wait > period && n < 15; ++n) {
+    step = std::min<Duration>(2 * step, c.rto_max);
+    period += step;
+  }
+  return n;
+}
+
 }  // namespace
 
 ListenerId Stack::Impl::listener_for(const FlowKey& flow, std::uint64_t hash) const {
@@ -44,8 +57,43 @@ Result<ListenerId, Error> Stack::Impl::listen(const Endpoint& local, const Liste
   l.used = true;
   l.reuse_port = options.reuse_port;
   l.v6_only = v6_only;
+  configure(l, options.conn);
+  l.defer_retries = retries_in(options.defer_accept, config.tcp);
   listeners[first == kNoIndex ? id : first].group.push_back(id);
   return id;
+}
+
+std::uint8_t Stack::Impl::window_scale(const Listener& l) const {
+  return tcp::window_scale_of(config.tcp, l.has_own ? &l.conn.tcp : nullptr);
+}
+
+Stack::Impl::IpFields Stack::Impl::fields_of(ListenerId id) const {
+  const ConnOptions& own = listeners[id].conn;
+  IpFields f = default_fields();
+  if (own.tos) f.tos = *own.tos & 0xfcU;
+  if (own.ttl != 0) f.ttl = own.ttl;
+  return f;
+}
+
+void Stack::Impl::configure(Listener& l, const ConnOptions& conn) {
+  const bool told = l.half_open > 0 || now < cookies_until;
+  const auto scale = static_cast<std::int8_t>(window_scale(l));
+  l.conn = conn;
+  l.has_own = conn != ConnOptions{};
+  if (!told) return;
+  l.conn.tcp.window_scale = scale;
+  l.has_own = true;
+}
+
+void Stack::configure(ListenerId id, const ConnOptions& conn) {
+  if (id < impl_->listeners.size() && impl_->listeners[id].used) {
+    impl_->configure(impl_->listeners[id], conn);
+  }
+}
+
+void Stack::set_defer_accept(ListenerId id, Duration wait) {
+  if (id >= impl_->listeners.size()) return;
+  impl_->listeners[id].defer_retries = retries_in(wait, impl_->config.tcp);
 }
 
 void Stack::Impl::leave_group(ListenerId id) {

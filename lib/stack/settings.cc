@@ -4,13 +4,17 @@
 
 namespace weir::stack {
 
+bool Stack::Impl::configure(Conn& c, const ConnOptions& options) {
+  if (!tcp::user_configure(c.tcb, options.tcp, now, outbox)) return false;
+  if (options.tos) c.tos = *options.tos & 0xfcU;
+  c.ttl = options.ttl;
+  return true;
+}
+
 bool Stack::configure(ConnId id, const ConnOptions& options) {
-  Impl& s = *impl_;
-  Conn* c = s.find(id);
-  if (c == nullptr || !tcp::user_configure(c->tcb, options.tcp, s.now, s.outbox)) return false;
-  if (options.tos) c->tos = *options.tos & 0xfcU;
-  if (options.ttl != 0) c->ttl = options.ttl;
-  s.settle(id.index);
+  Conn* c = impl_->find(id);
+  if (c == nullptr || !impl_->configure(*c, options)) return false;
+  impl_->settle(id.index);
   return true;
 }
 

@@ -188,9 +188,10 @@ void Stack::pause_accept(ListenerId id, bool paused) {
 }
 
 Result<ConnId, Error> Stack::connect(const Endpoint& remote, std::optional<IpAddr> local,
-                                     Instant now, std::uint16_t local_port) {
+                                     Instant now, std::uint16_t local_port,
+                                     const ConnOptions* own) {
   impl_->now = now;
-  return impl_->connect(remote, local, local_port);
+  return impl_->connect(remote, local, local_port, own);
 }
 
 bool Stack::is_local(const IpAddr& addr) const {

@@ -19,9 +19,11 @@
 #include "base/result.h"
 #include "base/siphash.h"
 #include "base/time.h"
+#include "stack/snapshot.h"
 #include "stack/udp.h"
 #include "tcp/config.h"
 #include "tcp/core.h"
+#include "tcp/info.h"
 #include "tcp/own.h"
 #include "tcp/state.h"
 #include "telemetry/counters.h"
@@ -62,6 +64,8 @@ struct Config {
   std::uint32_t max_udp_datagrams = 16'384;  // that wait to be received, in all sockets
   std::uint32_t udp_mem = 4U << 20U;         // octets of them, with the buffers they lie in
   tcp::Config tcp;
+  // Each connection has a record in which it is counted from its beginning: all of tcp::Info holds.
+  bool socket_info = false;
   // Where several stacks share a port: this one's number, and which one a flow belongs to.
   std::uint16_t shard = 0;
   std::uint16_t shards = 1;
@@ -159,6 +163,10 @@ struct ListenOptions {
   bool reuse_port = false;       // SO_REUSEPORT: shares with others, each flow going to one of them
   // Of a listener on ::, IPV6_V6ONLY: takes no IPv4. None: as tcp::Config::bindv6only says.
   std::optional<bool> v6_only = std::nullopt;
+  ConnOptions conn = {};  // of its connections, from the SYN-ACK on
+  // TCP_DEFER_ACCEPT: a connection is handed out once text came, or after so many seconds' worth
+  // of SYN-ACKs; zero: at once. Those that SYN cookies made are handed out at once.
+  Duration defer_accept{};
 };
 
 struct ListenerStats {
@@ -211,10 +219,16 @@ class Stack {
   std::optional<ConnId> accept_one(ListenerId id);
   void set_backlog(ListenerId id, std::uint32_t backlog);  // as ListenOptions::backlog
   [[nodiscard]] std::optional<ListenerStats> listener_stats(ListenerId id) const;
+  // ListenOptions::conn and ::defer_accept of those that come from here on. While half-open ones
+  // wait for their last ACK the window scale stays as these were told.
+  void configure(ListenerId id, const ConnOptions& conn);
+  void set_defer_accept(ListenerId id, Duration wait);
+  // The first listeners with an id of `from` or more; how many were written.
+  std::size_t listeners(ListenerId from, std::span<ListenerId> out) const;
   // From the address `local`, else the route's; from `local_port`, else one by RFC 6056. An address
   // of this stack itself is reached without the port.
   Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local, Instant now,
-                                std::uint16_t local_port = 0);
+                                std::uint16_t local_port = 0, const ConnOptions* own = nullptr);
 
   [[nodiscard]] bool is_local(const IpAddr& addr) const;  // an address of this host, in use
   [[nodiscard]] std::optional<IpAddr> default_source(bool v4) const;
@@ -286,6 +300,12 @@ class Stack {
   // retries1 retransmissions in vain (kTimedOut). kNone once something gets through (MUST-47).
   [[nodiscard]] tcp::CloseReason soft_error(ConnId id) const;
   [[nodiscard]] tcp::State state_of(ConnId id) const;
+  [[nodiscard]] std::optional<tcp::Info> info(ConnId id) const;  // TCP_INFO; none: stale
+  // The next connections, half-open ones and those in TIME-WAIT included, from where `from` stands;
+  // moves it. How many were written: perhaps none, until at_end(from). Looks at a bounded number of
+  // records.
+  std::size_t each_connection(SnapshotCursor& from, std::span<ConnSnapshot> out) const;
+  [[nodiscard]] static bool at_end(const SnapshotCursor& cursor);
 
   // -- UDP (see stack/udp.h). A stale UdpId is taken quietly here too ------------------------
   // `local` of one of this stack's addresses or a wildcard; port 0: one that is free.

@@ -16,11 +16,12 @@ bool Stack::Impl::cookie_due() const {
 
 // RFC 4987 §3.6: nothing is kept, so nothing is resent: the peer sends its SYN again.
 //= RFC4987 3.6-a
-void Stack::Impl::send_cookie(Arrival& a) {
+void Stack::Impl::send_cookie(Arrival& a, ListenerId listener) {
   tcp::SynEntry e;
   tcp::open_syn_entry(e, header_of(a), a.flow, Seq{}, config.tcp);
   const std::uint32_t stamp = tcp::make_cookie(secrets.cookies, e, ts_clock(a.flow), now);
-  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, stamp), a.flow);
+  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, stamp, settings_of(listener)), a.flow,
+             fields_of(listener));
   cookies_until = now + tcp::kCookieLife;
   counters.syncookies_sent.add();
   counters.out_segs.add();

@@ -25,7 +25,7 @@ void Stack::Impl::on_syn(Arrival& a, ListenerId listener, std::optional<Seq> bey
   Listener& l = listeners[listener];
   if (!beyond && accept_queue_full(l)) return drop(a.buf, counters.drop_accept_queue_full);
   if (syns.full()) ++l.syn_overflows;
-  if (!beyond && cookie_due()) return send_cookie(a);
+  if (!beyond && cookie_due()) return send_cookie(a, listener);
   if (syns.full()) evict_oldest_syn();
   const std::uint32_t index = syns.take();
   if (index == kNoIndex) return drop(a.buf, counters.drop_syn_queue_full);
@@ -48,13 +48,15 @@ void Stack::Impl::on_syn(Arrival& a, ListenerId listener, std::optional<Seq> bey
 }
 
 void Stack::Impl::send_syn_ack(const tcp::SynEntry& e) {
-  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, ts_clock(e.flow)), e.flow);
+  const ListenerId id = e.listener;
+  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, ts_clock(e.flow), settings_of(id)),
+             e.flow, fields_of(id));
 }
 
 void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
   tcp::SynEntry& e = syns[index];
   const tcp::RxSegment seg = header_of(a);
-  switch (tcp::syn_entry_arrives(e, seg, config.tcp, config.mtu)) {
+  switch (tcp::syn_entry_arrives(e, seg, config.tcp, config.mtu, settings_of(e.listener))) {
     case tcp::SynAnswer::kDrop:
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::SynAnswer::kResendSynAck:
@@ -73,7 +75,8 @@ void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
       syn_free(index, true);
       break;
     case tcp::SynAnswer::kEstablish:
-      return promote(index, a);
+      if (!defers(e, seg)) return promote(index, a);
+      break;
   }
   consume(a.buf);
 }
@@ -83,14 +86,24 @@ void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
 void Stack::Impl::challenge_half_open(tcp::SynEntry& e) {
   if ((e.bits & tcp::SynEntry::kChallenged) != 0) return counters.drop_challenge_rate.add();
   e.bits |= tcp::SynEntry::kChallenged;
-  tcp::TxSegment ack = tcp::make_syn_ack(e, config.tcp, config.mtu, ts_clock(e.flow));
+  tcp::TxSegment ack =
+      tcp::make_syn_ack(e, config.tcp, config.mtu, ts_clock(e.flow), settings_of(e.listener));
   ack.seq = e.iss + 1;
   ack.flags = tcp::ACK;
   ack.options.mss = 0;  //= RFC9293 MUST-65
   ack.options.window_scale = wire::kNoWindowScale;
   ack.options.sack_permitted = false;
   counters.challenge_acks.add();
-  send_stray(ack, e.flow);
+  send_stray(ack, e.flow, fields_of(e.listener));
+}
+
+// TCP_DEFER_ACCEPT, as Linux does it: a bare ACK is noted, the entry stays, and its SYN-ACK is sent
+// again only at the end of the time, so that the peer's answer to it opens the connection after
+// all.
+bool Stack::Impl::defers(tcp::SynEntry& e, const tcp::RxSegment& seg) const {
+  if (tcp::seg_len(seg) > 0 || e.retries() >= listeners[e.listener].defer_retries) return false;
+  e.bits |= tcp::SynEntry::kAnswered;
+  return true;
 }
 
 // The last ACK: a control block takes the entry's place in the table.
@@ -133,6 +146,8 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   c.tos = config.tcp.tos;
   const auto route = routes.lookup(a.flow.remote);
   c.next_hop = route ? route->next_hop : a.flow.remote;
+  if (config.socket_info) (void)tcp::lend_own(c.tcb, outbox);  // there is one for each
+  if (l.has_own) (void)configure(c, l.conn);
   tcp::open_passive(c.tcb, e, open_args(a.flow, e.iss), now);
   counters.passive_opens.add();
   ++l.waiting;
@@ -199,7 +214,8 @@ void Stack::Impl::forget_unwanted_syns() {
       next = e.next;
       if (listeners[e.listener].used) continue;
       const ListenerId heir = listener_for(e.flow, hash_of(e.flow));
-      if (heir == kNoIndex) {
+      if (heir == kNoIndex ||
+          window_scale(listeners[heir]) != window_scale(listeners[e.listener])) {
         syn_free(i, true);
         continue;
       }
@@ -218,7 +234,10 @@ void Stack::Impl::advance_syns() {
       tcp::SynEntry& e = syns[index];
       if (static_cast<std::int32_t>(e.deadline_ms - now_ms()) > 0) break;
       --left;
-      if (e.retries() >= tcp::synack_limit(e, config.tcp)) {
+      const bool answered = (e.bits & tcp::SynEntry::kAnswered) != 0;
+      const std::uint8_t deferred =
+          answered ? listeners[e.listener].defer_retries : std::uint8_t{0};
+      if (e.retries() >= std::max(tcp::synack_limit(e, config.tcp), deferred)) {
         counters.drop_synack_retries.add();
         counters.attempt_fails.add();
         syn_free(index, true);
@@ -228,6 +247,7 @@ void Stack::Impl::advance_syns() {
       e.add_retry();
       e.bits = static_cast<std::uint8_t>(e.bits & ~unsigned{tcp::SynEntry::kChallenged});
       syn_link(index);
+      if (e.retries() < deferred) continue;
       send_syn_ack(e);
       counters.retrans_segs.add();
     }

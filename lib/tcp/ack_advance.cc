@@ -5,6 +5,15 @@
 
 namespace weir::tcp {
 
+namespace {
+
+void take_rtt(Tcb& t, Micros rtt) {
+  t.rto.on_sample(rtt);
+  if (t.own != nullptr) count_rtt(t, rtt);
+}
+
+}  // namespace
+
 // A sample from the one segment that is timed, else from the echoed timestamp, which a
 // retransmission does not make ambiguous.
 //= RFC9293 MUST-18
@@ -13,14 +22,13 @@ namespace weir::tcp {
 void sample_rtt(Tcb& t, const RxSegment& seg, Instant now) {
   if (t.has(kTiming) && at_or_after(seg.ack, t.rtt_seq)) {
     t.clear(kTiming);
-    t.rto.on_sample(std::chrono::duration_cast<Micros>(
-        std::min<Duration>(now - t.rtt_start, t.config->rto_max)));
-    return;
+    return take_rtt(t, std::chrono::duration_cast<Micros>(
+                           std::min<Duration>(now - t.rtt_start, t.config->rto_max)));
   }
   if (t.has(kTimestamps) && !t.has(kTiming) && seg.options.ts_ecr != 0) {
     const std::uint32_t ms = ts_now(t, now) - seg.options.ts_ecr;
     if (std::chrono::milliseconds(ms) <= t.config->rto_max) {
-      t.rto.on_sample(Micros(static_cast<std::int32_t>(ms) * 1'000));
+      take_rtt(t, Micros(static_cast<std::int32_t>(ms) * 1'000));
     }
   }
 }

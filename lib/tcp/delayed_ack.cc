@@ -5,15 +5,11 @@
 #include "tcp/internal.h"
 
 namespace weir::tcp {
-namespace {
-
 // A peer further away waits longer before it sends again; an ACK may wait as long for company.
 //= RFC813 5-b
-Micros delay_of(const Tcb& t) {
+Micros ack_delay(const Tcb& t) {
   return std::min(std::max(t.rto.srtt(), t.config->delack_min), t.config->delack_max);
 }
-
-}  // namespace
 
 void begin_quick_acks(Tcb& t) {
   const std::uint32_t half = t.rcv_buf / (2 * std::uint32_t{t.rcv_mss});
@@ -51,7 +47,7 @@ void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, In
   if (t.unacked_in >= 2 * std::uint32_t{t.peer_seg} || t.quick_acks > 0) {
     t.set(kAckNow);
   } else if (t.delack_deadline == kNever) {
-    t.delack_deadline = now + delay_of(t);
+    t.delack_deadline = now + ack_delay(t);
   }
 }
 

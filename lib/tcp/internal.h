@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tcp/core.h"
+#include "tcp/listen.h"
 #include "tcp/tcb.h"
 
 namespace weir::tcp {
@@ -17,13 +18,23 @@ std::uint16_t advertise_window(Tcb& t);
 [[nodiscard]] bool window_update_due(const Tcb& t);
 [[nodiscard]] std::uint8_t window_scale_for(std::uint32_t rmem);
 
+// -- statistics.cc: each is for a connection that has a record of its own ------------------------
+struct SackNews;
+void count_open(Tcb& t);  // its sequence numbers are known
+void count_established(Tcb& t, Instant now);
+void count_segment(Tcb& t, const RxSegment& seg, Instant now);  // before it is looked at
+void count_ack(Tcb& t, const SackNews* news, const RxSegment& seg, Instant now);  // after it
+void count_rtt(Tcb& t, Micros rtt);
+void count_rto(Tcb& t, Instant now);                  // before retries counts it
+void count_reordering(Tcb& t, std::uint32_t octets);  // one was overtaken by so many
+void count_limits(Tcb& t, Instant now);               // all that may go has gone
+
 // -- own.cc ----------------------------------------------------------------------------------
 [[nodiscard]] std::uint8_t own_window_scale(const Config& c, const OwnSettings& own);
 void fit_window(Tcb& t);                                   // max_rcv_wnd; after rcv_wscale changed
 [[nodiscard]] std::uint32_t offered_in_syn(const Tcb& t);  // the window of our SYN or SYN-ACK
 [[nodiscard]] std::uint32_t send_buffer(const Tcb& t);     // octets
 [[nodiscard]] bool lowat_reached(const Tcb& t);            // few enough octets wait to be sent
-[[nodiscard]] std::uint32_t unsent(const Tcb& t);          // octets of text
 void note_room(Tcb& t);                                    // ack_advance.cc: kNoticeWritable
 void begin_fin_wait_2(Tcb& t, Instant now, Outbox& out);   // of an orphan
 
@@ -78,7 +89,10 @@ struct SackNews {                 // of one ACK
   bool of_first_sending = false;  // a timestamp shows that it answers what was sent before the last
   bool sacked_old = false;        // it tells of text below `recover` that was sent once
   bool sacked_new = false;        // and of text above
+  std::uint32_t segments = 0;     // that it acknowledges or tells of for the first time
 };
+// RFC 2883 §5: the first block lies below the ACK, or inside the second.
+[[nodiscard]] bool is_dsack(const RxSegment& seg);
 // Lends a log where there is none, the peer sends SACKs, and nothing is being recovered.
 void log_begin(Tcb& t, Instant now, Outbox& out);
 void log_end(Tcb& t, Outbox& out);
@@ -149,6 +163,7 @@ void frto_give_up(Tcb& t);
 [[nodiscard]] std::uint32_t frto_room(const Tcb& t);  // Pre: kProbing
 
 // -- pacing.cc ----------------------------------------------------------------------------------
+[[nodiscard]] std::uint64_t pacing_rate(const Tcb& t);  // octets a second; all ones: no limit
 [[nodiscard]] bool pacing_holds(Tcb& t, Instant now);
 [[nodiscard]] std::uint32_t pacing_quantum(const Tcb& t, std::uint32_t longest);
 void pacing_sent(Tcb& t, std::uint32_t octets, Instant now);
@@ -157,6 +172,7 @@ void pacing_sent(Tcb& t, std::uint32_t octets, Instant now);
 // `octets` more lie in order; the segment that brought them had `in_segment`.
 void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, Instant now);
 
+[[nodiscard]] Micros ack_delay(const Tcb& t);
 void begin_quick_acks(Tcb& t);
 void on_text_sent(Tcb& t);  // text goes both ways: ACKs have company
 void on_ack_sent(Tcb& t);
@@ -232,8 +248,5 @@ void rest_of_syn_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out)
   return s == State::kEstablished || s == State::kFinWait1 || s == State::kFinWait2;
 }
 void release_segment(const RxSegment& seg, Outbox& out);
-[[nodiscard]] inline std::uint32_t seg_len(const RxSegment& s) {  // SEG.LEN
-  return s.len + ((s.flags & SYN) != 0 ? 1U : 0U) + ((s.flags & FIN) != 0 ? 1U : 0U);
-}
 
 }  // namespace weir::tcp

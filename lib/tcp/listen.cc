@@ -22,6 +22,10 @@ std::uint32_t window_of(const SynEntry& e, const Config& c, std::uint16_t mtu,
 
 }  // namespace
 
+std::uint8_t window_scale_of(const Config& config, const OwnSettings* own) {
+  return own != nullptr ? own_window_scale(config, *own) : window_scale_for(config.rmem);
+}
+
 ListenAnswer listen_arrives(const RxSegment& seg) {
   if ((seg.flags & RST) != 0) return ListenAnswer::kDrop;   // first
   if ((seg.flags & ACK) != 0) return ListenAnswer::kReset;  // second
@@ -65,8 +69,7 @@ TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mt
   s.options.mss = offered_mss(mtu, !e.flow.local.is_v4(), own);
   //= RFC7323 2.1-b
   if (e.scale() != SynEntry::kNoScale) {
-    s.options.window_scale =
-        own != nullptr ? own_window_scale(config, *own) : window_scale_for(config.rmem);
+    s.options.window_scale = window_scale_of(config, own);
   }
   //= RFC7323 3.2-a
   if (stamped(e)) {
@@ -119,7 +122,7 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   if ((e.bits & SynEntry::kSackOffered) != 0) t.set(kSack);
   if (e.scale() != SynEntry::kNoScale) {
     t.set(kScaling);
-    t.rcv_wscale = own != nullptr ? own_window_scale(c, *own) : window_scale_for(c.rmem);
+    t.rcv_wscale = window_scale_of(c, own);
   }
   if (e.retries() > 0) t.set(kSynResent);
   if (e.ecn_offered()) ecn_accept(t);
@@ -131,6 +134,10 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   syn.options.sack_permitted = (e.bits & SynEntry::kSackOffered) != 0;
   syn.options.window_scale = e.scale() == SynEntry::kNoScale ? wire::kNoWindowScale : e.scale();
   apply_syn_options(t, syn, now);
+  if (t.own != nullptr) {
+    count_open(t);
+    t.own->stats.total_retrans = e.retries();
+  }
   transition(t, Trigger::kPassiveOpen);
   transition(t, Trigger::kRcvSyn);  // the last ACK, given to on_segment, ends the handshake
 }

@@ -57,6 +57,11 @@ inline constexpr std::uint32_t kSynNone = (1U << 24U) - 1;  // the end of the qu
   return std::min(limit, kMost);
 }
 
+// SEG.LEN (RFC 9293 §3.3.1).
+[[nodiscard]] inline std::uint32_t seg_len(const RxSegment& s) {
+  return s.len + ((s.flags & SYN) != 0 ? 1U : 0U) + ((s.flags & FIN) != 0 ? 1U : 0U);
+}
+
 // What a listener does with a segment that no connection claims.
 enum class ListenAnswer : std::uint8_t { kDrop, kReset, kSyn };
 [[nodiscard]] ListenAnswer listen_arrives(const RxSegment& seg);
@@ -69,6 +74,9 @@ void open_syn_entry(SynEntry& e, const RxSegment& syn, const FlowKey& flow, Seq 
                     const Config& config);
 
 // `own`: what the listener has in place of the Config's; null: nothing.
+// The scale that its SYN-ACKs tell.
+[[nodiscard]] std::uint8_t window_scale_of(const Config& config, const OwnSettings* own);
+
 [[nodiscard]] TxSegment make_syn_ack(const SynEntry& e, const Config& config, std::uint16_t mtu,
                                      std::uint32_t ts_now, const OwnSettings* own = nullptr);
 

@@ -213,7 +213,7 @@ std::uint32_t probe_path(Tcb& t, std::uint32_t left, Instant now, Outbox& out) {
 //= RFC9293 SHLD-27
 //= RFC9293 SHLD-28
 void send_new_text(Tcb& t, Instant now, Outbox& out) {
-  std::uint32_t left = unsent(t);
+  std::uint32_t left = unsent_octets(t);
   bool fin_due = t.has(kFinQueued) && !t.fin_sent();
   if (left == 0) cork_nothing_held(t);
   if ((left == 0 && !fin_due) || t.ecn_has(kEcnWait)) return;
@@ -335,7 +335,7 @@ void send_acks(Tcb& t, Instant now, Outbox& out) {
 
 }  // namespace
 
-std::uint32_t unsent(const Tcb& t) {
+std::uint32_t unsent_octets(const Tcb& t) {
   if (!t.synchronized()) return t.sndq.bytes();
   const std::uint32_t sent = distance(t.snd_una, t.snd_nxt) - (t.fin_sent() ? 1U : 0U);
   return t.sndq.bytes() - sent;
@@ -370,8 +370,8 @@ void send_probe(Tcb& t, Instant now, Outbox& out) {
     t.clear(kTiming);
     return;
   }
-  const std::uint32_t len =
-      std::clamp<std::uint32_t>(usable_window(t), 1, std::min<std::uint32_t>(unsent(t), t.mss));
+  const std::uint32_t len = std::clamp<std::uint32_t>(
+      usable_window(t), 1, std::min<std::uint32_t>(unsent_octets(t), t.mss));
   emit(t, t.snd_nxt, len, false, now, out);
   advance_cursor(t, len);
   t.snd_nxt += len;
@@ -384,12 +384,12 @@ void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
   if (t.mtu_probe != 0) mtu_probe_forget(t);
   if (t.log->stale) return log_abandon(t, out);  // its records may be longer than a segment is now
   SentLog& log = *t.log;
-  const std::uint32_t len = std::min({unsent(t), usable_window(t), std::uint32_t{t.mss}});
+  const std::uint32_t len = std::min({unsent_octets(t), usable_window(t), std::uint32_t{t.mss}});
   t.tlp_again = len == 0 || log.room() == 0;
   if (t.tlp_again) {
     send_again(t, log.size() - 1, now, out);
   } else {
-    send_next(t, len, t.has(kFinQueued) && len == unsent(t), now, out);
+    send_next(t, len, t.has(kFinQueued) && len == unsent_octets(t), now, out);
     t.last_sent = now;
   }
   t.tlp_out = true;
@@ -398,9 +398,11 @@ void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
   arm_rtx(t, now);
 }
 
+namespace {
+
 // Room for one segment more is always left for the ACK.
 //= RFC9293 MUST-59
-void poll_transmit(Tcb& t, Instant now, Outbox& out) {
+void transmit(Tcb& t, Instant now, Outbox& out) {
   t.pace_waits = false;
   if (t.state <= State::kListen || out.tx.room() == 0) return;
   if (t.has(kSynDue)) return send_syn(t, now, out);
@@ -408,6 +410,13 @@ void poll_transmit(Tcb& t, Instant now, Outbox& out) {
   if (t.log != nullptr && t.log->stale) log_abandon(t, out);
   if (t.synchronized()) send_text(t, now, out);
   send_acks(t, now, out);
+}
+
+}  // namespace
+
+void poll_transmit(Tcb& t, Instant now, Outbox& out) {
+  transmit(t, now, out);
+  if (t.own != nullptr) count_limits(t, now);
 }
 
 }  // namespace weir::tcp

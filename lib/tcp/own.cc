@@ -15,11 +15,6 @@ bool syn_is_ahead(const Tcb& t) {
   return t.state == State::kSynSent && t.snd_nxt == t.iss;
 }
 
-std::uint8_t scale_of(const Tcb& t) {
-  const OwnSettings* own = own_settings(t);
-  return own != nullptr ? own_window_scale(*t.config, *own) : window_scale_for(t.config->rmem);
-}
-
 void derive_buffer(Tcb& t) {
   const std::uint32_t own = t.own->set.rcvbuf;
   if (own != 0) {
@@ -36,7 +31,7 @@ void derive_syn(Tcb& t) {
   const std::uint16_t own = t.own->set.user_mss;
   t.rcv_mss = own != 0 ? std::min(t.full_mss, own) : t.full_mss;
   t.mss = t.rcv_mss;
-  if (t.has(kScaling)) t.rcv_wscale = scale_of(t);
+  if (t.has(kScaling)) t.rcv_wscale = window_scale_of(*t.config, own_settings(t));
 }
 
 void derive(Tcb& t) {
@@ -50,6 +45,7 @@ void derive(Tcb& t) {
 }  // namespace
 
 std::uint8_t own_window_scale(const Config& c, const OwnSettings& own) {
+  if (own.window_scale >= 0) return static_cast<std::uint8_t>(own.window_scale);
   const std::uint32_t most = own.rcvbuf != 0 ? own.rcvbuf : c.rmem;
   return window_scale_for(own.window_clamp != 0 ? std::min(most, own.window_clamp) : most);
 }
@@ -76,7 +72,7 @@ std::uint32_t send_buffer(const Tcb& t) {
 
 // As Linux: what may be written again is less than half of the mark.
 bool lowat_reached(const Tcb& t) {
-  return !t.in_mode(kLowat) || unsent(t) < (t.own->set.notsent_lowat + 1) / 2;
+  return !t.in_mode(kLowat) || unsent_octets(t) < (t.own->set.notsent_lowat + 1) / 2;
 }
 
 void begin_fin_wait_2(Tcb& t, Instant now, Outbox& out) {
@@ -90,7 +86,7 @@ Own* lend_own(Tcb& t, Outbox& out) {
   const std::uint32_t index = out.owns != nullptr ? out.owns->take() : kNoIndex;
   if (index == kNoIndex) return nullptr;
   t.own = ::new (out.owns->slot(index)) Own;
-  t.own->stats.sent_high = t.snd_nxt;
+  count_open(t);
   return t.own;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -38,7 +39,8 @@ struct OwnSettings {
   std::uint8_t retries = 0;      // R2
   std::uint8_t syn_retries = 0;  // of this connect (TCP_SYNCNT)
   Algorithm congestion_control = kAnyAlgorithm;
-  bool no_delay = false;  // of what a listener hands on
+  std::int8_t window_scale = -1;  // that our SYN or SYN-ACK tells; below 0: what the buffer needs
+  bool no_delay = false;          // of what a listener hands on
 
   friend bool operator==(const OwnSettings&, const OwnSettings&) = default;
 };
@@ -57,13 +59,15 @@ struct Statistics {
   std::uint64_t bytes_sent = 0;      // text, what is sent again included
   std::uint64_t bytes_retrans = 0;   // of it
   std::uint64_t delivered_octets = 0;
-  std::uint64_t limit_us[4] = {};  // by Limit
+  std::array<std::uint64_t, 4> limit_us{};  // by Limit, without the one that holds now
+  Instant since{};                          // established
   Instant limit_since{};
   Instant last_data_in{};
   Instant rto_since = kNever;  // the first of time-outs that nothing has answered yet
   Instant rate_begin{};
   std::uint64_t rate_delivered = 0;            // delivered_octets when the sample under way began
   Seq rate_end;                                // the ACK that ends it
+  Seq una_mark, rcv_mark;                      // up to where bytes_acked, bytes_received count
   Seq sent_high;                               // behind the last text that was counted as sent
   std::uint32_t rate_octets = 0, rate_us = 0;  // the last sample
   std::uint32_t segs_in = 0, segs_out = 0, data_segs_in = 0, data_segs_out = 0;
@@ -71,6 +75,7 @@ struct Statistics {
   std::uint32_t delivered = 0, delivered_ce = 0;  // segments that the peer told of
   std::uint32_t dsack_dups = 0, reord_seen = 0, rcv_ooopack = 0;
   std::uint32_t total_rto_ms = 0;
+  std::uint32_t min_rtt_us = 0xffff'ffffU;  // of all samples; none yet
   std::uint16_t total_rto = 0, total_rto_recoveries = 0;
   std::uint16_t reordering = 0;  // segments by which one was overtaken, at most
   Limit limit = Limit::kIdle;

@@ -17,13 +17,16 @@ bool paced(const Tcb& t) {
   return t.max_pacing_rate != 0 || (t.config->pacing && t.rto.sampled());
 }
 
+std::uint64_t percent_of(const Tcb& t) {  // of cwnd, in a round trip
+  return t.cwnd < t.ssthresh / 2 ? t.config->pacing_ss_ratio : t.config->pacing_ca_ratio;
+}
+
 // Microseconds that `octets` take: at the rate of cwnd a round trip and some, so that the pace
 // never is what limits; and not above the connection's own limit.
 std::uint64_t time_of(const Tcb& t, std::uint32_t octets) {
   std::uint64_t us = 0;
   if (t.config->pacing && t.rto.sampled()) {
-    const std::uint64_t percent =
-        t.cwnd < t.ssthresh / 2 ? t.config->pacing_ss_ratio : t.config->pacing_ca_ratio;
+    const std::uint64_t percent = percent_of(t);
     const auto srtt = static_cast<std::uint64_t>(t.rto.srtt().count());
     us = octets * srtt / t.cwnd * 100 / percent;
   }
@@ -34,6 +37,15 @@ std::uint64_t time_of(const Tcb& t, std::uint32_t octets) {
 }
 
 }  // namespace
+
+std::uint64_t pacing_rate(const Tcb& t) {
+  std::uint64_t rate = ~std::uint64_t{0};
+  if (t.config->pacing && t.rto.sampled() && t.rto.srtt().count() > 0) {
+    const auto srtt = static_cast<std::uint64_t>(t.rto.srtt().count());
+    rate = std::uint64_t{t.cwnd} * percent_of(t) * 10'000 / srtt;
+  }
+  return t.max_pacing_rate != 0 ? std::min<std::uint64_t>(rate, t.max_pacing_rate) : rate;
+}
 
 bool pacing_holds(Tcb& t, Instant now) {
   if (!paced(t) || t.pace_next <= now) return false;

@@ -58,7 +58,10 @@ void on_delivered(Tcb& t, const SentSegment& s, const Ack& a) {
     note_min_rtt(t, rtt, a.now);
     a.news.rtt_us = rtt;
     //= RFC8985 6.2-d
-    if (a.any && before(s.end(), a.fack)) t.reordering_seen = true;
+    if (a.any && before(s.end(), a.fack)) {
+      t.reordering_seen = true;
+      if (t.own != nullptr) count_reordering(t, distance(s.end(), a.fack) + t.mss);
+    }
   } else {
     //= RFC8985 6.2-c
     // It may answer the segment's first sending.
@@ -89,7 +92,9 @@ std::uint32_t take_acked(Tcb& t, const Ack& a) {
     const SentSegment& s = log[i];
     if (s.is(kSentSacked)) continue;
     delivered += distance(log.begin_of(i), earlier_of(s.end(), ack));
-    if (at_or_after(ack, s.end())) on_delivered(t, s, a);
+    if (before(ack, s.end())) break;
+    ++a.news.segments;
+    on_delivered(t, s, a);
   }
   log.drop_before(ack);
   return delivered;
@@ -104,6 +109,7 @@ std::uint32_t take_block(Tcb& t, const wire::SackBlock& b, const Ack& a) {
     if (after(log[i].end(), b.right)) break;
     if (log[i].is(kSentSacked)) continue;
     delivered += log.length_of(i);
+    ++a.news.segments;
     on_delivered(t, log[i], a);
     const bool old = at_or_before(log[i].end(), t.recover);
     if (!old) a.news.sacked_new = true;
@@ -113,7 +119,8 @@ std::uint32_t take_block(Tcb& t, const wire::SackBlock& b, const Ack& a) {
   return delivered;
 }
 
-// RFC 2883 §5: the first block lies below the ACK, or inside the second.
+}  // namespace
+
 //= RFC2883 5
 bool is_dsack(const RxSegment& seg) {
   const auto& o = seg.options;
@@ -122,6 +129,8 @@ bool is_dsack(const RxSegment& seg) {
   return o.sack_count > 1 && at_or_after(o.sack[0].left, o.sack[1].left) &&
          at_or_before(o.sack[0].right, o.sack[1].right);
 }
+
+namespace {
 
 bool plausible(const Tcb& t, const wire::SackBlock& b) {
   return before(b.left, b.right) && at_or_after(b.left, t.log->una()) &&

@@ -38,6 +38,7 @@ class RtoEstimator {
 
   [[nodiscard]] Micros rto() const noexcept { return rto_; }
   [[nodiscard]] Micros srtt() const noexcept { return srtt_; }
+  [[nodiscard]] Micros rttvar() const noexcept { return rttvar_; }
   [[nodiscard]] bool sampled() const noexcept { return sampled_; }
 
  private:

@@ -250,7 +250,8 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   //= RFC5681 3.2-e
   const bool duplicate =
       ack == t.snd_una && t.snd_una != t.snd_nxt && seg_len(a.seg) == 0 && a.wnd == t.snd_wnd;
-  const SackNews news = t.log != nullptr ? take_sack(t, a.seg, now, out) : SackNews{};
+  const bool logged = t.log != nullptr;
+  const SackNews news = logged ? take_sack(t, a.seg, now, out) : SackNews{};
   const bool advances = after(ack, t.snd_una);
   if (advances) on_ack_advance(t, a.seg, now, out);
   update_window(t, a, now);
@@ -261,6 +262,7 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
     cc_on_dup_ack(t, now, out);
   }
   ecn_after_ack(t, recovery, flight, now, out);
+  if (t.own != nullptr) count_ack(t, logged ? &news : nullptr, a.seg, now);
   return t.state != State::kClosed;
 }
 
@@ -307,6 +309,7 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (hole) t.set(kAckNow);  // RFC 5681 §4.2: at once, to tell of the hole or of its filling
   if (t.rcv_nxt == before_it) {
     note_early(t, a.seq);
+    if (t.own != nullptr) ++t.own->stats.rcv_ooopack;
     if (t.dup_acks_due < 0xff) ++t.dup_acks_due;
   } else {
     t.dup_acks_due = 0;
@@ -360,6 +363,7 @@ void arrive(Tcb& t, const RxSegment& seg, Seq seq, std::uint8_t flags, Instant n
 }  // namespace
 
 void on_segment(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
+  if (t.own != nullptr) count_segment(t, seg, now);
   if (t.state == State::kClosed) return release_segment(seg, out);
   if (t.state == State::kSynSent) return syn_sent_arrives(t, seg, now, out);
   arrive(t, seg, seg.seq, seg.flags, now, out);

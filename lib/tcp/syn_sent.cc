@@ -55,6 +55,7 @@ void establish(Tcb& t, Trigger trigger, Instant now) {
   begin_quick_acks(t);
   begin_receive_buffer(t, now);
   t.note(kNoticeConnected);
+  if (t.own != nullptr) count_established(t, now);
   if (t.has(kFinQueued)) transition(t, Trigger::kClose);  // closed while it was opening
 }
 
@@ -92,6 +93,7 @@ void syn_sent_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   const std::uint32_t offered = rcv_wnd(t);  // by our SYN
   t.irs = seg.seq;
   t.rcv_nxt = t.rcv_adv = t.last_ack_sent = seg.seq + 1;
+  if (t.own != nullptr) t.own->stats.rcv_mark = t.rcv_nxt;
   apply_syn_options(t, seg, now);
   ecn_on_syn(t, seg);
   t.snd_wl1 = seg.seq;

@@ -253,6 +253,7 @@ void user_open(Tcb& tcb, const OpenArgs& args, Instant now);
 void user_send(Tcb& tcb, BufChain&& text);
 [[nodiscard]] bool may_send(const Tcb& tcb);
 [[nodiscard]] std::uint32_t send_room(const Tcb& tcb);
+[[nodiscard]] std::uint32_t unsent_octets(const Tcb& tcb);  // of text: of those queued
 // Up to `max` octets in order, in whole Bufs; at least one Buf when any is there.
 [[nodiscard]] BufChain user_receive(Tcb& tcb, std::uint32_t max);
 // The first `into.size()` octets in order, or what there is of them, copied; what is left of a Buf

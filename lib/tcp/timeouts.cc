@@ -49,6 +49,7 @@ void on_syn_timeout(Tcb& t, Instant now, Outbox& out) {
     return;
   }
   doubt_path(t, out);
+  if (t.own != nullptr) count_rto(t, now);
   count_retry(t);
   t.set(kSynResent | kSynDue);
   t.rto.back_off();
@@ -73,6 +74,7 @@ void on_retransmission_timeout(Tcb& t, Instant now, Outbox& out) {
   doubt_path(t, out);
   if (t.mtu_probe != 0) mtu_probe_timed_out(t, out);
   if (t.retries >= t.config->retries1) mtu_black_hole(t, now, out);
+  if (t.own != nullptr) count_rto(t, now);
   count_retry(t);
   out.counters->rto_timeouts.add();
   frto_begin(t);

@@ -44,7 +44,7 @@ std::uint32_t send_room(const Tcb& t) {
   const std::uint32_t all = send_buffer(t);
   const std::uint32_t room = all > t.sndq.bytes() ? all - t.sndq.bytes() : 0;
   if (!t.in_mode(kLowat)) return room;
-  const std::uint32_t mark = t.own->set.notsent_lowat, waits = unsent(t);
+  const std::uint32_t mark = t.own->set.notsent_lowat, waits = unsent_octets(t);
   return mark > waits ? std::min(room, mark - waits) : 0;
 }
 

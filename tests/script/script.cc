@@ -69,6 +69,7 @@ Script::Script(const Established& e)
   const FlowKey flow{IpAddr::v4(0x0a00'0001), IpAddr::v4(0x0a00'0002), 80, 12'345};
   tcp::open_syn_entry(entry, syn, flow, e.iss, config_);
   const auto mtu = static_cast<std::uint16_t>(e.mss + option_octets + (e.ipv6 ? 60 : 40));
+  if (e.counted) static_cast<void>(tcp::lend_own(tcb_, out_));
   tcp::open_passive(tcb_, entry, {.iss = e.iss, .ts_offset = kTsOffset, .mtu = mtu, .ipv6 = e.ipv6},
                     now_);
   if (e.no_delay) tcb_.set(tcp::kNoDelay);
@@ -88,6 +89,7 @@ Script::Script(const SynSent& e)
   out_.logs = &logs_;
   out_.owns = &owns_;
   tcp::user_open(tcb_, {.iss = e.iss, .ts_offset = kTsOffset, .mtu = e.mtu, .ipv6 = e.ipv6}, now_);
+  if (e.counted) static_cast<void>(tcp::lend_own(tcb_, out_));
   settle();
 }
 
@@ -295,6 +297,7 @@ Script& Script::settle() {
 
 // As a driver does: transmit first, then free.
 void Script::flush() {
+  if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, out_.tx.items());
   for (const tcp::TxSegment& s : out_.tx.items()) {
     check_text(s);
     sent_.push_back(s);

@@ -17,6 +17,7 @@
 
 #include "script/bufs.h"
 #include "tcp/core.h"
+#include "tcp/info.h"
 #include "tcp/listen.h"
 #include "tcp/tcb.h"
 
@@ -58,6 +59,7 @@ struct Established {
   bool no_delay = false;
   bool ipv6 = false;
   std::uint32_t rx_room = 0;             // spare octets behind received text
+  bool counted = false;                  // has a record of its own from the beginning
   void (*tune)(tcp::Config&) = nullptr;  // changes settings from their defaults
 };
 
@@ -69,6 +71,7 @@ struct SynSent {  // active OPEN called, nothing sent yet
   bool timestamps = false;
   bool window_scaling = false;
   bool sack = false;
+  bool counted = false;                  // has a record of its own from the beginning
   void (*tune)(tcp::Config&) = nullptr;  // changes settings from their defaults
 };
 
@@ -172,6 +175,7 @@ class Script {
                      int line = __builtin_LINE());  // since the script's beginning; max(): none
 
   tcp::Tcb& tcb() { return tcb_; }
+  [[nodiscard]] tcp::Info info() const { return tcp::info_of(tcb_, now_); }
   [[nodiscard]] const telemetry::Counters& counters() const { return counters_; }
   [[nodiscard]] std::size_t pending() const { return sent_.size(); }
 
