@@ -61,12 +61,12 @@ void Stack::Impl::describe(std::uint32_t index, ConnSnapshot& out) const {
 bool Stack::Impl::describe_half_open(std::uint32_t index, ConnSnapshot& out) const {
   const tcp::SynEntry& e = syns[index];
   if (!in_table(e.flow, handle_of(Kind::kSyn, index))) return false;
-  out.flow = e.flow;
-  out.state = tcp::State::kSynReceived;
-  out.timer = TimerKind::kRetransmit;
-  out.timer_left = left_until(instant_of(e.deadline_ms), now);
-  out.retransmits = e.retries();
-  out.listener = static_cast<std::uint32_t>(e.listener);
+  out = {.flow = e.flow,
+         .state = tcp::State::kSynReceived,
+         .timer = TimerKind::kRetransmit,
+         .timer_left = left_until(instant_of(e.deadline_ms), now),
+         .retransmits = e.retries(),
+         .listener = static_cast<std::uint32_t>(e.listener)};
   return true;
 }
 
@@ -76,11 +76,11 @@ bool Stack::Impl::describe_time_wait(const TimeWaits<Record>& of, Kind kind, std
   const Record& r = of.records[index];
   const FlowKey flow = r.flow();
   if (!in_table(flow, handle_of(kind, index))) return false;
-  out.flow = flow;
-  out.state = tcp::State::kTimeWait;
-  out.timer = TimerKind::kTimeWait;
-  out.timer_left = left_until(instant_of(r.deadline_ms), now);
-  out.orphan = true;
+  out = {.flow = flow,
+         .state = tcp::State::kTimeWait,
+         .timer = TimerKind::kTimeWait,
+         .timer_left = left_until(instant_of(r.deadline_ms), now),
+         .orphan = true};
   return true;
 }
 

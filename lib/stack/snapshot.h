@@ -36,8 +36,10 @@ struct ConnSnapshot {
   std::uint8_t retransmits = 0;  // of the retransmission or persist timer
   bool orphan = false;           // its program has let go
   bool waits_accept = false;
-  std::optional<std::uint32_t> listener;  // that it came by; none: the program's own connect
-  std::optional<std::uint32_t> index;     // of its ConnId; none: half open, or TIME-WAIT
+  std::optional<std::uint32_t> listener =
+      std::nullopt;  // that it came by; none: the program's own connect
+  std::optional<std::uint32_t> index =
+      std::nullopt;  // of its ConnId; none: half open, or TIME-WAIT
   std::uint32_t generation = 0;
   std::uint64_t user = 0;  // of set_user
 };

@@ -141,9 +141,7 @@ void counts_until_now(const Tcb& t, Info& i, Instant now) {
 }  // namespace
 
 Info info_of(const Tcb& t, Instant now) {
-  Info i;
-  i.state = t.state;
-  i.ca_state = ca_state(t);
+  Info i{.state = t.state, .ca_state = ca_state(t)};
   options(t, i);
   timers(t, i, now);
   windows(t, i);

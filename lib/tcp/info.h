@@ -54,7 +54,7 @@ struct Info {
   std::uint32_t retrans = 0;           //   sent again and not answered
   Duration last_data_sent{}, last_data_recv{}, last_ack_recv{};  // since then
   Duration rtt{}, rttvar{};                                      // 0: no sample
-  std::optional<Duration> min_rtt;                               // none: no sample
+  std::optional<Duration> min_rtt = std::nullopt;                // none: no sample
   std::uint32_t snd_ssthresh = kInfinite, snd_cwnd = 0;          // segments
   std::uint32_t reordering = 0;            // segments by which one may be overtaken
   std::uint32_t rcv_ssthresh = 0;          // the window that the receive buffer allows, octets
