@@ -66,7 +66,8 @@ class EmbeddedStack {
   // -- For the calls
   [[nodiscard]] stack::Stack& tcp() { return stack_; }
   [[nodiscard]] const stack::Stack& tcp() const { return stack_; }
-  [[nodiscard]] const stack::Config& config() const { return config_; }
+  [[nodiscard]] const stack::Config& config() const { return config_; }  // as it was made
+  [[nodiscard]] const tcp::Config& tcp_config() const { return stack_.tcp_config(); }
   [[nodiscard]] Descriptors& descriptors() { return descriptors_; }
   [[nodiscard]] const Descriptors& descriptors() const { return descriptors_; }
   [[nodiscard]] Link link() const { return link_; }

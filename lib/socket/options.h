@@ -5,8 +5,21 @@
 
 namespace weir::posix {
 
-// What is set goes to the connection that `s` has just got.
+// -- option_apply.cc: from what was set to the connection
+// All of it, to one that `s` has just got; before its SYN where it is the one to send one.
 void apply_options(EmbeddedStack& e, TcpSocket& s);
+void apply_option(EmbeddedStack& e, TcpSocket& s, int level, int name);  // the one just set
+
+// -- tcp_info.cc
+// struct tcp_info of <linux/tcp.h>, cut to `length`.
+int get_info(const EmbeddedStack& e, const TcpSocket& s, void* value, socklen_t& length);
+// Octets of text in a segment, options subtracted; 0: no connection.
+[[nodiscard]] int mss_of(const EmbeddedStack& e, const TcpSocket& s);
+[[nodiscard]] int mtu_of(const EmbeddedStack& e, const TcpSocket& s);
+// As SO_RCVBUF and SO_SNDBUF tell them.
+[[nodiscard]] int receive_buffer_of(const EmbeddedStack& e, const TcpSocket& s);
+[[nodiscard]] int send_buffer_of(const EmbeddedStack& e, const TcpSocket& s);
+[[nodiscard]] std::size_t not_sent(const EmbeddedStack& e, const TcpSocket& s);  // octets queued
 
 // errnos, 0 for none. `value` and `length` are not null.
 int set_option(EmbeddedStack& e, TcpSocket& s, int level, int name, const void* value,

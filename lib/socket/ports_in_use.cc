@@ -52,7 +52,7 @@ int claim_port(EmbeddedStack& e, TcpSocket& s, const Endpoint& at) {
     s.local = at;
     return 0;
   }
-  const tcp::Config& c = e.config().tcp;
+  const tcp::Config& c = e.tcp_config();
   const std::uint32_t range = std::uint32_t{c.port_high} - c.port_low + 1;
   const auto start = static_cast<std::uint32_t>(e.draw() % range);
   for (std::uint32_t i = 0; i < range; ++i) {

@@ -2,6 +2,7 @@
 #include <sys/epoll.h>
 
 #include "socket/epoll.h"
+#include "socket/options.h"
 #include "socket/tcp_socket.h"
 
 namespace weir::posix {
@@ -12,7 +13,8 @@ constexpr std::uint32_t kIn = EPOLLIN | EPOLLRDNORM, kOut = EPOLLOUT | EPOLLWRNO
 // At least a third of the send buffer is free (sk_stream_is_writeable).
 bool writable(const EmbeddedStack& e, const TcpSocket& s) {
   if (!s.conn || s.shut_write) return true;
-  return e.tcp().send_room(*s.conn) >= e.tcp().tcp_config().wmem / 3;
+  const auto all = static_cast<std::size_t>(send_buffer_of(e, s)) / (s.options.sndbuf != 0 ? 2 : 1);
+  return e.tcp().send_room(*s.conn) >= all / 3;
 }
 
 std::uint32_t ready_of_listener(const EmbeddedStack& e, const TcpSocket& s) {

@@ -115,7 +115,7 @@ int tcp_listen(EmbeddedStack& e, TcpSocket& s, int backlog) {
   } else if (!may_listen(e, s)) {
     return EADDRINUSE;
   }
-  const stack::ListenOptions how{most, s.options.reuse_port, s.options.v6_only};
+  const stack::ListenOptions how{most, s.options.reuse_port != 0, s.options.v6_only != 0};
   const auto id = e.tcp().listen(s.local, how);
   if (!id.ok()) return errno_of(id.error());
   s.listener = id.value();
@@ -160,7 +160,6 @@ int tcp_connect(EmbeddedStack& e, TcpSocket& s, const sockaddr* addr, socklen_t 
     e.settle();
     return 0;
   }
-  int answer = EALREADY;
   switch (s.use) {
     case Use::kDisconnecting:
       return EINVAL;
@@ -172,11 +171,11 @@ int tcp_connect(EmbeddedStack& e, TcpSocket& s, const sockaddr* addr, socklen_t 
       if (s.phase != Phase::kClosed || s.conn) return EISCONN;
       Endpoint remote;
       if (const int fault = remote_of(e, s, addr, length, remote)) return fault;
-      if (const int fault = open_connection(e, s, remote)) return fault;
-      answer = EINPROGRESS;
+      const int fault = open_connection(e, s, remote);
+      return fault != 0 ? fault : EINPROGRESS;  // whatever became of it meanwhile
     }
   }
-  if (s.phase == Phase::kOpening) return answer;
+  if (s.phase == Phase::kOpening) return EALREADY;
   if (s.phase == Phase::kClosed) {  // it failed
     const int error = take_error(s);
     disconnect(e, s);
@@ -209,7 +208,7 @@ int tcp_shutdown(EmbeddedStack& e, TcpSocket& s, int how) {
 
 void tcp_close(EmbeddedStack& e, TcpSocket& s) {
   if (s.phase == Phase::kListening) stop_listening(e, s);
-  detach(e, s, s.options.linger && s.options.linger_s == 0);
+  detach(e, s, s.options.linger != 0 && s.options.linger_s == 0);
 }
 
 }  // namespace weir::posix

@@ -78,10 +78,8 @@ void attach(EmbeddedStack& e, TcpSocket& s, stack::ConnId id) {
 }
 
 void detach(EmbeddedStack& e, TcpSocket& s, bool abort) {
-  const bool left = !s.rest.empty();
-  if (left) e.tcp().release(std::move(s.rest));
   if (!s.conn) return;
-  if (abort || left) {
+  if (abort) {
     e.tcp().abort(*s.conn);
   } else {
     e.tcp().close(*s.conn);
@@ -90,7 +88,7 @@ void detach(EmbeddedStack& e, TcpSocket& s, bool abort) {
 }
 
 std::size_t unread(const EmbeddedStack& e, const TcpSocket& s) {
-  return s.rest.bytes() + (s.conn ? e.tcp().readable(*s.conn) : 0);
+  return s.conn ? e.tcp().readable(*s.conn) : 0;
 }
 
 void forget_if_over(EmbeddedStack& e, TcpSocket& s) {

@@ -10,16 +10,9 @@
 
 #include "socket/descriptors.h"
 #include "socket/embedded_stack.h"
+#include "socket/tcp_options.h"
 
 namespace weir::posix {
-
-struct TcpOptions {
-  bool reuse_addr = false, reuse_port = false;
-  bool keepalive = false, nodelay = false, cork = false;
-  bool v6_only = false;
-  bool linger = false;
-  int linger_s = 0;
-};
 
 // sk_state, as far as the calls tell its values apart.
 enum class Phase : std::uint8_t {
@@ -46,7 +39,6 @@ struct TcpSocket : Descriptor {
   stack::ListenerId listener = 0;              // kListening
   std::uint64_t came = 0;                      // connections that entered its accept queue
   std::optional<stack::ConnId> conn;           // kOpening, kOpen; kClosed while text is unread
-  BufChain rest;                               // received, lent, and not read yet
   TcpOptions options;
   bool more = false;  // the last write said MSG_MORE: what is held waits for the next
 

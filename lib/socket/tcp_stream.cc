@@ -3,9 +3,11 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
+#include "socket/options.h"
 #include "socket/tcp_socket.h"
 
 namespace weir::posix {
@@ -35,58 +37,29 @@ std::size_t queue(EmbeddedStack& e, stack::ConnId id, std::span<const iovec> fro
   return done;
 }
 
-// Where text is copied to, piece by piece; nowhere with MSG_TRUNC.
-struct Target {
-  std::span<const iovec> to;
-  bool discard = false;
-  std::size_t piece = 0, at = 0;
-
-  void put(const std::byte* from, std::size_t n) {
-    while (!discard && n > 0) {
-      const iovec& v = to[piece];
-      const std::size_t some = std::min(n, v.iov_len - at);
-      if (some > 0) std::memcpy(static_cast<std::byte*>(v.iov_base) + at, from, some);
-      from += some;
-      n -= some;
-      at += some;
-      if (at == v.iov_len) {
-        ++piece;
-        at = 0;
-      }
-    }
-  }
-};
-
-// Lets the socket hold `want` octets, if there are so many.
-void fill_rest(EmbeddedStack& e, TcpSocket& s, std::size_t want) {
-  while (s.rest.bytes() < want && s.conn && e.tcp().readable(*s.conn) > 0) {
-    s.rest.append(e.tcp().receive_buffers(*s.conn, want - s.rest.bytes()));
+void discard(EmbeddedStack& e, stack::ConnId id, std::size_t n) {
+  std::array<std::byte, 4'096> nowhere;
+  while (n > 0) {
+    const std::size_t some = std::min(n, nowhere.size());
+    (void)e.tcp().receive_copy(id, {nowhere.data(), some});
+    n -= some;
   }
 }
 
-// Pre: s.rest holds so many.
-void peek(const TcpSocket& s, std::size_t want, Target& to) {
-  for (const Buf* b = s.rest.head(); want > 0; b = b->next) {
-    const std::size_t n = std::min<std::size_t>(want, b->len);
-    to.put(b->data, n);
-    want -= n;
+// `n` octets of what is there, into the pieces; nowhere with MSG_TRUNC. They stay with MSG_PEEK.
+void copy_out(EmbeddedStack& e, stack::ConnId id, std::span<const iovec> to, std::size_t n,
+              int flags) {
+  if ((flags & MSG_TRUNC) != 0) {
+    if ((flags & MSG_PEEK) == 0) discard(e, id, n);
+    return;
   }
-}
-
-void take(EmbeddedStack& e, TcpSocket& s, std::size_t want, Target& to) {
-  BufChain done;
-  while (want > 0) {
-    const Buf* b = s.rest.head();
-    const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(want, b->len));
-    to.put(b->data, n);
-    want -= n;
-    if (n < b->len) {
-      s.rest.trim_head(n);
-    } else {
-      done.push_back(s.rest.pop_front());
-    }
+  std::size_t done = 0;
+  for (const iovec& v : to) {
+    const std::span<std::byte> into{static_cast<std::byte*>(v.iov_base),
+                                    std::min(v.iov_len, n - done)};
+    if (into.empty()) continue;
+    done += (flags & MSG_PEEK) != 0 ? e.tcp().peek(id, done, into) : e.tcp().receive_copy(id, into);
   }
-  e.tcp().release(std::move(done));
 }
 
 // Whether MSG_WAITALL has to wait: for no more than the buffer holds, or it would wait for ever.
@@ -94,7 +67,7 @@ bool waits_for_all(const EmbeddedStack& e, const TcpSocket& s, std::size_t have,
                    int flags) {
   if ((flags & MSG_WAITALL) == 0 || (flags & MSG_DONTWAIT) != 0 || s.nonblock) return false;
   if (s.phase != Phase::kOpen || s.shut_read || s.error != 0) return false;
-  return have < std::min<std::size_t>(want, e.config().tcp.rmem_default / 4);
+  return have < std::min<std::size_t>(want, static_cast<std::size_t>(receive_buffer_of(e, s)) / 4);
 }
 
 }  // namespace
@@ -110,9 +83,9 @@ ssize_t tcp_send(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> from, in
   if (total(from) == 0) return 0;
   const stack::ConnId id = *s.conn;
   const bool more = (flags & MSG_MORE) != 0;
-  if (more && !s.options.cork) e.tcp().set_cork(id, true);
+  if (more && s.options.cork == 0) e.tcp().set_cork(id, true);
   const std::size_t done = queue(e, id, from, (flags & MSG_OOB) != 0);
-  if (!more && s.more && !s.options.cork) e.tcp().set_cork(id, false);
+  if (!more && s.more && s.options.cork == 0) e.tcp().set_cork(id, false);
   s.more = more;
   // Readiness to write is told from a third of the buffer on (sk_stream_is_writeable).
   if ((ready_of(e, s) & EPOLLOUT) == 0 || done < total(from)) e.tcp().want_writable(id);
@@ -134,14 +107,8 @@ ssize_t tcp_receive(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> to, i
   }
   if (waits_for_all(e, s, have, want, flags)) return -EAGAIN;
   const std::size_t n = std::min(have, want);
-  fill_rest(e, s, n);
-  Target target{to, (flags & MSG_TRUNC) != 0};
-  if ((flags & MSG_PEEK) != 0) {
-    peek(s, n, target);
-  } else {
-    take(e, s, n, target);
-    forget_if_over(e, s);
-  }
+  copy_out(e, *s.conn, to, n, flags);
+  if ((flags & MSG_PEEK) == 0) forget_if_over(e, s);
   e.settle();
   return static_cast<ssize_t>(n);
 }

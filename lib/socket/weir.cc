@@ -14,6 +14,7 @@
 #include <new>
 #include <string>
 
+#include "socket/calls.h"
 #include "socket/names.h"
 #include "socket/options.h"
 #include "socket/setup.h"
@@ -25,19 +26,6 @@ using namespace weir;
 using namespace weir::posix;
 
 constexpr const char* kVersion = "0.1.0";
-
-// An errno as these functions return it.
-int answer(int error) {
-  if (error == 0) return 0;
-  errno = error;
-  return -1;
-}
-
-ssize_t answer_octets(ssize_t n) {
-  if (n >= 0) return n;
-  errno = static_cast<int>(-n);
-  return -1;
-}
 
 Instant instant(std::uint64_t us) {
   constexpr std::uint64_t kLatest = std::uint64_t{1} << 62U;
@@ -67,48 +55,6 @@ int output(weir_stack* stack, void* packet, std::size_t capacity, std::size_t* l
   if (n < 0) return answer(EMSGSIZE);
   if (n > 0 && when != nullptr) *when = microseconds(at);
   return n;
-}
-
-// The TCP socket `fd`, or null and errno: EBADF; ENOTSOCK or EOPNOTSUPP for what is none.
-TcpSocket* tcp_socket(weir_stack* stack, int fd, int otherwise) {
-  Descriptor* d = stack == nullptr ? nullptr : stack->descriptors().find(fd);
-  if (d == nullptr) {
-    errno = EBADF;
-    return nullptr;
-  }
-  if (d->kind == Kind::kTcp) return static_cast<TcpSocket*>(d);
-  errno = d->kind == Kind::kEpoll ? ENOTSOCK : otherwise;
-  return nullptr;
-}
-
-ssize_t sent(const weir_stack* stack, ssize_t n, int flags) {
-  if (n == -EPIPE && stack->raises_sigpipe() && (flags & MSG_NOSIGNAL) == 0) (void)raise(SIGPIPE);
-  return answer_octets(n);
-}
-
-bool vector_ok(const iovec* iov, std::size_t count) {
-  constexpr std::size_t kMostPieces = 1'024;  // IOV_MAX
-  if (count > kMostPieces) return answer(EMSGSIZE) == 0;
-  if (iov == nullptr && count > 0) return answer(EFAULT) == 0;
-  std::size_t total = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (iov[i].iov_len > static_cast<std::size_t>(SSIZE_MAX) - total) return answer(EINVAL) == 0;
-    total += iov[i].iov_len;
-    if (iov[i].iov_base == nullptr && iov[i].iov_len > 0) return answer(EFAULT) == 0;
-  }
-  return true;
-}
-
-ssize_t send_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
-  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
-  if (s == nullptr || !vector_ok(iov, count)) return -1;
-  return sent(stack, tcp_send(*stack, *s, {iov, count}, flags), flags);
-}
-
-ssize_t receive_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
-  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
-  if (s == nullptr || !vector_ok(iov, count)) return -1;
-  return answer_octets(tcp_receive(*stack, *s, {iov, count}, flags));
 }
 
 int check_type(int domain, int type, int protocol) {

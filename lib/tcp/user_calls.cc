@@ -181,10 +181,10 @@ void close_now(Tcb& t, CloseReason reason, Outbox& out) {
   t.snd_nxt = t.rtx_nxt = t.rtx_end = t.snd_una;
   BufChain unread = std::move(t.rcvq);
   release_buffers(t, out);
-  if (reason == CloseReason::kNormal) {
-    t.rcvq = std::move(unread);  // what came in order may still be read
-  } else {
+  if (reason == CloseReason::kAborted) {
     out.release.append(std::move(unread));
+  } else {
+    t.rcvq = std::move(unread);  // what came in order may still be read, as on Linux: a reset too
   }
   t.note(kNoticeClosed);
 }

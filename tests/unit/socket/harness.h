@@ -51,7 +51,7 @@ struct HostOptions {
   std::uint32_t mtu = 1'500;
   std::uint64_t seed = 1;
   std::uint32_t max_sockets = 64, max_connections = 64, max_packet_buffers = 4'096;
-  std::vector<std::pair<std::string, std::string>> settings;
+  std::vector<std::pair<std::string, std::string>> settings{};
 };
 
 // A packet that came out, parsed.

@@ -1,0 +1,45 @@
+#include "socket/calls.h"
+
+#include <climits>
+#include <csignal>
+
+namespace weir::posix {
+
+TcpSocket* tcp_socket(weir_stack* stack, int fd, int otherwise) {
+  Descriptor* d = stack == nullptr ? nullptr : stack->descriptors().find(fd);
+  if (d == nullptr) {
+    errno = EBADF;
+    return nullptr;
+  }
+  if (d->kind == Kind::kTcp) return static_cast<TcpSocket*>(d);
+  errno = d->kind == Kind::kEpoll ? ENOTSOCK : otherwise;
+  return nullptr;
+}
+
+bool vector_ok(const iovec* iov, std::size_t count, bool touched) {
+  if (count > IOV_MAX) return answer(EMSGSIZE) == 0;
+  if (iov == nullptr && count > 0) return answer(EFAULT) == 0;
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (iov[i].iov_len > static_cast<std::size_t>(SSIZE_MAX) - total) return answer(EINVAL) == 0;
+    total += iov[i].iov_len;
+    if (touched && iov[i].iov_base == nullptr && iov[i].iov_len > 0) return answer(EFAULT) == 0;
+  }
+  return true;
+}
+
+ssize_t send_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr || !vector_ok(iov, count)) return -1;
+  const ssize_t n = tcp_send(*stack, *s, {iov, count}, flags);
+  if (n == -EPIPE && stack->raises_sigpipe() && (flags & MSG_NOSIGNAL) == 0) (void)raise(SIGPIPE);
+  return answer_octets(n);
+}
+
+ssize_t receive_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
+  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s == nullptr || !vector_ok(iov, count, (flags & MSG_TRUNC) == 0)) return -1;
+  return answer_octets(tcp_receive(*stack, *s, {iov, count}, flags));
+}
+
+}  // namespace weir::posix

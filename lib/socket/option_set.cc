@@ -1,0 +1,175 @@
+// setsockopt (Linux's net/core/sock.c, net/ipv4/tcp.c, net/ipv4/ip_sockglue.c).
+#include <linux/tcp.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <string_view>
+
+#include "socket/option_table.h"
+#include "socket/options.h"
+
+namespace weir::posix {
+namespace {
+
+constexpr int kMostBuffer = 4 << 20;                       // net.core.rmem_max, wmem_max
+constexpr int kLeastSndbuf = 4'608, kLeastRcvbuf = 2'304;  // SOCK_MIN_SNDBUF, SOCK_MIN_RCVBUF
+constexpr int kLeastMss = 88, kMostMss = 32'767;           // TCP_MIN_MSS, MAX_TCP_WINDOW
+constexpr int kMostLinger2 = 120;                          // TCP_FIN_TIMEOUT_MAX, seconds
+
+// Twice what is asked for, as Linux counts the buffers' own cost; no errors, only limits.
+int buffer_size(int asked, int least) {
+  const int limited = asked < 0 ? kMostBuffer : std::min(asked, kMostBuffer);  // Linux: unsigned
+  return std::max(2 * limited, least);
+}
+
+int set_linger(TcpSocket& s, const void* value, socklen_t length) {
+  struct linger l {};
+  if (length < sizeof l) return EINVAL;
+  std::memcpy(&l, value, sizeof l);
+  s.options.linger = l.l_onoff != 0 ? 1 : 0;
+  s.options.linger_s = l.l_onoff != 0 ? l.l_linger : s.options.linger_s;
+  return 0;
+}
+
+int set_time(timeval& to, const void* value, socklen_t length) {
+  timeval t{};
+  if (length < sizeof t) return EINVAL;
+  std::memcpy(&t, value, sizeof t);
+  if (t.tv_usec < 0 || t.tv_usec >= 1'000'000) return EDOM;
+  to = t.tv_sec < 0 ? timeval{} : t;
+  return 0;
+}
+
+int set_socket(TcpSocket& s, int name, int v) {
+  TcpOptions& o = s.options;
+  switch (name) {
+    case SO_SNDBUF:
+    case SO_SNDBUFFORCE:
+      o.sndbuf = buffer_size(v, kLeastSndbuf);
+      return 0;
+    case SO_RCVBUF:
+    case SO_RCVBUFFORCE:
+      o.rcvbuf = buffer_size(v, kLeastRcvbuf);
+      return 0;
+    case SO_RCVLOWAT:
+      o.rcvlowat = v < 0 ? INT_MAX : std::max(v, 1);
+      return 0;
+    default:  // SO_TYPE, SO_ERROR and the like are only told
+      return ENOPROTOOPT;
+  }
+}
+
+int set_congestion(TcpSocket& s, const void* value, socklen_t length) {
+  constexpr std::size_t kMostName = 15;
+  if (length < 1) return EINVAL;
+  std::string_view name(static_cast<const char*>(value), std::min<std::size_t>(length, kMostName));
+  name = name.substr(0, name.find('\0'));
+  if (name == "cubic") {
+    s.options.congestion = static_cast<int>(tcp::CongestionControl::kCubic);
+  } else if (name == "reno") {
+    s.options.congestion = static_cast<int>(tcp::CongestionControl::kReno);
+  } else {
+    return ENOENT;
+  }
+  return 0;
+}
+
+int set_tcp(TcpSocket& s, int name, int v) {
+  TcpOptions& o = s.options;
+  switch (name) {
+    case TCP_MAXSEG:
+      if (v != 0 && (v < kLeastMss || v > kMostMss)) return EINVAL;
+      o.maxseg = v;
+      return 0;
+    case TCP_LINGER2:
+      o.linger2 = v < 0 ? TcpOptions::kUnset : std::min(v, kMostLinger2);
+      return 0;
+    case TCP_DEFER_ACCEPT:
+      o.defer_accept = std::max(v, 0);
+      return 0;
+    case TCP_WINDOW_CLAMP:
+      if (v == 0 && s.phase != Phase::kClosed) return EINVAL;
+      o.window_clamp = v == 0 ? 0 : std::max(kLeastRcvbuf / 2, v);
+      return 0;
+    default:
+      return ENOPROTOOPT;
+  }
+}
+
+// One octet will do, where four are not given.
+int set_ip(TcpSocket& s, int name, const void* value, socklen_t length) {
+  if (name != IP_TOS && name != IP_TTL) return ENOPROTOOPT;
+  int v = 0;
+  if (length < 1) return EINVAL;
+  if (length >= sizeof v) {
+    std::memcpy(&v, value, sizeof v);
+  } else {
+    v = static_cast<const unsigned char*>(value)[0];
+  }
+  if (name == IP_TOS) {
+    s.options.tos = v & 0xfc;  // the two bits below are TCP's, for ECN
+    return 0;
+  }
+  if (v != -1 && (v < 1 || v > 255)) return EINVAL;
+  s.options.ttl = v;
+  return 0;
+}
+
+int set_ip6(TcpSocket& s, int name, int v) {
+  if (name != IPV6_TCLASS && name != IPV6_UNICAST_HOPS) return ENOPROTOOPT;
+  if (v < -1 || v > 255) return EINVAL;
+  if (name == IPV6_TCLASS) {
+    s.options.tclass = v < 0 ? 0 : v & 0xfc;
+  } else {
+    s.options.hops = v;
+  }
+  return 0;
+}
+
+int set_int(TcpSocket& s, const IntOption& o, int v) {
+  if (!o.boolean && (v < o.least || v > o.most)) return o.name == SO_PRIORITY ? EPERM : EINVAL;
+  if (o.value == &TcpOptions::v6_only && s.local.port != 0) return EINVAL;
+  s.options.*o.value = o.boolean ? static_cast<int>(v != 0) : v;
+  return 0;
+}
+
+int store(TcpSocket& s, int level, int name, const void* value, socklen_t length) {
+  if (level == IPPROTO_TCP && name == TCP_CONGESTION) return set_congestion(s, value, length);
+  if (level == SOL_SOCKET && name == SO_LINGER) return set_linger(s, value, length);
+  if (level == SOL_SOCKET && name == SO_RCVTIMEO)
+    return set_time(s.options.rcvtimeo, value, length);
+  if (level == SOL_SOCKET && name == SO_SNDTIMEO)
+    return set_time(s.options.sndtimeo, value, length);
+  if (level == IPPROTO_IPV6 && s.v4_only()) return ENOPROTOOPT;
+  const IntOption* one = int_option(level, name);
+  if (one == nullptr && level == IPPROTO_IP) return set_ip(s, name, value, length);
+  int v = 0;
+  if (length < sizeof v) return EINVAL;
+  std::memcpy(&v, value, sizeof v);
+  if (one != nullptr) return set_int(s, *one, v);
+  switch (level) {
+    case SOL_SOCKET:
+      return set_socket(s, name, v);
+    case IPPROTO_TCP:
+      return set_tcp(s, name, v);
+    case IPPROTO_IPV6:
+      return set_ip6(s, name, v);
+    default:
+      return ENOPROTOOPT;
+  }
+}
+
+}  // namespace
+
+int set_option(EmbeddedStack& e, TcpSocket& s, int level, int name, const void* value,
+               socklen_t length) {
+  if (const int fault = store(s, level, name, value, length)) return fault;
+  apply_option(e, s, level, name);
+  e.settle();  // what was held goes
+  return 0;
+}
+
+}  // namespace weir::posix

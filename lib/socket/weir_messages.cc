@@ -1,0 +1,138 @@
+// sendmsg, recvmsg, sendfile, ioctl of weir.h.
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "socket/calls.h"
+#include "socket/include/weir/weir.h"
+#include "socket/options.h"
+
+namespace {
+
+using namespace weir::posix;
+
+// As Linux's put_cmsg: what does not fit is cut, and MSG_CTRUNC says so.
+void put_control(msghdr& m, std::size_t& used, int level, int type, int value) {
+  const std::size_t room = m.msg_controllen - used;
+  if (m.msg_control == nullptr || room < sizeof(cmsghdr)) {
+    m.msg_flags |= MSG_CTRUNC;
+    return;
+  }
+  cmsghdr header{};
+  header.cmsg_level = level;
+  header.cmsg_type = type;
+  header.cmsg_len = std::min(CMSG_LEN(sizeof value), room);
+  if (header.cmsg_len < CMSG_LEN(sizeof value)) m.msg_flags |= MSG_CTRUNC;
+  auto* at = static_cast<unsigned char*>(m.msg_control) + used;
+  std::memcpy(at, &header, sizeof header);
+  std::memcpy(at + CMSG_LEN(0), &value, header.cmsg_len - CMSG_LEN(0));
+  used += std::min(CMSG_SPACE(sizeof value), room);
+}
+
+// What is left to read; at least 1 where only the end is (tcp_inq_hint).
+int inq_of(const EmbeddedStack& e, const TcpSocket& s) {
+  const auto left = static_cast<int>(unread(e, s));
+  return left == 0 && s.fin_seen ? 1 : left;
+}
+
+int queued(const EmbeddedStack& e, const TcpSocket& s, unsigned long request, int& octets) {
+  if (s.phase == Phase::kListening) return EINVAL;
+  const bool open = s.phase == Phase::kOpen && s.conn;
+  switch (request) {
+    case SIOCINQ:
+      octets = static_cast<int>(unread(e, s));
+      return 0;
+    case SIOCOUTQ:
+      octets = open ? static_cast<int>(e.tcp().unacked(*s.conn)) : 0;
+      return 0;
+    default:
+      octets = open ? static_cast<int>(not_sent(e, s)) : 0;
+      return 0;
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+ssize_t weir_sendmsg(weir_stack* stack, int fd, const msghdr* message, int flags) {
+  if (message == nullptr) return answer(EFAULT);
+  return send_pieces(stack, fd, message->msg_iov, message->msg_iovlen, flags);
+}
+
+ssize_t weir_recvmsg(weir_stack* stack, int fd, msghdr* message, int flags) {
+  if (message == nullptr) return answer(EFAULT);
+  const ssize_t n = receive_pieces(stack, fd, message->msg_iov, message->msg_iovlen, flags);
+  if (n < 0) return n;
+  message->msg_namelen = 0;  // a stream's text has no name with it
+  message->msg_flags = 0;
+  std::size_t used = 0;
+  const TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
+  if (s != nullptr && s->options.inq != 0) {
+    put_control(*message, used, IPPROTO_TCP, TCP_CM_INQ, inq_of(*stack, *s));
+  }
+  message->msg_controllen = used;
+  return n;
+}
+
+// No more is read than the send buffer takes; what it did not take after all is not lost.
+ssize_t weir_sendfile(weir_stack* stack, int fd, int in_fd, off_t* offset, size_t count) {
+  constexpr std::size_t kPiece = 16'384, kMost = 0x7fff'f000;
+  TcpSocket* s = tcp_socket(stack, fd, EINVAL);
+  if (s == nullptr) return -1;
+  if (send_pieces(stack, fd, nullptr, 0, 0) < 0) return -1;  // what forbids sending at all
+  std::array<char, kPiece> piece;
+  std::size_t done = 0;
+  for (const std::size_t want = std::min(count, kMost); done < want;) {
+    const std::size_t room = stack->tcp().send_room(*s->conn);
+    const std::size_t some = std::min({want - done, room, kPiece});
+    if (some == 0) break;
+    const ssize_t got = offset != nullptr ? pread(in_fd, piece.data(), some, *offset)
+                                          : read(in_fd, piece.data(), some);
+    if (got <= 0) return done > 0 ? static_cast<ssize_t>(done) : got;
+    const iovec one{piece.data(), static_cast<std::size_t>(got)};
+    const ssize_t sent = send_pieces(stack, fd, &one, 1, 0);
+    const ssize_t taken = std::max<ssize_t>(sent, 0);
+    if (offset != nullptr) {
+      *offset += taken;
+    } else if (taken < got) {
+      const int why = errno;
+      (void)lseek(in_fd, taken - got, SEEK_CUR);
+      errno = why;
+    }
+    done += static_cast<std::size_t>(taken);
+    if (taken < got) return done > 0 ? static_cast<ssize_t>(done) : -1;
+  }
+  if (done > 0 || count == 0) return static_cast<ssize_t>(done);
+  stack->tcp().want_writable(*s->conn);
+  return answer(EAGAIN);
+}
+
+int weir_ioctl(weir_stack* stack, int fd, unsigned long request, void* argument) {
+  Descriptor* d = stack == nullptr ? nullptr : stack->descriptors().find(fd);
+  if (d == nullptr) return answer(EBADF);
+  if (request != FIONBIO && request != SIOCINQ && request != SIOCOUTQ && request != SIOCOUTQNSD) {
+    return answer(ENOTTY);
+  }
+  if (argument == nullptr) return answer(EFAULT);
+  int value = 0;
+  if (request == FIONBIO) {
+    std::memcpy(&value, argument, sizeof value);
+    d->nonblock = value != 0;
+    return 0;
+  }
+  const TcpSocket* s = tcp_socket(stack, fd, ENOTTY);
+  if (s == nullptr) return -1;
+  if (const int fault = queued(*stack, *s, request, value)) return answer(fault);
+  std::memcpy(argument, &value, sizeof value);
+  return 0;
+}
+
+}  // extern "C"
