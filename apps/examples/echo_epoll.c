@@ -14,7 +14,7 @@
 enum { kMost = 64 };
 
 /* Sends back what there is, as far as there is room: 0 when the connection is over. */
-static int echo(weir_stack *stack, int fd) {
+static int echo(weir_stack* stack, int fd) {
   char text[16384];
   for (;;) {
     ssize_t n = weir_recv(stack, fd, text, sizeof text, MSG_PEEK);
@@ -26,7 +26,7 @@ static int echo(weir_stack *stack, int fd) {
   }
 }
 
-static void watch(weir_stack *stack, int epoll, int fd, uint32_t events) {
+static void watch(weir_stack* stack, int epoll, int fd, uint32_t events) {
   struct epoll_event event;
   memset(&event, 0, sizeof event);
   event.events = events;
@@ -34,21 +34,21 @@ static void watch(weir_stack *stack, int epoll, int fd, uint32_t events) {
   weir_epoll_ctl(stack, epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static int listen_on(weir_stack *stack, const char *port) {
+static int listen_on(weir_stack* stack, const char* port) {
   struct sockaddr_in at;
   memset(&at, 0, sizeof at);
   at.sin_family = AF_INET;
   at.sin_port = htons((uint16_t)atoi(port));
   const int fd = weir_socket(stack, AF_INET, SOCK_STREAM, 0);
-  if (weir_bind(stack, fd, (struct sockaddr *)&at, sizeof at) != 0) return -1;
+  if (weir_bind(stack, fd, (struct sockaddr*)&at, sizeof at) != 0) return -1;
   return weir_listen(stack, fd, 128) == 0 ? fd : -1;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 4) return fprintf(stderr, "usage: echo_epoll DEVICE ADDRESS/LENGTH PORT\n"), 2;
   const int tun = tun_open(argv[1]);
   if (tun < 0) return perror(argv[1]), 1;
-  weir_stack *stack = tun_stack(argv[2]);
+  weir_stack* stack = tun_stack(argv[2]);
   if (stack == NULL) return 1;
   const int listener = listen_on(stack, argv[3]), epoll = weir_epoll_create1(stack, 0);
   if (listener < 0) return perror(argv[3]), 1;

@@ -17,7 +17,7 @@
 #include <weir/weir.h>
 
 /* The device `name`, made if it is not there, as a descriptor of the kernel's; -1 and errno. */
-static int tun_open(const char *name) {
+static int tun_open(const char* name) {
   struct ifreq request;
   memset(&request, 0, sizeof request);
   snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
@@ -35,8 +35,9 @@ static uint64_t tun_now(void) {
   return (uint64_t)t.tv_sec * 1000000U + (uint64_t)t.tv_nsec / 1000U;
 }
 
-/* A stack with one address, "10.99.0.2/24", whose secrets nobody can foresee; NULL, and says why. */
-static weir_stack *tun_stack(const char *address) {
+/* A stack with one address, "10.99.0.2/24", whose secrets nobody can foresee; NULL, and says why.
+ */
+static weir_stack* tun_stack(const char* address) {
   char error[256];
   struct weir_config config;
   weir_config_init(&config);
@@ -44,13 +45,13 @@ static weir_stack *tun_stack(const char *address) {
   config.address_count = 1;
   config.now = tun_now();
   if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed) return NULL;
-  weir_stack *stack = weir_stack_create(&config, error, sizeof error);
+  weir_stack* stack = weir_stack_create(&config, error, sizeof error);
   if (stack == NULL) fprintf(stderr, "%s\n", error);
   return stack;
 }
 
 /* One turn: what is to be sent is sent, then a packet or the next timer is waited for. */
-static void tun_turn(weir_stack *stack, int tun) {
+static void tun_turn(weir_stack* stack, int tun) {
   static unsigned char packet[65536];
   size_t length;
   while (weir_stack_output(stack, packet, sizeof packet, &length, NULL) == 1) {
