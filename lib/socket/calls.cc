@@ -16,6 +16,11 @@ TcpSocket* tcp_socket(weir_stack* stack, int fd, int otherwise) {
   return nullptr;
 }
 
+UdpSocket* udp_socket(weir_stack* stack, int fd) {
+  Descriptor* d = stack == nullptr ? nullptr : stack->descriptors().find(fd);
+  return d != nullptr && d->kind == Kind::kUdp ? static_cast<UdpSocket*>(d) : nullptr;
+}
+
 bool vector_ok(const iovec* iov, std::size_t count, bool touched) {
   if (count > IOV_MAX) return answer(EMSGSIZE) == 0;
   if (iov == nullptr && count > 0) return answer(EFAULT) == 0;
@@ -29,6 +34,10 @@ bool vector_ok(const iovec* iov, std::size_t count, bool touched) {
 }
 
 ssize_t send_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
+  if (UdpSocket* u = udp_socket(stack, fd)) {
+    if (!vector_ok(iov, count)) return -1;
+    return answer_octets(udp_send(*stack, *u, {iov, count}, flags, nullptr, 0));
+  }
   TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
   if (s == nullptr || !vector_ok(iov, count)) return -1;
   const ssize_t n = tcp_send(*stack, *s, {iov, count}, flags);
@@ -37,6 +46,12 @@ ssize_t send_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t cou
 }
 
 ssize_t receive_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
+  if (UdpSocket* u = udp_socket(stack, fd)) {
+    if (!vector_ok(iov, count)) return -1;
+    Endpoint from;
+    bool cut = false;
+    return answer_octets(udp_receive(*stack, *u, {iov, count}, flags, from, cut));
+  }
   TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
   if (s == nullptr || !vector_ok(iov, count, (flags & MSG_TRUNC) == 0)) return -1;
   return answer_octets(tcp_receive(*stack, *s, {iov, count}, flags));

@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "socket/tcp_socket.h"
+#include "socket/udp_socket.h"
 
 namespace weir::posix {
 
@@ -27,6 +28,9 @@ inline ssize_t answer_octets(ssize_t n) {
 // The TCP socket `fd`, or null and errno: EBADF; ENOTSOCK; `otherwise` for a socket of another
 // kind.
 TcpSocket* tcp_socket(weir_stack* stack, int fd, int otherwise);
+
+// The UDP socket `fd`; null, and errno as it was, for anything else.
+UdpSocket* udp_socket(weir_stack* stack, int fd);
 
 // False and errno where Linux would not take it: EMSGSIZE, EFAULT, EINVAL. What is not `touched`
 // may be nowhere.

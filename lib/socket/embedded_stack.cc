@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "socket/tcp_socket.h"
+#include "socket/udp_socket.h"
 #include "tcp/tx_frame.h"
 #include "wire/frame.h"
 
@@ -141,6 +142,8 @@ void EmbeddedStack::turn_once(Instant when) {
 void EmbeddedStack::drain_events() {
   stack::Ready r;
   while (stack_.next_ready(r)) on_event(*this, r);
+  stack::UdpReady u;
+  while (stack_.next_udp_ready(u)) on_udp_event(*this, u);
 }
 
 void EmbeddedStack::look_at_accept_queues() {

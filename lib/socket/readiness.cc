@@ -4,6 +4,7 @@
 #include "socket/epoll.h"
 #include "socket/options.h"
 #include "socket/tcp_socket.h"
+#include "socket/udp_socket.h"
 
 namespace weir::posix {
 namespace {
@@ -45,7 +46,7 @@ std::uint32_t ready_of(const EmbeddedStack& e, const Descriptor& d) {
     case Kind::kEpoll:
       return ready_of(e, static_cast<const Epoll&>(d));
     case Kind::kUdp:
-      break;
+      return ready_of(e, static_cast<const UdpSocket&>(d));
   }
   return 0;
 }

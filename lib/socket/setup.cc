@@ -100,6 +100,7 @@ bool read_sizes(const weir_config& c, Setup& s, std::string& error) {
   if (!fits) return false;
   s.stack.mtu = static_cast<std::uint16_t>(c.mtu);
   s.stack.max_connections = c.max_connections;
+  s.stack.max_udp_sockets = c.max_sockets;
   s.max_sockets = c.max_sockets;
   s.first_descriptor = c.first_descriptor;
   s.max_packet_buffers = c.max_packet_buffers;

@@ -61,8 +61,9 @@ int check_type(int domain, int type, int protocol) {
   const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (domain != AF_INET && domain != AF_INET6) return EAFNOSUPPORT;
   if (kind < 0 || kind > SOCK_PACKET) return EINVAL;
-  if (kind != SOCK_STREAM) return ESOCKTNOSUPPORT;
-  return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
+  if (kind != SOCK_STREAM && kind != SOCK_DGRAM) return ESOCKTNOSUPPORT;
+  const int only = kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+  return protocol == 0 || protocol == only ? 0 : EPROTONOSUPPORT;
 }
 
 void tell(char* error, std::size_t size, const std::string& line) {
@@ -157,21 +158,27 @@ uint32_t weir_ready(weir_stack* stack, int fd) {
 int weir_socket(weir_stack* stack, int domain, int type, int protocol) {
   if (stack == nullptr) return answer(EFAULT);
   if (const int fault = check_type(domain, type, protocol)) return answer(fault);
-  auto made = std::unique_ptr<TcpSocket>(new (std::nothrow) TcpSocket(domain));
-  if (made == nullptr) return answer(ENOMEM);
-  made->nonblock = (type & SOCK_NONBLOCK) != 0;
-  made->cloexec = (type & SOCK_CLOEXEC) != 0;
-  made->local.addr = any_of(domain == AF_INET);
-  std::unique_ptr<Descriptor> owned = std::move(made);
+  std::unique_ptr<Descriptor> owned;
+  if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM) {
+    owned.reset(new (std::nothrow) UdpSocket(domain));
+  } else if (auto* made = new (std::nothrow) TcpSocket(domain)) {
+    owned.reset(made);
+    made->local.addr = any_of(domain == AF_INET);
+  }
+  if (owned == nullptr) return answer(ENOMEM);
+  owned->nonblock = (type & SOCK_NONBLOCK) != 0;
+  owned->cloexec = (type & SOCK_CLOEXEC) != 0;
   const Descriptor* d = stack->descriptors().add(owned);
   return d == nullptr ? answer(EMFILE) : d->fd;
 }
 
 int weir_bind(weir_stack* stack, int fd, const sockaddr* addr, socklen_t length) {
-  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
-  if (s == nullptr) return -1;
+  UdpSocket* u = udp_socket(stack, fd);
+  TcpSocket* s = u != nullptr ? nullptr : tcp_socket(stack, fd, EOPNOTSUPP);
+  if (u == nullptr && s == nullptr) return -1;
   if (addr == nullptr) return answer(length == 0 ? EINVAL : EFAULT);
   if (length < sizeof(sa_family_t) || length > sizeof(sockaddr_storage)) return answer(EINVAL);
+  if (u != nullptr) return answer(udp_bind(*stack, *u, addr, length));
   return answer(tcp_bind(*stack, *s, addr, length));
 }
 
@@ -197,10 +204,12 @@ int weir_accept(weir_stack* stack, int fd, sockaddr* addr, socklen_t* length) {
 }
 
 int weir_connect(weir_stack* stack, int fd, const sockaddr* addr, socklen_t length) {
-  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
-  if (s == nullptr) return -1;
+  UdpSocket* u = udp_socket(stack, fd);
+  TcpSocket* s = u != nullptr ? nullptr : tcp_socket(stack, fd, EOPNOTSUPP);
+  if (u == nullptr && s == nullptr) return -1;
   if (addr == nullptr) return answer(length == 0 ? EINVAL : EFAULT);
   if (length > sizeof(sockaddr_storage)) return answer(EINVAL);
+  if (u != nullptr) return answer(udp_connect(*stack, *u, addr, length));
   return answer(tcp_connect(*stack, *s, addr, length));
 }
 
@@ -218,6 +227,17 @@ ssize_t weir_recv(weir_stack* stack, int fd, void* buf, size_t count, int flags)
 ssize_t weir_recvfrom(weir_stack* stack, int fd, void* buf, size_t count, int flags, sockaddr* addr,
                       socklen_t* length) {
   if (addr != nullptr && length == nullptr) return answer(EFAULT);
+  if (udp_socket(stack, fd) != nullptr) {
+    iovec one{buf, std::min<std::size_t>(count, SSIZE_MAX)};
+    msghdr m{};
+    m.msg_iov = &one;
+    m.msg_iovlen = 1;
+    m.msg_name = addr;
+    m.msg_namelen = addr == nullptr ? 0 : *length;
+    const ssize_t n = weir_recvmsg(stack, fd, &m, flags);
+    if (n >= 0 && addr != nullptr) *length = m.msg_namelen;
+    return n;
+  }
   const ssize_t n = weir_recv(stack, fd, buf, count, flags);
   if (n >= 0 && addr != nullptr) *length = 0;  // a stream's text has no name with it
   return n;
@@ -236,12 +256,20 @@ ssize_t weir_send(weir_stack* stack, int fd, const void* buf, size_t count, int 
 }
 ssize_t weir_sendto(weir_stack* stack, int fd, const void* buf, size_t count, int flags,
                     const sockaddr* addr, socklen_t length) {
-  (void)addr;  // a stream has its peer already
-  (void)length;
-  return weir_send(stack, fd, buf, count, flags);
+  if (UdpSocket* u = udp_socket(stack, fd)) {
+    const iovec one{const_cast<void*>(buf), std::min<std::size_t>(count, SSIZE_MAX)};
+    if (!vector_ok(&one, 1)) return -1;
+    return answer_octets(udp_send(*stack, *u, {&one, 1}, flags, addr, length));
+  }
+  return weir_send(stack, fd, buf, count, flags);  // a stream has its peer already
 }
 
 int weir_shutdown(weir_stack* stack, int fd, int how) {
+  if (UdpSocket* u = udp_socket(stack, fd)) {
+    const int error = udp_shutdown(*u, how);
+    if (error != EINVAL) stack->changed(*u);
+    return answer(error);
+  }
   TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
   return s == nullptr ? -1 : answer(tcp_shutdown(*stack, *s, how));
 }
@@ -250,16 +278,24 @@ int weir_close(weir_stack* stack, int fd) {
   std::unique_ptr<Descriptor> d = stack == nullptr ? nullptr : stack->descriptors().remove(fd);
   if (d == nullptr) return answer(EBADF);
   if (d->kind == Kind::kTcp) tcp_close(*stack, static_cast<TcpSocket&>(*d));
+  if (d->kind == Kind::kUdp) udp_close(*stack, static_cast<UdpSocket&>(*d));
   stack->settle();
   return 0;
 }
 
 int weir_getsockname(weir_stack* stack, int fd, sockaddr* addr, socklen_t* length) {
+  if (const UdpSocket* u = udp_socket(stack, fd)) {
+    return answer(give_name(u->family, udp_local(*stack, *u), addr, length));
+  }
   const TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
   return s == nullptr ? -1 : answer(give_name(s->family, s->local, addr, length));
 }
 
 int weir_getpeername(weir_stack* stack, int fd, sockaddr* addr, socklen_t* length) {
+  if (const UdpSocket* u = udp_socket(stack, fd)) {
+    const auto peer = udp_peer(*stack, *u);
+    return answer(peer ? give_name(u->family, *peer, addr, length) : ENOTCONN);
+  }
   const TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
   if (s == nullptr) return -1;
   if (s->phase != Phase::kOpen) return answer(ENOTCONN);
@@ -268,19 +304,23 @@ int weir_getpeername(weir_stack* stack, int fd, sockaddr* addr, socklen_t* lengt
 
 int weir_getsockopt(weir_stack* stack, int fd, int level, int name, void* value,
                     socklen_t* length) {
-  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
-  if (s == nullptr) return -1;
+  UdpSocket* u = udp_socket(stack, fd);
+  TcpSocket* s = u != nullptr ? nullptr : tcp_socket(stack, fd, EOPNOTSUPP);
+  if (u == nullptr && s == nullptr) return -1;
   if (value == nullptr || length == nullptr) return answer(EFAULT);
   if (static_cast<int>(*length) < 0) return answer(EINVAL);
+  if (u != nullptr) return answer(udp_get_option(*stack, *u, level, name, value, *length));
   return answer(get_option(*stack, *s, level, name, value, *length));
 }
 
 int weir_setsockopt(weir_stack* stack, int fd, int level, int name, const void* value,
                     socklen_t length) {
-  TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
-  if (s == nullptr) return -1;
+  UdpSocket* u = udp_socket(stack, fd);
+  TcpSocket* s = u != nullptr ? nullptr : tcp_socket(stack, fd, EOPNOTSUPP);
+  if (u == nullptr && s == nullptr) return -1;
   if (static_cast<int>(length) < 0) return answer(EINVAL);
   if (value == nullptr) return answer(EFAULT);
+  if (u != nullptr) return answer(udp_set_option(*stack, *u, level, name, value, length));
   return answer(set_option(*stack, *s, level, name, value, length));
 }
 

@@ -12,6 +12,7 @@
 
 #include "socket/calls.h"
 #include "socket/include/weir/weir.h"
+#include "socket/names.h"
 #include "socket/options.h"
 
 namespace {
@@ -58,17 +59,41 @@ int queued(const EmbeddedStack& e, const TcpSocket& s, unsigned long request, in
   }
 }
 
+ssize_t receive_datagram(EmbeddedStack& e, UdpSocket& s, msghdr& m, int flags) {
+  if (!vector_ok(m.msg_iov, m.msg_iovlen)) return -1;
+  weir::Endpoint from;
+  bool cut = false;
+  const ssize_t n = udp_receive(e, s, {m.msg_iov, m.msg_iovlen}, flags, from, cut);
+  if (n < 0) return answer_octets(n);
+  if (m.msg_name != nullptr) {
+    const int fault = give_name(s.family, from, static_cast<sockaddr*>(m.msg_name), &m.msg_namelen);
+    if (fault != 0) return answer(fault);
+  } else {
+    m.msg_namelen = 0;
+  }
+  m.msg_flags = cut ? MSG_TRUNC : 0;
+  m.msg_controllen = 0;
+  return n;
+}
+
 }  // namespace
 
 extern "C" {
 
 ssize_t weir_sendmsg(weir_stack* stack, int fd, const msghdr* message, int flags) {
   if (message == nullptr) return answer(EFAULT);
+  if (UdpSocket* u = udp_socket(stack, fd)) {
+    if (!vector_ok(message->msg_iov, message->msg_iovlen)) return -1;
+    return answer_octets(udp_send(*stack, *u, {message->msg_iov, message->msg_iovlen}, flags,
+                                  static_cast<const sockaddr*>(message->msg_name),
+                                  message->msg_namelen));
+  }
   return send_pieces(stack, fd, message->msg_iov, message->msg_iovlen, flags);
 }
 
 ssize_t weir_recvmsg(weir_stack* stack, int fd, msghdr* message, int flags) {
   if (message == nullptr) return answer(EFAULT);
+  if (UdpSocket* u = udp_socket(stack, fd)) return receive_datagram(*stack, *u, *message, flags);
   const ssize_t n = receive_pieces(stack, fd, message->msg_iov, message->msg_iovlen, flags);
   if (n < 0) return n;
   message->msg_namelen = 0;  // a stream's text has no name with it
@@ -126,6 +151,13 @@ int weir_ioctl(weir_stack* stack, int fd, unsigned long request, void* argument)
   if (request == FIONBIO) {
     std::memcpy(&value, argument, sizeof value);
     d->nonblock = value != 0;
+    return 0;
+  }
+  const UdpSocket* u = udp_socket(stack, fd);
+  if (u != nullptr && request == SIOCOUTQNSD) return answer(ENOTTY);
+  if (u != nullptr) {
+    value = request == SIOCINQ ? static_cast<int>(udp_next_size(*stack, *u)) : 0;
+    std::memcpy(argument, &value, sizeof value);
     return 0;
   }
   const TcpSocket* s = tcp_socket(stack, fd, ENOTTY);

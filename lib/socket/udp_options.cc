@@ -1,0 +1,161 @@
+// setsockopt and getsockopt of a UDP socket (Linux's net/core/sock.c, net/ipv4/ip_sockglue.c).
+#include <netinet/in.h>
+#include <netinet/ip.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "socket/udp_socket.h"
+
+namespace weir::posix {
+namespace {
+
+constexpr int kLeastRcvbuf = 2'304, kLeastSndbuf = 4'608, kMostBuffer = 4 << 20;
+
+// An int that is kept as it is given, within limits.
+struct Plain {
+  int level, name;
+  int UdpOptions::*value;
+  bool boolean;
+  int least, most;
+};
+constexpr Plain kPlain[] = {
+    {SOL_SOCKET, SO_REUSEADDR, &UdpOptions::reuse_addr, true, 0, 1},
+    {SOL_SOCKET, SO_REUSEPORT, &UdpOptions::reuse_port, true, 0, 1},
+    {SOL_SOCKET, SO_BROADCAST, &UdpOptions::broadcast, true, 0, 1},
+    {IPPROTO_IP, IP_TOS, &UdpOptions::tos, false, 0, 255},
+    {IPPROTO_IP, IP_TTL, &UdpOptions::ttl, false, 1, 255},
+    {IPPROTO_IP, IP_RECVERR, &UdpOptions::recverr, true, 0, 1},
+    {IPPROTO_IP, IP_MTU_DISCOVER, &UdpOptions::mtu_discover, false, 0, 5},
+    {IPPROTO_IPV6, IPV6_V6ONLY, &UdpOptions::v6_only, true, 0, 1},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, &UdpOptions::hops, false, -1, 255},
+    {IPPROTO_IPV6, IPV6_TCLASS, &UdpOptions::tclass, false, -1, 255},
+    {IPPROTO_IPV6, IPV6_RECVERR, &UdpOptions::recverr6, true, 0, 1},
+};
+
+const Plain* plain_of(const UdpSocket& s, int level, int name) {
+  if (level == IPPROTO_IPV6 && s.family != AF_INET6) return nullptr;
+  const auto* found = std::find_if(std::begin(kPlain), std::end(kPlain), [&](const Plain& p) {
+    return p.level == level && p.name == name;
+  });
+  return found == std::end(kPlain) ? nullptr : found;
+}
+
+timeval* time_of(UdpSocket& s, int level, int name) {
+  if (level != SOL_SOCKET) return nullptr;
+  if (name == SO_RCVTIMEO) return &s.options.rcvtimeo;
+  return name == SO_SNDTIMEO ? &s.options.sndtimeo : nullptr;
+}
+
+int buffer_size(int asked, int least) {
+  const auto limited = std::min<unsigned>(static_cast<unsigned>(asked), kMostBuffer);
+  return std::max(2 * static_cast<int>(limited), least);
+}
+
+int set_plain(EmbeddedStack& e, UdpSocket& s, const Plain& p, int v) {
+  if (p.boolean) v = v != 0 ? 1 : 0;
+  if (p.name == IPV6_V6ONLY && p.level == IPPROTO_IPV6 && s.id) return EINVAL;
+  if (v < p.least || v > p.most) return EINVAL;
+  if (p.value == &UdpOptions::tclass && v < 0) v = 0;
+  s.options.*p.value = v;
+  const bool all = s.options.recverr != 0 || s.options.recverr6 != 0;
+  if (s.id) {
+    e.tcp().set_udp_errors(*s.id, all ? stack::UdpErrors::kAll : stack::UdpErrors::kHard);
+  }
+  return 0;
+}
+
+int set_buffer(EmbeddedStack& e, UdpSocket& s, int name, int v) {
+  switch (name) {
+    case SO_RCVBUF:
+      s.options.rcvbuf = buffer_size(v, kLeastRcvbuf);
+      if (s.id) e.tcp().set_udp_rcvbuf(*s.id, static_cast<std::uint32_t>(s.options.rcvbuf));
+      return 0;
+    case SO_SNDBUF:
+      s.options.sndbuf = buffer_size(v, kLeastSndbuf);
+      return 0;
+    case SO_RCVLOWAT:
+      s.options.rcvlowat = v < 0 ? 0x7fff'ffff : std::max(v, 1);
+      return 0;
+    default:
+      return ENOPROTOOPT;
+  }
+}
+
+// What is only told.
+int told(EmbeddedStack& e, UdpSocket& s, int level, int name, int& v) {
+  if (level != SOL_SOCKET) return level == IPPROTO_UDP ? ENOPROTOOPT : EOPNOTSUPP;
+  switch (name) {
+    case SO_TYPE:
+      v = SOCK_DGRAM;
+      return 0;
+    case SO_DOMAIN:
+      v = s.family;
+      return 0;
+    case SO_PROTOCOL:
+      v = IPPROTO_UDP;
+      return 0;
+    case SO_ACCEPTCONN:
+      v = 0;
+      return 0;
+    case SO_ERROR:
+      v = s.id ? errno_of(e.tcp().udp_take_error(*s.id)) : 0;
+      return 0;
+    case SO_RCVBUF:
+      v = s.options.rcvbuf;
+      return 0;
+    case SO_SNDBUF:
+      v = s.options.sndbuf;
+      return 0;
+    case SO_RCVLOWAT:
+      v = s.options.rcvlowat;
+      return 0;
+    default:
+      return ENOPROTOOPT;
+  }
+}
+
+template <class T>
+void give(const T& from, void* value, socklen_t& length) {
+  length = std::min<socklen_t>(length, sizeof from);
+  std::memcpy(value, &from, length);
+}
+
+}  // namespace
+
+int udp_set_option(EmbeddedStack& e, UdpSocket& s, int level, int name, const void* value,
+                   socklen_t length) {
+  if (timeval* time = time_of(s, level, name)) {
+    timeval t{};
+    if (length < sizeof t) return EINVAL;
+    std::memcpy(&t, value, sizeof t);
+    if (t.tv_usec < 0 || t.tv_usec >= 1'000'000) return EDOM;
+    *time = t.tv_sec < 0 ? timeval{} : t;
+    return 0;
+  }
+  int v = 0;
+  if (length < sizeof v) return EINVAL;
+  std::memcpy(&v, value, sizeof v);
+  if (const Plain* p = plain_of(s, level, name)) return set_plain(e, s, *p, v);
+  return level == SOL_SOCKET ? set_buffer(e, s, name, v) : ENOPROTOOPT;
+}
+
+int udp_get_option(EmbeddedStack& e, UdpSocket& s, int level, int name, void* value,
+                   socklen_t& length) {
+  if (const timeval* time = time_of(s, level, name)) {
+    give(*time, value, length);
+    return 0;
+  }
+  int v = 0;
+  if (const Plain* p = plain_of(s, level, name)) {
+    v = s.options.*p->value;
+    if (v < 0 && p->value != &UdpOptions::tclass) v = e.tcp().tcp_config().ttl;
+  } else if (const int fault = told(e, s, level, name, v)) {
+    return fault;
+  }
+  give(v, value, length);
+  return 0;
+}
+
+}  // namespace weir::posix

@@ -1,0 +1,255 @@
+// SOCK_DGRAM, after Linux's net/ipv4/udp.c and net/core/datagram.c (RFC 768, RFC 1122 §4.1).
+#include "socket/udp_socket.h"
+
+#include <netinet/in.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "socket/names.h"
+#include "socket/tcp_socket.h"
+
+namespace weir::posix {
+namespace {
+
+constexpr std::uint32_t kIn = EPOLLIN | EPOLLRDNORM;
+constexpr std::uint32_t kOut = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+
+int errno_of_bind(stack::Error e) {
+  return e == stack::Error::kNoPort ? EADDRINUSE : errno_of(e);
+}
+
+// Which ICMP errors a socket hears of.
+stack::UdpErrors errors_of(const UdpSocket& s) {
+  const bool all = s.options.recverr != 0 || s.options.recverr6 != 0;
+  return all ? stack::UdpErrors::kAll : stack::UdpErrors::kHard;
+}
+
+int bind_to(EmbeddedStack& e, UdpSocket& s, const Endpoint& at) {
+  stack::UdpOptions options;
+  options.reuse_addr = s.options.reuse_addr != 0;
+  options.reuse_port = s.options.reuse_port != 0;
+  options.v6_only = s.options.v6_only != 0;
+  options.rcvbuf = static_cast<std::uint32_t>(s.options.rcvbuf);
+  options.errors = errors_of(s);
+  auto id = e.tcp().udp_bind(at, options);
+  if (!id) return errno_of_bind(id.error());
+  s.id = *id;
+  e.tcp().set_udp_user(*id, static_cast<std::uint64_t>(s.fd) + 1);
+  return 0;
+}
+
+int bind_if_not(EmbeddedStack& e, UdpSocket& s) {
+  return s.id ? 0 : bind_to(e, s, {any_of(s.family == AF_INET), 0});
+}
+
+std::size_t total(std::span<const iovec> pieces) {
+  std::size_t n = 0;
+  for (const iovec& v : pieces) n += v.iov_len;
+  return n;
+}
+
+// As far as there is room for it; octets.
+std::size_t copy_out(const Buf* text, std::span<const iovec> to) {
+  std::size_t done = 0;
+  std::size_t piece = 0;
+  std::size_t at = 0;  // in that piece
+  for (const Buf* b = text; b != nullptr; b = b->next) {
+    for (std::size_t from = 0; from < b->len && piece < to.size();) {
+      const std::size_t n = std::min<std::size_t>(b->len - from, to[piece].iov_len - at);
+      if (n > 0) std::memcpy(static_cast<std::byte*>(to[piece].iov_base) + at, b->data + from, n);
+      done += n;
+      from += n;
+      at += n;
+      if (at == to[piece].iov_len) {
+        ++piece;
+        at = 0;
+      }
+    }
+  }
+  return done;
+}
+
+// sock_error(): what ICMP told, once.
+int take_error(EmbeddedStack& e, const UdpSocket& s) {
+  return s.id ? errno_of(e.tcp().udp_take_error(*s.id)) : 0;
+}
+
+// The socket's own TOS and TTL, by the family of who it is for.
+stack::UdpSend how_of(const UdpSocket& s, const IpAddr& to) {
+  stack::UdpSend how;
+  const int tos = to.is_v4() ? s.options.tos : s.options.tclass;
+  const int ttl = to.is_v4() ? s.options.ttl : s.options.hops;
+  how.tos = static_cast<std::uint8_t>(tos);
+  if (ttl >= 0) how.ttl = static_cast<std::uint8_t>(ttl);
+  return how;
+}
+
+}  // namespace
+
+int errno_of(stack::UdpError error) {
+  using enum stack::UdpError;
+  switch (error) {
+    case kNone:
+      return 0;
+    case kBadSocket:
+      return EBADF;
+    case kWouldBlock:
+      return EAGAIN;
+    case kNoBuffers:
+      return ENOBUFS;
+    case kTooLong:
+      return EMSGSIZE;
+    case kNoDestination:
+      return EDESTADDRREQ;
+    case kInvalid:
+      return EINVAL;
+    case kNotPermitted:
+      return EACCES;
+    case kAddressNotLocal:
+      return EADDRNOTAVAIL;
+    case kNetUnreachable:
+      return ENETUNREACH;
+    case kHostUnreachable:
+      return EHOSTUNREACH;
+    case kRefused:
+      return ECONNREFUSED;
+    case kNoProtocol:
+      return ENOPROTOOPT;
+    case kProtocol:
+      return EPROTO;
+  }
+  return EINVAL;
+}
+
+int udp_bind(EmbeddedStack& e, UdpSocket& s, const sockaddr* addr, socklen_t length) {
+  const Name name = name_of(s.family, addr, length);
+  if (name.error != 0) return name.error;
+  if (s.id) return EINVAL;
+  return bind_to(e, s, name.at);
+}
+
+int udp_connect(EmbeddedStack& e, UdpSocket& s, const sockaddr* addr, socklen_t length) {
+  sa_family_t family = AF_UNSPEC;
+  if (length < sizeof family) return EINVAL;
+  std::memcpy(&family, addr, sizeof family);
+  if (family == AF_UNSPEC) {
+    if (s.id) e.tcp().udp_disconnect(*s.id);
+    s.connected = false;
+    return 0;
+  }
+  const Name name = name_of(s.family, addr, length);
+  if (name.error != 0) return name.error;
+  if (const int fault = bind_if_not(e, s)) return fault;
+  if (const auto why = e.tcp().udp_connect(*s.id, name.at)) {
+    return *why == stack::Error::kInvalidRemote ? EACCES : errno_of(*why);
+  }
+  s.connected = true;
+  return 0;
+}
+
+// Without a peer it is done and an error both: Linux wakes who polls an unconnected socket so.
+int udp_shutdown(UdpSocket& s, int how) {
+  if (how < SHUT_RD || how > SHUT_RDWR) return EINVAL;
+  s.shut_read = s.shut_read || how != SHUT_WR;
+  s.shut_write = s.shut_write || how != SHUT_RD;
+  return s.connected ? 0 : ENOTCONN;
+}
+
+void udp_close(EmbeddedStack& e, UdpSocket& s) {
+  if (s.id) e.tcp().udp_close(*s.id);
+  s.id.reset();
+}
+
+Endpoint udp_local(const EmbeddedStack& e, const UdpSocket& s) {
+  const auto stats = s.id ? e.tcp().udp_stats(*s.id) : std::nullopt;
+  return stats ? stats->local : Endpoint{any_of(s.family == AF_INET), 0};
+}
+
+std::optional<Endpoint> udp_peer(const EmbeddedStack& e, const UdpSocket& s) {
+  const auto stats = s.id ? e.tcp().udp_stats(*s.id) : std::nullopt;
+  return stats ? stats->remote : std::nullopt;
+}
+
+std::size_t udp_next_size(const EmbeddedStack& e, const UdpSocket& s) {
+  const auto next = s.id ? e.tcp().udp_peek(*s.id) : std::nullopt;
+  return next ? next->len : 0;
+}
+
+ssize_t udp_send(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> from, int flags,
+                 const sockaddr* addr, socklen_t length) {
+  constexpr std::size_t kMost = 0xffff;
+  const std::size_t octets = total(from);
+  if (octets > kMost) return -EMSGSIZE;
+  if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
+  std::optional<Endpoint> to;
+  if (addr != nullptr) {
+    const Name name = name_of(s.family, addr, length);
+    if (name.error != 0) return -name.error;
+    to = name.at;
+  } else if (!s.connected) {
+    return -EDESTADDRREQ;
+  }
+  if (const int fault = bind_if_not(e, s)) return -(fault == EADDRINUSE ? EAGAIN : fault);
+  if (const int error = take_error(e, s)) return -error;
+  if (s.shut_write) return -EPIPE;
+  std::vector<std::span<const std::byte>> pieces;
+  pieces.reserve(from.size());
+  for (const iovec& v : from) {
+    pieces.emplace_back(static_cast<const std::byte*>(v.iov_base), v.iov_len);
+  }
+  const auto peer = to ? to : udp_peer(e, s);
+  stack::UdpSend how = how_of(s, peer ? peer->addr : IpAddr{});
+  how.to = to;
+  const stack::UdpError error = e.tcp().udp_send_pieces(*s.id, pieces, how);
+  if (error != stack::UdpError::kNone) return -errno_of(error);
+  e.settle();
+  return static_cast<ssize_t>(octets);
+}
+
+ssize_t udp_receive(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> to, int flags,
+                    Endpoint& from, bool& cut) {
+  cut = false;
+  if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
+  if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
+  if (const int error = take_error(e, s)) return -error;
+  const auto next = s.id ? e.tcp().udp_peek(*s.id) : std::nullopt;
+  if (!next) return s.shut_read ? 0 : -EAGAIN;
+  from = next->from;
+  const std::size_t whole = next->len;
+  const std::size_t done = copy_out(next->text, to);
+  cut = done < whole;
+  if ((flags & MSG_PEEK) == 0) {
+    if (auto taken = e.tcp().udp_receive(*s.id)) e.tcp().release(std::move(taken->text));
+    e.settle();  // its buffers go back
+  }
+  return static_cast<ssize_t>((flags & MSG_TRUNC) != 0 ? whole : done);
+}
+
+// datagram_poll().
+std::uint32_t ready_of(const EmbeddedStack& e, const UdpSocket& s) {
+  std::uint32_t bits = kOut;
+  if (s.id && e.tcp().udp_error(*s.id) != stack::UdpError::kNone) bits |= EPOLLERR;
+  if (s.shut_read) bits |= kIn | EPOLLRDHUP;
+  if (s.shut_read && s.shut_write) bits |= EPOLLHUP;
+  if (s.id && e.tcp().udp_peek(*s.id)) bits |= kIn;
+  return bits;
+}
+
+void on_udp_event(EmbeddedStack& e, const stack::UdpReady& r) {
+  const std::uint64_t user = e.tcp().udp_user_of(r.socket);
+  Descriptor* d = user == 0 ? nullptr : e.descriptors().find(static_cast<int>(user - 1));
+  if (d == nullptr || d->kind != Kind::kUdp) return;
+  if (const auto& s = static_cast<UdpSocket&>(*d); !s.id || *s.id != r.socket) return;
+  std::uint32_t why = 0;
+  if ((r.events & stack::kUdpReadable) != 0) why |= kIn | EPOLLPRI | EPOLLRDBAND;
+  if ((r.events & stack::kUdpWritable) != 0) why |= kOut;
+  if ((r.events & stack::kUdpError) != 0) why |= EPOLLERR;
+  if (why != 0) e.changed(*d, why);
+}
+
+}  // namespace weir::posix
