@@ -7,7 +7,9 @@ namespace weir {
 
 // A handler that has UDP sockets: told once a turn of each that has something to tell.
 template <class H>
-concept HasUdp = requires(H& h, stack::Stack& s, const stack::UdpReady& r) { h.on_udp(s, r); };
+concept HasUdp = requires(H& h, stack::Stack& s, const stack::UdpReady& r) {
+  h.on_udp(s, r);
+};
 
 template <Handler H>
 unsigned dispatch(stack::Stack& s, H& handler) {

@@ -1,4 +1,4 @@
-// What setsockopt was told goes to the connection.
+// What setsockopt was told goes to the connection, or to those that a listener will have.
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
@@ -19,19 +19,27 @@ std::uint8_t octet(int v) {
   return static_cast<std::uint8_t>(std::clamp(v, 0, 255));
 }
 
+std::uint16_t word(int v) {
+  return static_cast<std::uint16_t>(std::clamp(v, 0, 65'535));
+}
+
+tcp::Keepalive keepalive_of(const TcpOptions& o) {
+  return {o.keepalive != 0, std::chrono::seconds(o.keepidle), std::chrono::seconds(o.keepintvl),
+          octet(o.keepcnt)};
+}
+
 void apply_socket(stack::Stack& t, stack::ConnId id, const TcpOptions& o, int name) {
   switch (name) {
     case SO_KEEPALIVE:
-      t.set_keepalive(id, {o.keepalive != 0, std::chrono::seconds(o.keepidle),
-                           std::chrono::seconds(o.keepintvl), octet(o.keepcnt)});
+      t.set_keepalive(id, keepalive_of(o));
       return;
     case SO_SNDBUF:
     case SO_SNDBUFFORCE:
-      if (o.sndbuf != 0) t.set_send_buffer(id, half(o.sndbuf));
+      t.set_send_buffer(id, half(o.sndbuf));
       return;
     case SO_RCVBUF:
     case SO_RCVBUFFORCE:
-      if (o.rcvbuf != 0) t.set_receive_buffer(id, half(o.rcvbuf));
+      t.set_receive_buffer(id, half(o.rcvbuf));
       return;
     default:
       return;
@@ -47,19 +55,17 @@ void apply_tcp(stack::Stack& t, stack::ConnId id, const TcpOptions& o, int name)
     case TCP_KEEPIDLE:
     case TCP_KEEPINTVL:
     case TCP_KEEPCNT:
-      if (o.keepalive != 0) apply_socket(t, id, o, SO_KEEPALIVE);
+      if (o.keepalive != 0) t.set_keepalive(id, keepalive_of(o));
       return;
     case TCP_QUICKACK:
-      if (o.quickack >= 0) t.set_quickack(id, o.quickack != 0);
-      return;
+      return t.set_quickack(id, o.quickack != 0);
     case TCP_CONGESTION:
-      if (o.congestion < 0) return;
       return t.set_congestion_control(id, static_cast<tcp::CongestionControl>(o.congestion));
     case TCP_MAXSEG:
-      if (o.maxseg != 0) t.set_mss(id, static_cast<std::uint16_t>(o.maxseg));
+      t.set_mss(id, word(o.maxseg));
       return;
     case TCP_SYNCNT:
-      if (o.syncnt != 0) t.set_syn_retries(id, octet(o.syncnt));
+      t.set_syn_retries(id, octet(o.syncnt));
       return;
     case TCP_USER_TIMEOUT:
       t.set_user_timeout(id, std::chrono::milliseconds(o.user_timeout));
@@ -78,18 +84,56 @@ void apply_tcp(stack::Stack& t, stack::ConnId id, const TcpOptions& o, int name)
   }
 }
 
-// One record of the connection holds both: which of them is meant says its family.
+// Of one family or the other: a connection has one of each.
+int tos_of(const TcpOptions& o, bool v4) {
+  return v4 ? o.tos : o.tclass;
+}
+int ttl_of(const TcpOptions& o, bool v4) {
+  return v4 ? o.ttl : o.hops;
+}
+
 void apply_ip(stack::Stack& t, stack::ConnId id, const TcpOptions& o) {
   const bool v4 = t.flow_of(id).local.is_v4();
-  const int tos = v4 ? o.tos : o.tclass;
-  const int ttl = v4 ? o.ttl : o.hops;
-  if (tos >= 0) t.set_tos(id, octet(tos));
-  t.set_ttl(id, octet(ttl));
+  if (tos_of(o, v4) >= 0) t.set_tos(id, octet(tos_of(o, v4)));
+  t.set_ttl(id, octet(ttl_of(o, v4)));
 }
 
 }  // namespace
 
+stack::ConnOptions conn_options(const TcpSocket& s, bool v4) {
+  using tcp::OwnSettings;
+  const TcpOptions& o = s.options;
+  stack::ConnOptions c;
+  OwnSettings& own = c.tcp;
+  own.rcvbuf = half(o.rcvbuf);
+  own.sndbuf = half(o.sndbuf);
+  own.window_clamp = static_cast<std::uint32_t>(o.window_clamp);
+  own.notsent_lowat = static_cast<std::uint32_t>(o.notsent_lowat);
+  own.user_timeout_ms = static_cast<std::uint32_t>(o.user_timeout);
+  own.user_mss = word(o.maxseg);
+  own.keepalive_time_s = word(o.keepidle);
+  own.keepalive_intvl_s = word(o.keepintvl);
+  own.keepalive_probes = octet(o.keepcnt);
+  if (o.keepalive != 0) own.keepalive = OwnSettings::kOn;
+  own.fin_timeout_s = o.linger2 < 0 ? OwnSettings::kNoFinWait2
+                                    : static_cast<std::int16_t>(o.linger2);  // 120 at most
+  own.syn_retries = octet(o.syncnt);
+  if (o.congestion >= 0) {
+    const auto cc = static_cast<tcp::CongestionControl>(o.congestion);
+    own.congestion_control =
+        cc == tcp::CongestionControl::kCubic ? OwnSettings::kCubic : OwnSettings::kReno;
+  }
+  own.no_delay = o.nodelay != 0;
+  if (tos_of(o, v4) >= 0) c.tos = octet(tos_of(o, v4));
+  c.ttl = octet(ttl_of(o, v4));
+  return c;
+}
+
 void apply_option(EmbeddedStack& e, TcpSocket& s, int level, int name) {
+  if (s.phase == Phase::kListening) {
+    e.tcp().configure(s.listener, conn_options(s, s.v4_only()));
+    e.tcp().set_defer_accept(s.listener, std::chrono::seconds(s.options.defer_accept));
+  }
   if (!s.conn) return;
   switch (level) {
     case SOL_SOCKET:
@@ -104,27 +148,11 @@ void apply_option(EmbeddedStack& e, TcpSocket& s, int level, int name) {
   }
 }
 
-// Only what was set: a connection without settings of its own needs no record for them.
-void apply_options(EmbeddedStack& e, TcpSocket& s) {
+void apply_rest(EmbeddedStack& e, TcpSocket& s) {
   const TcpOptions& o = s.options;
-  const auto apply = [&](bool is_set, int level, int name) {
-    if (is_set) apply_option(e, s, level, name);
-  };
-  apply(o.keepalive != 0, SOL_SOCKET, SO_KEEPALIVE);
-  apply(o.sndbuf != 0, SOL_SOCKET, SO_SNDBUF);
-  apply(o.rcvbuf != 0, SOL_SOCKET, SO_RCVBUF);
-  apply(o.nodelay != 0, IPPROTO_TCP, TCP_NODELAY);
-  apply(o.cork != 0, IPPROTO_TCP, TCP_CORK);
-  apply(o.quickack >= 0, IPPROTO_TCP, TCP_QUICKACK);
-  apply(o.congestion >= 0, IPPROTO_TCP, TCP_CONGESTION);
-  apply(o.maxseg != 0, IPPROTO_TCP, TCP_MAXSEG);
-  apply(o.syncnt != 0, IPPROTO_TCP, TCP_SYNCNT);
-  apply(o.user_timeout != 0, IPPROTO_TCP, TCP_USER_TIMEOUT);
-  apply(o.linger2 != 0, IPPROTO_TCP, TCP_LINGER2);
-  apply(o.window_clamp != 0, IPPROTO_TCP, TCP_WINDOW_CLAMP);
-  apply(o.notsent_lowat != 0, IPPROTO_TCP, TCP_NOTSENT_LOWAT);
-  const bool ip = o.tos >= 0 || o.ttl >= 0 || o.tclass >= 0 || o.hops >= 0;
-  apply(ip, IPPROTO_IP, IP_TOS);
+  if (o.cork != 0) apply_option(e, s, IPPROTO_TCP, TCP_CORK);
+  if (o.quickack >= 0) apply_option(e, s, IPPROTO_TCP, TCP_QUICKACK);
+  if (!s.v4_only() && s.local.addr.is_v4()) apply_option(e, s, IPPROTO_IP, IP_TOS);
 }
 
 }  // namespace weir::posix

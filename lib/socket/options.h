@@ -6,8 +6,10 @@
 namespace weir::posix {
 
 // -- option_apply.cc: from what was set to the connection
-// All of it, to one that `s` has just got; before its SYN where it is the one to send one.
-void apply_options(EmbeddedStack& e, TcpSocket& s);
+// For the SYN or the SYN-ACK of a connection with peers of that family.
+[[nodiscard]] stack::ConnOptions conn_options(const TcpSocket& s, bool v4);
+// What these do not hold, to a connection that `s` has just got.
+void apply_rest(EmbeddedStack& e, TcpSocket& s);
 void apply_option(EmbeddedStack& e, TcpSocket& s, int level, int name);  // the one just set
 
 // -- tcp_info.cc

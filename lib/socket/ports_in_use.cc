@@ -1,6 +1,8 @@
 // Who may bind what: Linux's rules for SO_REUSEADDR and SO_REUSEPORT
 // (net/ipv4/inet_connection_sock.c).
+#include <array>
 #include <cerrno>
+#include <span>
 
 #include "socket/names.h"
 #include "socket/tcp_socket.h"
@@ -8,14 +10,16 @@
 namespace weir::posix {
 namespace {
 
+// Whether what is for `other` could be for `s`, bound to `bound`.
+bool takes(const TcpSocket& s, const IpAddr& bound, const IpAddr& other) {
+  if (bound == other) return true;
+  if (!bound.is_unspecified()) return false;
+  if (bound.is_v4()) return other.is_v4() || other.is_unspecified();
+  return !other.is_v4() || s.options.v6_only == 0;
+}
+
 // Whether some segment could be for both.
 bool overlap(const TcpSocket& a, const IpAddr& at, const TcpSocket& b) {
-  const auto takes = [](const TcpSocket& s, const IpAddr& bound, const IpAddr& other) {
-    if (bound == other) return true;
-    if (!bound.is_unspecified()) return false;
-    if (bound.is_v4()) return other.is_v4() || (other.is_unspecified() && !other.is_v4());
-    return !other.is_v4() || !s.options.v6_only;
-  };
   if (at.is_v4() != b.local.addr.is_v4()) {
     const TcpSocket& six = at.is_v4() ? b : a;
     if (six.options.v6_only) return false;
@@ -44,11 +48,27 @@ bool free_for(const EmbeddedStack& e, const TcpSocket& s, const Endpoint& at, bo
   return free;
 }
 
+// Connections that their programs have closed, TIME-WAIT included, hold the place still, but for a
+// socket with SO_REUSEADDR. (Linux asks for it of the one that was closed, too.)
+bool held_by_the_closed(const EmbeddedStack& e, const TcpSocket& s, const Endpoint& at) {
+  if (s.options.reuse_addr != 0) return false;
+  std::array<stack::ConnSnapshot, 32> some;
+  for (stack::SnapshotCursor from; !stack::Stack::at_end(from);) {
+    const std::size_t n = e.tcp().each_connection(from, some);
+    for (const stack::ConnSnapshot& c : std::span(some).first(n)) {
+      const bool closed = c.orphan || c.state == tcp::State::kTimeWait;
+      if (!closed || c.flow.local_port != at.port) continue;
+      if (c.flow.local == at.addr || takes(s, at.addr, c.flow.local)) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 int claim_port(EmbeddedStack& e, TcpSocket& s, const Endpoint& at) {
   if (at.port != 0) {
-    if (!free_for(e, s, at, false)) return EADDRINUSE;
+    if (!free_for(e, s, at, false) || held_by_the_closed(e, s, at)) return EADDRINUSE;
     s.local = at;
     return 0;
   }

@@ -1,6 +1,8 @@
 // What poll says of a socket (Linux's tcp_poll, inet_csk_listen_poll), and who is told.
 #include <sys/epoll.h>
 
+#include <algorithm>
+
 #include "socket/epoll.h"
 #include "socket/options.h"
 #include "socket/tcp_socket.h"
@@ -11,11 +13,23 @@ namespace {
 
 constexpr std::uint32_t kIn = EPOLLIN | EPOLLRDNORM, kOut = EPOLLOUT | EPOLLWRNORM;
 
-// At least a third of the send buffer is free (sk_stream_is_writeable).
+// At least a third of the send buffer is free, and of TCP_NOTSENT_LOWAT more than half
+// (sk_stream_is_writeable).
 bool writable(const EmbeddedStack& e, const TcpSocket& s) {
   if (!s.conn || s.shut_write) return true;
-  const auto all = static_cast<std::size_t>(send_buffer_of(e, s)) / (s.options.sndbuf != 0 ? 2 : 1);
-  return e.tcp().send_room(*s.conn) >= all / 3;
+  const auto told = static_cast<std::size_t>(send_buffer_of(e, s));
+  const std::size_t all = s.options.sndbuf != 0 ? told / 2 : told;  // Linux tells twice what is set
+  const std::size_t used = e.tcp().unacked(*s.conn);
+  if (used > all || all - used < all / 3) return false;
+  const auto lowat = static_cast<std::uint32_t>(s.options.notsent_lowat);
+  return lowat == 0 || not_sent(e, s) < (std::size_t{lowat} + 1) / 2;
+}
+
+// SO_RCVLOWAT octets of text, no more than half of what the buffer holds.
+bool readable(const EmbeddedStack& e, const TcpSocket& s) {
+  const int most = std::max(receive_buffer_of(e, s) / 2, 1);
+  const auto mark = static_cast<std::size_t>(std::min(s.options.rcvlowat, most));
+  return unread(e, s) >= mark;
 }
 
 std::uint32_t ready_of_listener(const EmbeddedStack& e, const TcpSocket& s) {
@@ -31,7 +45,7 @@ std::uint32_t ready_of(const EmbeddedStack& e, const TcpSocket& s) {
   if ((s.shut_read && s.shut_write) || s.phase == Phase::kClosed) bits |= EPOLLHUP;
   if (s.shut_read) bits |= kIn | EPOLLRDHUP;
   if (s.phase != Phase::kOpening) {
-    if (unread(e, s) > 0) bits |= kIn;
+    if (readable(e, s)) bits |= kIn;
     if (writable(e, s)) bits |= kOut;
     if (s.conn && e.tcp().urgent(*s.conn).octets > 0) bits |= EPOLLPRI;
   }

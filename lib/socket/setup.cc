@@ -149,6 +149,7 @@ bool read_config(const weir_config& c, Setup& s, std::string& error) {
   s.seed = c.seed;
   s.now = Instant(Duration(static_cast<Duration::rep>(c.now)));
   s.raise_sigpipe = c.raise_sigpipe != 0;
+  s.stack.socket_info = true;
   s.stack.tick = Duration(1);  // scripts compare instants in microseconds
   if (!read_addresses(c, s, error) || !read_sizes(c, s, error)) return false;
   if (!read_settings(c, s, error)) return false;

@@ -68,15 +68,17 @@ int remote_of(const EmbeddedStack& e, const TcpSocket& s, const sockaddr* addr, 
 
 int open_connection(EmbeddedStack& e, TcpSocket& s, const Endpoint& remote) {
   const bool any = s.local.addr.is_unspecified();
+  const stack::ConnOptions own = conn_options(s, remote.addr.is_v4());
   const auto id = e.tcp().connect(remote, any ? std::nullopt : std::optional(s.local.addr), e.now(),
-                                  s.local.port);
+                                  s.local.port, &own);
   if (!id.ok()) {
     const int error = errno_of(id.error());
     return error == EADDRINUSE ? EADDRNOTAVAIL : error;  // of this very 4-tuple
   }
   attach(e, s, id.value());
-  apply_options(e, s);
+  apply_rest(e, s);
   s.error = s.soft_error = 0;
+  s.last.reset();
   s.phase = Phase::kOpening;
   s.use = Use::kConnecting;
   e.settle();
@@ -115,7 +117,9 @@ int tcp_listen(EmbeddedStack& e, TcpSocket& s, int backlog) {
   } else if (!may_listen(e, s)) {
     return EADDRINUSE;
   }
-  const stack::ListenOptions how{most, s.options.reuse_port != 0, s.options.v6_only != 0};
+  const stack::ListenOptions how{most, s.options.reuse_port != 0, s.options.v6_only != 0,
+                                 conn_options(s, s.v4_only()),
+                                 std::chrono::seconds(s.options.defer_accept)};
   const auto id = e.tcp().listen(s.local, how);
   if (!id.ok()) return errno_of(id.error());
   s.listener = id.value();
@@ -146,7 +150,7 @@ TcpSocket* tcp_accept(EmbeddedStack& e, TcpSocket& s, int flags, int& error) {
   attach(e, child, *id);
   child.phase = Phase::kOpen;
   child.use = Use::kConnected;
-  apply_options(e, child);
+  apply_rest(e, child);
   e.settle();  // what it did while it waited
   error = 0;
   return &child;

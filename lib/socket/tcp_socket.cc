@@ -79,6 +79,7 @@ void attach(EmbeddedStack& e, TcpSocket& s, stack::ConnId id) {
 
 void detach(EmbeddedStack& e, TcpSocket& s, bool abort) {
   if (!s.conn) return;
+  s.last = e.tcp().info(*s.conn);
   if (abort) {
     e.tcp().abort(*s.conn);
   } else {

@@ -39,6 +39,7 @@ struct TcpSocket : Descriptor {
   stack::ListenerId listener = 0;              // kListening
   std::uint64_t came = 0;                      // connections that entered its accept queue
   std::optional<stack::ConnId> conn;           // kOpening, kOpen; kClosed while text is unread
+  std::optional<tcp::Info> last;               // of a connection that is over
   TcpOptions options;
   bool more = false;  // the last write said MSG_MORE: what is held waits for the next
 

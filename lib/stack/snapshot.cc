@@ -133,7 +133,10 @@ bool Stack::at_end(const SnapshotCursor& cursor) {
 std::optional<tcp::Info> Stack::info(ConnId id) const {
   const Conn* c = impl_->find(id);
   if (c == nullptr) return std::nullopt;
-  return tcp::info_of(c->tcb, impl_->now);
+  tcp::Info i = tcp::info_of(c->tcb, impl_->now);
+  // What the peer or the program keeps small says nothing of the path.
+  if (c->tcb.mss >= c->tcb.full_mss || !c->tcb.synchronized()) i.pmtu = impl_->config.mtu;
+  return i;
 }
 
 std::size_t Stack::listeners(ListenerId from, std::span<ListenerId> out) const {

@@ -137,6 +137,28 @@ TEST(BindCall, AnotherAddressIsAnotherPlace) {
   EXPECT_EQ(0, h.bind(b, kSecond, 80));
 }
 
+TEST(BindCall, WhatWasClosedHoldsItsPlaceForAWhile) {
+  Host h;
+  const int l = h.listener(80);
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.open();
+  const int fd = h.accept(l);
+  EXPECT_EQ(0, weir_close(h, l));
+  EXPECT_EQ(0, weir_close(h, fd));
+  (void)p.expect();
+  const int again = h.tcp(), any = h.tcp(), reuse = h.tcp();
+  EXPECT_EQ(EADDRINUSE, ERRNO_OF(h.bind(again, kHost, 80)));  // FIN-WAIT-1
+  p.send({.seq = 1, .ack = 2, .flags = FIN | ACK});
+  EXPECT_EQ(EADDRINUSE, ERRNO_OF(h.bind(again, kHost, 80)));  // TIME-WAIT
+  EXPECT_EQ(EADDRINUSE, ERRNO_OF(h.bind(any, kAny4, 80)));
+  EXPECT_EQ(0, h.bind(any, kAny4, 81));
+  EXPECT_EQ(0, h.set(reuse, SOL_SOCKET, SO_REUSEADDR, 1));
+  EXPECT_EQ(0, h.bind(reuse, kHost, 80));
+  EXPECT_EQ(0, weir_close(h, reuse));
+  h.pass(61 * kS);
+  EXPECT_EQ(0, h.bind(again, kHost, 80));
+}
+
 TEST(ListenCall, LooksAgainAtWhoElseIsThere) {
   Host h;
   const int a = h.tcp(), b = h.tcp();

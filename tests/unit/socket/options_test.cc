@@ -294,5 +294,125 @@ TEST(Option, InfoTellsTheStateAndIsCut) {
   EXPECT_EQ(10, info.tcpi_state);  // TCP_LISTEN
 }
 
+TEST(Option, AListenersBuffersAndMaxsegReachTheSynAck) {
+  Host h;
+  const int l = h.listener(80);
+  EXPECT_EQ(0, h.set(l, IPPROTO_TCP, TCP_MAXSEG, 900));
+  EXPECT_EQ(0, h.set(l, SOL_SOCKET, SO_RCVBUF, 4'000));
+  EXPECT_EQ(0, h.set(l, IPPROTO_IP, IP_TTL, 9));
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.send({.seq = 0, .flags = SYN, .options = {.mss = 1'460}});
+  const Sent s = p.expect();
+  EXPECT_EQ(900, s.frame.tcp.options.mss);
+  EXPECT_LE(s.frame.tcp.wnd, 4'000);
+  EXPECT_EQ(9, s.frame.ttl);
+  p.send({.seq = 1, .ack = 1});
+  const int fd = h.accept(l);
+  EXPECT_EQ(900, h.get(fd, IPPROTO_TCP, TCP_MAXSEG));
+  EXPECT_EQ(2'000, h.write(fd, std::string(2'000, 'x')));
+  EXPECT_EQ(900U, p.expect().text.size());
+}
+
+TEST(Option, TheMtuFollowsThePath) {
+  Host h;
+  const int l = h.listener(80);
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.open({.mss = 1'000});
+  const int fd = h.accept(l);
+  EXPECT_EQ(1'500, h.get(fd, IPPROTO_IP, IP_MTU));  // the peer's MSS is not the path's
+  EXPECT_EQ(1'000, h.write(fd, std::string(1'000, 'x')));
+  (void)p.expect();
+  p.icmp(3, 4, 900);
+  EXPECT_EQ(900, h.get(fd, IPPROTO_IP, IP_MTU));
+  EXPECT_EQ(860, h.get(fd, IPPROTO_TCP, TCP_MAXSEG));
+}
+
+TEST(Option, DeferAcceptWaitsForText) {
+  Host h;
+  const int l = h.listener(80);
+  EXPECT_EQ(0, h.set(l, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5));
+  EXPECT_EQ(5, h.get(l, IPPROTO_TCP, TCP_DEFER_ACCEPT));
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.send({.seq = 0, .flags = SYN});
+  (void)p.expect();
+  p.send({.seq = 1, .ack = 1});
+  EXPECT_EQ(0U, weir_ready(h, l));
+  EXPECT_EQ(EAGAIN, ERRNO_OF(h.accept(l)));
+  p.send({.seq = 1, .ack = 1, .text = "get"});
+  EXPECT_NE(0U, weir_ready(h, l) & EPOLLIN);
+  EXPECT_EQ("get", h.read(h.accept(l)));
+}
+
+TEST(Option, RcvlowatIsWhatMakesReadable) {
+  Host h;
+  const int l = h.listener(80);
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.open();
+  const int fd = h.accept(l);
+  EXPECT_EQ(0, h.set(fd, SOL_SOCKET, SO_RCVLOWAT, 4));
+  EXPECT_EQ(4, h.get(fd, SOL_SOCKET, SO_RCVLOWAT));
+  p.send({.seq = 1, .ack = 1, .text = "abc"});
+  EXPECT_EQ(0U, weir_ready(h, fd) & EPOLLIN);
+  p.send({.seq = 4, .ack = 1, .text = "d"});
+  EXPECT_NE(0U, weir_ready(h, fd) & EPOLLIN);
+  EXPECT_EQ("ab", h.read(fd, 2));  // a read that does not wait takes what there is
+  EXPECT_EQ(0, h.set(fd, SOL_SOCKET, SO_RCVLOWAT, 0));
+  EXPECT_EQ(1, h.get(fd, SOL_SOCKET, SO_RCVLOWAT));
+}
+
+TEST(Option, NotsentLowatBoundsWhatWaits) {
+  Host h;
+  const int l = h.listener(80);
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.open();
+  const int fd = h.accept(l);
+  EXPECT_EQ(0, h.set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1'000));
+  EXPECT_EQ(1'000, h.write(fd, std::string(50'000, 'x')));  // the rest when these are sent
+  EXPECT_NE(0U, weir_ready(h, fd) & EPOLLOUT);
+  while (h.write(fd, std::string(50'000, 'x')) > 0) {
+  }
+  EXPECT_EQ(EAGAIN, errno);
+  EXPECT_EQ(0U, weir_ready(h, fd) & EPOLLOUT);
+}
+
+TEST(Option, InfoCountsAndMeasures) {
+  Host h;
+  const int l = h.listener(80);
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.send({.seq = 0, .flags = SYN, .options = {.mss = 1'400, .window_scale = 7}});
+  (void)p.expect();
+  h.pass(30 * kMs);
+  p.send({.seq = 1, .ack = 1});
+  const int fd = h.accept(l);
+  EXPECT_EQ(100, h.write(fd, std::string(100, 'x')));
+  h.pass(10 * kMs);
+  p.send({.seq = 1, .ack = 101, .text = "answer", .wnd = 500});
+  h.pass(5 * kMs);
+  struct {
+    tcp_info i;
+    char more[200];
+  } got{};
+  socklen_t n = sizeof got;
+  EXPECT_EQ(0, weir_getsockopt(h, fd, IPPROTO_TCP, TCP_INFO, &got, &n));
+  EXPECT_EQ(280U, n);
+  EXPECT_EQ(1, got.i.tcpi_state);
+  EXPECT_EQ(7, got.i.tcpi_snd_wscale);
+  EXPECT_EQ(TCPI_OPT_WSCALE, got.i.tcpi_options);
+  EXPECT_EQ(1'400U, got.i.tcpi_snd_mss);
+  EXPECT_EQ(1'500U, got.i.tcpi_pmtu);
+  EXPECT_EQ(10U, got.i.tcpi_snd_cwnd + 0);
+  EXPECT_EQ(5U, got.i.tcpi_last_data_recv);
+  EXPECT_EQ(15U, got.i.tcpi_last_data_sent);
+  EXPECT_EQ(0U, got.i.tcpi_unacked);
+  EXPECT_GE(got.i.tcpi_rtt, 10'000U);
+  EXPECT_LE(got.i.tcpi_rtt, 30'000U);
+  // What it was remains to be told once the connection is over.
+  p.send({.seq = 7, .ack = 101, .flags = RST | ACK});
+  EXPECT_EQ("answer", h.read(fd));
+  EXPECT_EQ(0, weir_getsockopt(h, fd, IPPROTO_TCP, TCP_INFO, &got, &n));
+  EXPECT_EQ(7, got.i.tcpi_state);
+  EXPECT_EQ(1'400U, got.i.tcpi_snd_mss);
+}
+
 }  // namespace
 }  // namespace weir::posix::test
