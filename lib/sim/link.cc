@@ -56,7 +56,7 @@ bool mark_ce(Octets& frame) {
 Octets packet_too_big(const Octets& frame, std::uint16_t mtu) {
   wire::Frame f;
   wire::parse_frame(frame, frame.size(), {}, f);
-  if (f.kind != wire::Kind::kTcp) return {};
+  if (f.kind != wire::Kind::kTcp && f.kind != wire::Kind::kUdp) return {};
   const bool v4 = f.src.is_v4();
   const IpAddr router = v4 ? IpAddr::v4(10, 0, 0, 254) : *parse_ip("2001:db8::fe");
   Octets out(wire::kMaxIcmpErrorFrame);

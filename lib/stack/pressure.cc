@@ -1,7 +1,8 @@
 // What gives way when a port's buffers run short: text that waits is put together in fewer of them,
 // what came out of order goes back, and whoever holds buffers and gets nowhere is reset, the one
 // that has stood still longest first (RFC 6429 §4). The connections are swept a few at a time, as
-// long as frames say that buffers are scarce.
+// long as frames say that buffers are scarce. Datagrams that nobody has received for as long go
+// too.
 #include <utility>
 
 #include "stack/impl.h"
@@ -67,6 +68,7 @@ void Stack::Impl::end_sweep() {
   const ConnId victim = std::exchange(pressure.oldest, ConnId{});
   const Duration still = std::exchange(pressure.oldest_for, Duration::zero());
   const Duration limit = pressure.last ? kStillLast : kStillScarce;
+  counters.drop_udp_mem.add(udp.give_back_older(now - limit, released));
   if (still < limit || tx.room() < kOneCall) return;
   if (generations[victim.index] != victim.generation || conns[victim.index].doomed) return;
   if (standing_still(conns[victim.index]) < limit) return;  // it moved since the sweep passed it

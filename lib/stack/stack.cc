@@ -449,7 +449,7 @@ void Stack::release_spare() {
   while (!impl_->fresh.empty()) impl_->released.push_back(impl_->fresh.pop());
   while (impl_->fragments.size() > 0) (void)impl_->fragments.give_up_oldest(impl_->released);
   while (!impl_->looped.empty()) impl_->consume(impl_->looped.pop());
-  impl_->udp.give_back_all(impl_->released);
+  (void)impl_->udp.give_back_older(kNever, impl_->released);
 }
 
 bool Stack::abort_all(std::uint32_t& from) {

@@ -120,13 +120,7 @@ void UdpSockets::remove(std::uint32_t index, BufChain& release) {
   disconnect(index);
   UdpSocket& s = sockets_[index];
   unlink(unconnected_[bucket_of(s.flow.local_port)], &UdpSocket::port_next, index);
-  while (s.head != kNoIndex) {
-    const WaitingDatagram d = pop(s);
-    for (Buf *b = d.text, *next = nullptr; b != nullptr; b = next) {
-      next = b->next;
-      release.push_back(b);
-    }
-  }
+  while (s.head != kNoIndex) give_back_first(s, release);
   if (s.ready.in) take_out(ready_, &UdpSocket::ready, index);
   if (s.blocked.in) take_out(blocked_, &UdpSocket::blocked, index);
   s.~UdpSocket();
@@ -164,14 +158,13 @@ std::uint32_t UdpSockets::find(const FlowKey& flow, std::uint64_t hash) const {
   return best == kNoIndex || !sockets_[best].reuse_port ? best : member(best, flow, hash);
 }
 
-// Of the group that shares the address and port of `first`, its front: the same one for a flow as
-// long as the group stays the same.
+// Of the group that shares the address and port of `first`, its front, and takes this family: the
+// same one for a flow as long as the group stays the same.
 std::uint32_t UdpSockets::member(std::uint32_t first, const FlowKey& flow,
                                  std::uint64_t hash) const {
+  const unsigned fit = score(sockets_[first], flow);
   const auto of_group = [&](std::uint32_t i) {
-    const UdpSocket& s = sockets_[i];
-    return s.reuse_port && s.flow.local_port == flow.local_port &&
-           s.flow.local == sockets_[first].flow.local;
+    return sockets_[i].reuse_port && score(sockets_[i], flow) == fit;
   };
   std::uint32_t count = 0;
   for (std::uint32_t i = first; i != kNoIndex; i = sockets_[i].port_next) count += of_group(i);
@@ -218,17 +211,22 @@ WaitingDatagram UdpSockets::pop(UdpSocket& s) {
   return d;
 }
 
-void UdpSockets::give_back_all(BufChain& release) {
-  for (std::uint32_t i = 0; i < generations_.size(); ++i) {
-    if ((generations_[i] & 1U) == 0) continue;
-    while (sockets_[i].head != kNoIndex) {
-      const WaitingDatagram d = pop(sockets_[i]);
-      for (Buf *b = d.text, *next = nullptr; b != nullptr; b = next) {
-        next = b->next;
-        release.push_back(b);
-      }
-    }
+void UdpSockets::give_back_first(UdpSocket& s, BufChain& release) {
+  const WaitingDatagram d = pop(s);
+  for (Buf *b = d.text, *next = nullptr; b != nullptr; b = next) {
+    next = b->next;
+    release.push_back(b);
   }
+}
+
+unsigned UdpSockets::give_back_older(Instant than, BufChain& release) {
+  unsigned n = 0;
+  for (std::uint32_t i = 0; i < generations_.size() && charged_ > 0; ++i) {
+    if ((generations_[i] & 1U) == 0) continue;
+    UdpSocket& s = sockets_[i];
+    for (; s.head != kNoIndex && nodes_[s.head].at < than; ++n) give_back_first(s, release);
+  }
+  return n;
 }
 
 // -- Lists of sockets ------------------------------------------------------------------------

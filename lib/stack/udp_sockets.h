@@ -93,7 +93,8 @@ class UdpSockets {
     return s.head == kNoIndex ? nullptr : &nodes_[s.head];
   }
   WaitingDatagram pop(UdpSocket& s);  // Pre: front() is there
-  void give_back_all(BufChain& release);
+  // What came before that instant, of all sockets; how many that were.
+  unsigned give_back_older(Instant than, BufChain& release);
   [[nodiscard]] std::uint64_t charged() const { return charged_; }  // of all sockets
 
   // -- Sockets with something to tell; sockets that wait for room to send
@@ -130,6 +131,7 @@ class UdpSockets {
   [[nodiscard]] static unsigned score(const UdpSocket& s, const FlowKey& flow);
   [[nodiscard]] std::uint32_t member(std::uint32_t first, const FlowKey& flow,
                                      std::uint64_t hash) const;
+  void give_back_first(UdpSocket& s, BufChain& release);
   void unlink(std::uint32_t& head, std::uint32_t UdpSocket::*next, std::uint32_t index);
   void append(List& list, UdpLink UdpSocket::*link, std::uint32_t index);
   void take_out(List& list, UdpLink UdpSocket::*link, std::uint32_t index);

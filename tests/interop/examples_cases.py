@@ -104,3 +104,46 @@ def example_epoll(world):
 @case("the example echo_native: native handlers on a TAP port")
 def example_native(world):
     return serves(world, "echo_native", "tap:" + IFACE, WEIR_ADDRESS, "24", str(PORT))
+
+
+def udp_round(s, size):
+    """One datagram there and back."""
+    text = os.urandom(size)
+    s.send(text)
+    back = s.recv(65_535)
+    expect(back == text, lambda: "%d octets sent, %d came back, or others" % (size, len(back)))
+
+
+@case("the example echo_udp: TCP and UDP on one port number; every size, fragments, a closed port, "
+      "a client that goes")
+def example_udp(world):
+    process = start(world, "echo_udp", "tap:" + IFACE, WEIR_ADDRESS, "24", str(PORT))
+    echo_once(1 << 16)
+    sizes = (0, 1, 2, 3, 17, 18, 19, 255, 1_471, 1_472)
+    for _ in range(5):  # each from a port of its own
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(PATIENCE)
+            s.connect((WEIR_ADDRESS, PORT))
+            for size in sizes:
+                udp_round(s, size)
+            for size in (1_473, 9_000, 60_000):  # the kernel cuts them, Weir puts them together
+                s.send(os.urandom(size))
+                expect(s.recv(100) == b"%d" % size, "a datagram in fragments did not arrive whole")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, 11, 1)  # SO_NO_CHECK: IPv4 datagrams without a checksum
+        s.settimeout(PATIENCE)
+        s.connect((WEIR_ADDRESS, PORT))
+        udp_round(s, 100)
+        s.send(b"and it goes")  # what comes back draws port unreachable
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(PATIENCE)
+        s.connect((WEIR_ADDRESS, PORT + 1))
+        s.send(b"anybody there?")
+        try:
+            s.recv(100)
+            raise Wrong("a closed port answered")
+        except ConnectionRefusedError:
+            pass
+    echo_once(1 << 16)
+    expect(process.poll() is None, "echo_udp ended")
+    return "%d datagrams" % (5 * (len(sizes) + 3) + 1)

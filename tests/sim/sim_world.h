@@ -34,6 +34,7 @@ class App {
   virtual void on_peer_closed(Connection, std::uint64_t) {}
   virtual void on_timer(Connection, std::uint64_t) {}
   virtual void on_closed(Connection, std::uint64_t, CloseReason) {}
+  virtual void on_udp(stack::Stack&, const stack::UdpReady&) {}
   virtual unsigned on_turn(Instant) { return 0; }
   [[nodiscard]] virtual Instant next_turn() const { return kNever; }
 };

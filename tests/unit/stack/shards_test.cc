@@ -154,5 +154,91 @@ TEST_F(Shards, AFullHandOverIsCounted) {
   EXPECT_EQ(zero->handed.size(), 256U);
 }
 
+// -- UDP -------------------------------------------------------------------------------------
+
+constexpr std::uint16_t kEphemeral = 40'001;  // of ip_local_port_range, and odd: shard 1's
+
+TEST_F(Shards, ADatagramToAServiceGoesWhereTcpsFlowWould) {
+  settle();
+  const UdpId there = one->stack->udp_bind({kHost, 53}).value();
+  const UdpId here = zero->stack->udp_bind({kHost, 53}).value();
+  unsigned passed = 0;
+  for (std::uint16_t port = 5'000; port < 5'040; ++port) {
+    zero->feed(udp_frame({kPeer, port}, {kHost, 53}, "?"));
+    const bool other = rss.queue({kHost, kPeer, 53, port}) % 2 == 1;
+    EXPECT_EQ(pass(*zero, *one, 1), other ? 1U : 0U);
+    passed += other;
+  }
+  EXPECT_GT(passed, 5U);
+  EXPECT_EQ(one->stack->udp_stats(there)->datagrams, passed);
+  EXPECT_EQ(zero->stack->udp_stats(here)->datagrams, 40 - passed);
+  zero->expect_quiet();
+  one->expect_quiet();
+}
+
+TEST_F(Shards, WhoeverAnswersAnEphemeralPortFindsItsShard) {
+  settle();
+  for (World* w : {zero.get(), one.get()}) {
+    const unsigned shard = w == one.get() ? 1 : 0;
+    for (unsigned i = 0; i < 20; ++i) {
+      const UdpId id = w->stack->udp_bind({IpAddr{}, 0}).value();
+      const std::uint16_t port = w->stack->udp_stats(id)->local.port;
+      EXPECT_EQ(port % 2, shard);
+      zero->feed(udp_frame({kPeer, static_cast<std::uint16_t>(53 + i)}, {kHost, port}, "answer"));
+      EXPECT_EQ(pass(*zero, *one, 1), shard);
+      EXPECT_EQ(w->stack->udp_stats(id)->datagrams, 1U);
+      EXPECT_FALSE(w->stack->udp_connect(id, {kPeer, static_cast<std::uint16_t>(53 + i)}));
+    }
+  }
+}
+
+TEST_F(Shards, AConnectWhoseAnswersWouldGoElsewhereIsRefused) {
+  settle();
+  std::uint16_t port = 100;
+  while (rss.queue({kHost, kPeer, port, 53}) % 2 != 1) ++port;
+  const UdpId wrong = zero->stack->udp_bind({kHost, port}).value();
+  EXPECT_EQ(zero->stack->udp_connect(wrong, {kPeer, 53}), Error::kNoPort);
+  const UdpId right = one->stack->udp_bind({kHost, port}).value();
+  EXPECT_FALSE(one->stack->udp_connect(right, {kPeer, 53}));
+  const UdpId odd = zero->stack->udp_bind({kHost, kEphemeral}).value();
+  EXPECT_EQ(zero->stack->udp_connect(odd, {kPeer, 53}), Error::kNoPort);
+}
+
+TEST_F(Shards, AnIcmpErrorAboutADatagramGoesToItsSocketsShard) {
+  settle();
+  const UdpId id = one->stack->udp_bind({kHost, kEphemeral}).value();
+  ASSERT_FALSE(one->stack->udp_connect(id, {kPeer, 53}));
+  const Octets sent = udp_frame({kHost, kEphemeral}, {kPeer, 53}, "?");
+  zero->feed(icmp_frame(kGateway, kHost, 3, 3, 0, {sent.begin() + 14, sent.begin() + 42}));
+  EXPECT_EQ(pass(*zero, *one, 1), 1U);
+  EXPECT_EQ(one->stack->udp_take_error(id), UdpError::kRefused);
+}
+
+// From a socket of this host to one on another shard, and the error of a closed port back.
+TEST_F(Shards, ADatagramToOurselvesFindsTheOtherShard) {
+  settle();
+  const UdpId from = zero->stack->udp_bind({IpAddr{}, 0}).value();
+  const UdpId to = one->stack->udp_bind({kHost, kEphemeral}).value();
+  UdpSend how;
+  how.to = Endpoint{kHost, kEphemeral};
+  EXPECT_EQ(zero->stack->udp_send(from, octets_of("over the fence"), how), UdpError::kNone);
+  zero->iterate();
+  EXPECT_EQ(pass(*zero, *one, 1), 1U);
+  auto d = one->stack->udp_receive(to);
+  ASSERT_TRUE(d);
+  EXPECT_EQ(d->from.port % 2, 0);
+  one->stack->release(std::move(d->text));
+  one->stack->udp_close(to);
+  ASSERT_FALSE(zero->stack->udp_connect(from, *how.to));
+  EXPECT_EQ(zero->stack->udp_send(from, octets_of("anybody?")), UdpError::kNone);
+  zero->iterate();
+  EXPECT_EQ(pass(*zero, *one, 1), 1U);
+  one->iterate();
+  EXPECT_EQ(pass(*one, *zero, 0), 1U);
+  EXPECT_EQ(zero->stack->udp_take_error(from), UdpError::kRefused);
+  zero->expect_quiet();
+  one->expect_quiet();
+}
+
 }  // namespace
 }  // namespace weir::stack::test

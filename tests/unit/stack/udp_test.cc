@@ -343,6 +343,19 @@ TEST(UdpIn, WithReusePortEachFlowHasOneSocketOfTheGroup) {
   for (const auto& [index, n] : got) EXPECT_GT(n, 25U);
 }
 
+TEST(UdpIn, AMemberThatIsV6OnlyHasNoPartInIpv4) {
+  UdpWorld w;
+  UdpOptions both, only;
+  both.reuse_port = only.reuse_port = true;
+  only.v6_only = true;
+  const UdpId six = w.bind({IpAddr{}, 53}, only);
+  const UdpId any = w.bind({IpAddr{}, 53}, both);
+  for (std::uint16_t port = 1'000; port < 1'020; ++port)
+    w.feed(udp_frame({kPeer, port}, kServer, ""));
+  EXPECT_EQ(w.stack->udp_stats(any)->datagrams, 20U);
+  EXPECT_EQ(w.stack->udp_stats(six)->datagrams, 0U);
+}
+
 TEST(UdpIn, TcpAndUdpShareOneNumber) {
   UdpWorld w;
   w.listen(53);
@@ -520,6 +533,33 @@ TEST(UdpLimits, WhileBuffersAreScarceOnlyWhatIsReadAtOnceIsKept) {
   EXPECT_EQ(w.stack->udp_stats(id)->datagrams, 1U);
   feed(0);
   EXPECT_EQ(w.stack->udp_stats(id)->datagrams, 2U);
+  EXPECT_EQ(w.count(&C::drop_udp_mem), 2U);
+}
+
+// What its program does not receive keeps no port deaf.
+TEST(UdpLimits, WithTheLastBuffersGoneOldDatagramsGiveWay) {
+  UdpWorld w;
+  const UdpId id = w.bind(kServer), other = w.bind({kHost, 54});
+  w.feed(udp_frame(kClient, kServer, "old"));
+  w.feed(udp_frame(kClient, {kHost, 54}, "old too"));
+  w.run_for(1'900ms);
+  w.feed(udp_frame(kClient, kServer, "of late"));
+  const auto pressed = [&](std::uint8_t flags) {
+    Buf* const b = w.pool.take_copy(udp_frame(kClient, {kHost, 99}, "?"));
+    b->flags = flags;
+    w.iterate_bufs({&b, 1});
+    w.iterate();
+    w.icmp.clear();
+  };
+  pressed(Buf::kScarce | Buf::kLast);
+  EXPECT_EQ(w.stack->udp_stats(id)->datagrams, 2U);
+  w.run_for(200ms);
+  pressed(Buf::kScarce);
+  EXPECT_EQ(w.stack->udp_stats(id)->datagrams, 2U);
+  w.run_for(200ms);
+  pressed(Buf::kScarce | Buf::kLast);
+  EXPECT_EQ(w.stack->udp_stats(other)->datagrams, 0U);
+  EXPECT_EQ(w.receive(id), "of late");
   EXPECT_EQ(w.count(&C::drop_udp_mem), 2U);
 }
 
