@@ -46,6 +46,10 @@ class Descriptors {
   // Out of the table, its number free again; null when there is none.
   std::unique_ptr<Descriptor> remove(int fd);
 
+  // By place, to go through all: null where a number is free.
+  [[nodiscard]] std::size_t slots() const { return slots_.size(); }
+  [[nodiscard]] const Descriptor* at(std::size_t slot) const { return slots_[slot].get(); }
+
   [[nodiscard]] std::uint32_t count() const { return count_; }
   template <class Fn>
   void each(Fn&& fn) const {

@@ -11,7 +11,7 @@
 //   ports_in_use.cc    who may bind what
 //   options.cc         setsockopt and getsockopt
 //   readiness.cc       what poll says of a socket, and who is told; epoll.h who watches whom
-//   weir.cc            the functions of weir.h; weir_readiness.cc and weir_control.cc more of them
+//   weir.cc            the functions of weir.h; weir_*.cc more of them
 #pragma once
 
 #include <cstdint>
