@@ -319,11 +319,11 @@ TEST(Info, LimitedByThePeersWindow) {
 
 // More than cwnd lets go is the path's fault, however small the window.
 TEST(Info, NotLimitedByAWindowThatCwndDoesNotFill) {
-  Script s{Established{.counted = true}};
+  Script s{Established{.wnd = 10'500, .counted = true}};
   s.app_send(20'000).skip().at(50ms);
   EXPECT_EQ(s.info().rwnd_limited, Duration::zero());
   EXPECT_EQ(s.info().busy_time, Duration(50ms));
-  s.receives({.ack = 10'000}).skip().receives({.ack = 20'000}).skip();
+  s.receives({.ack = 10'000, .wnd = 10'500}).skip().receives({.ack = 20'000}).skip();
 }
 
 TEST(Info, LimitedByTheSendBuffer) {
