@@ -124,7 +124,7 @@ TEST_F(Settings, ReceiveBufferOfItsOwnDoesNotGrow) {
   p.send(SYN | ACK);
   p.expect(ACK);
   for (unsigned round = 0; round < 20; ++round) {
-    for (unsigned i = 0; i < 10; ++i) p.send(ACK, pattern(1'400, i));
+    for (unsigned i = 0; i < 13; ++i) p.send(ACK, pattern(1'400, i));
     w.run_for(50ms);
     w.read(c);
     while (auto s = p.take()) EXPECT_LE(s->tcp().wnd, 20'000);

@@ -93,7 +93,8 @@ TEST_F(Snapshots, OfAHalfOpenConnection) {
   EXPECT_EQ(s.retransmits, 1);
   EXPECT_EQ(s.timer_left, Duration(1'800ms));
   p.send(ACK);
-  EXPECT_EQ(only(tcp::State::kEstablished).flow, p.flow());  // it is not told of twice
+  EXPECT_EQ(only(tcp::State::kEstablished).flow, p.flow());
+  EXPECT_EQ(all(*w.stack).size(), 1U);  // it is not told of twice
   w.end_later(w.next_event()->conn);
 }
 
