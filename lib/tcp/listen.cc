@@ -93,7 +93,8 @@ SynAnswer syn_entry_arrives(const SynEntry& e, const RxSegment& seg, const Confi
     if (!seg.options.has_timestamps) return SynAnswer::kDrop;
     if (before(Seq{seg.options.ts_val}, Seq{e.ts_recent})) return SynAnswer::kChallenge;
   }
-  const bool in_wnd = in_window(seg.seq, rcv_nxt, window_of(e, config, mtu, own));
+  const bool in_wnd =
+      seg.seq == rcv_nxt || in_window(seg.seq, rcv_nxt, window_of(e, config, mtu, own));
   if (!in_wnd) return (flags & RST) != 0 ? SynAnswer::kDrop : SynAnswer::kChallenge;
   if ((flags & RST) != 0) {
     return seg.seq == rcv_nxt ? SynAnswer::kAbandon : SynAnswer::kChallenge;

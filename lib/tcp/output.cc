@@ -1,6 +1,7 @@
 // What is sent, and when (RFC 9293 §3.7, §3.8): one call per connection per burst turns everything
 // that became due into segments, and an ACK that is owed rides on the first of them.
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "tcp/internal.h"
@@ -8,10 +9,15 @@
 namespace weir::tcp {
 namespace {
 
+// Made where it stays: its options are too long to be copied for nothing.
+TxSegment& add_segment(Outbox& out) {
+  return *::new (&out.tx.add()) TxSegment;
+}
+
 // Header fields common to all segments of a synchronized connection. Takes the owed ACK along.
 //= RFC7323 3.2-b
-TxSegment make_segment(Tcb& t, Seq seq, Instant now) {
-  TxSegment s;
+TxSegment& make_segment(Tcb& t, Seq seq, Instant now, Outbox& out) {
+  TxSegment& s = add_segment(out);
   s.seq = seq;
   s.ack = t.rcv_nxt;
   s.flags = ecn_ack_flags(t);
@@ -29,7 +35,7 @@ TxSegment make_segment(Tcb& t, Seq seq, Instant now) {
 
 //= RFC7323 3.2-d
 void send_syn(Tcb& t, Instant now, Outbox& out) {
-  TxSegment s;
+  TxSegment& s = add_segment(out);
   s.seq = t.iss;
   s.flags = SYN;
   if (t.state == State::kSynReceived) {
@@ -63,12 +69,11 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
     t.clear(kTiming);
   }
   t.rtx_deadline = no_later_than_user_timeout(t, now, now + t.rto.rto());
-  out.tx.push(s);
 }
 
 // One segment of text, FIN, or both. `len` octets from `seq` lie in the queue.
 TxSegment& emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbox& out) {
-  TxSegment s = make_segment(t, seq, now);
+  TxSegment& s = make_segment(t, seq, now, out);
   s.len = len;
   s.mss = t.mss;
   if (len < t.mss) add_sack_blocks(t, s.options, t.mss - len);
@@ -80,7 +85,7 @@ TxSegment& emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbo
   if (fin) s.flags |= FIN;
   mark_urgent(t, s);
   pacing_sent(t, len, now);
-  return out.tx.push(s);
+  return s;
 }
 
 // SND.UNA + SND.WND - SND.NXT, 0 when the window shrank below it (MUST-34, SHLD-15).
@@ -325,10 +330,10 @@ void send_acks(Tcb& t, Instant now, Outbox& out) {
   if (t.has(kAckNow) && (due == 0 || t.rcv_nxt != t.last_ack_sent)) ++due;
   t.dup_acks_due = 0;
   for (; due > 0 && out.tx.room() > 0; --due) {
-    TxSegment s = make_segment(t, t.synchronized() ? acceptable_seq(t) : t.snd_nxt, now);
+    const Seq seq = t.synchronized() ? acceptable_seq(t) : t.snd_nxt;
+    TxSegment& s = make_segment(t, seq, now, out);
     add_sack_blocks(t, s.options, t.mss);
     mark_urgent(t, s);
-    out.tx.push(s);
     out.counters->out_segs.add();
   }
 }
