@@ -62,7 +62,6 @@ struct Config {
   Duration tick = 1ms;
   std::uint32_t max_udp_sockets = 4'096;
   std::uint32_t max_udp_datagrams = 16'384;  // that wait to be received, in all sockets
-  std::uint32_t udp_mem = 4U << 20U;         // octets of them, with the buffers they lie in
   tcp::Config tcp;
   // Each connection has a record in which it is counted from its beginning: all of tcp::Info holds.
   bool socket_info = false;
@@ -333,6 +332,8 @@ class Stack {
   void set_udp_errors(UdpId id, UdpErrors errors);
   [[nodiscard]] std::optional<UdpStats> udp_stats(UdpId id) const;
   [[nodiscard]] std::uint32_t udp_sockets() const;
+  // The next sockets from the record `from` on, which it moves; how many were written, 0 at the end.
+  std::size_t each_udp_socket(std::uint32_t& from, std::span<UdpStats> out) const;
 
   [[nodiscard]] const telemetry::Counters& counters() const;
   [[nodiscard]] telemetry::Counters& counters();

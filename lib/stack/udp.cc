@@ -23,10 +23,6 @@ BufChain chain_of(Buf* b) {
   return chain;
 }
 
-std::optional<Endpoint> remote_of(const UdpSocket& s) {
-  return s.connected ? std::optional(Endpoint{s.flow.remote, s.flow.remote_port}) : std::nullopt;
-}
-
 }  // namespace
 
 std::string_view to_string(UdpError e) {
@@ -95,7 +91,7 @@ telemetry::Counter* Stack::Impl::no_room_for(const UdpSocket& s, const Buf* b,
   }
   const bool scarce =
       (b->flags & Buf::kLast) != 0 || ((b->flags & Buf::kScarce) != 0 && s.datagrams > 0);
-  if (scarce || !udp.has_node() || udp.charged() + charge > config.udp_mem) {
+  if (scarce || !udp.has_node() || udp.charged() + charge > config.tcp.udp_mem) {
     return &counters.drop_udp_mem;
   }
   return nullptr;
@@ -164,14 +160,18 @@ UdpError Stack::Impl::udp_flow(const UdpSocket& s, const UdpSend& how, FlowKey& 
   return UdpError::kNone;
 }
 
+// To its remote: the link's, or what ICMP told of less for as long as that holds.
+std::uint16_t Stack::Impl::path_mtu(const UdpSocket& s) const {
+  return s.mtu != 0 && now < s.mtu_until ? std::min(config.mtu, s.mtu) : config.mtu;
+}
+
 // Octets of text that one datagram of this flow may carry: no fragments are sent.
 //= RFC1122 4.1.4-c
 std::size_t Stack::Impl::udp_limit(const UdpSocket& s, const FlowKey& flow) const {
   const bool v4 = flow.remote.is_v4();
   const std::size_t most = v4 ? wire::kMaxUdpText4 : wire::kMaxUdpText6;
   if (loops(flow)) return most;
-  std::size_t mtu = config.mtu;
-  if (s.mtu != 0 && flow == s.flow && now < s.mtu_until) mtu = std::min<std::size_t>(mtu, s.mtu);
+  const std::size_t mtu = flow == s.flow ? path_mtu(s) : config.mtu;
   const std::size_t header = wire::udp_frame_header(v4) - wire::kEthHeader;
   return mtu <= header ? 0 : std::min(most, mtu - header);
 }
@@ -396,16 +396,32 @@ void Stack::set_udp_errors(UdpId id, UdpErrors errors) {
   if (UdpSocket* const s = impl_->udp.get(id)) s->errors = errors;
 }
 
+UdpStats Stack::Impl::describe_udp(std::uint32_t index) const {
+  const UdpSocket& s = udp[index];
+  UdpStats out;
+  out.socket = udp.id_of(index);
+  out.user = s.user;
+  out.local = {s.flow.local, s.flow.local_port};
+  if (s.connected) out.remote = Endpoint{s.flow.remote, s.flow.remote_port};
+  out.datagrams = s.datagrams;
+  out.octets = s.octets;
+  out.charged = s.charged;
+  out.rcvbuf = s.rcvbuf;
+  out.drops = s.drops;
+  out.mtu = path_mtu(s);
+  return out;
+}
+
 std::optional<UdpStats> Stack::udp_stats(UdpId id) const {
-  const UdpSocket* const s = impl_->udp.get(id);
-  if (s == nullptr) return std::nullopt;
-  return UdpStats{{s->flow.local, s->flow.local_port},
-                  remote_of(*s),
-                  s->datagrams,
-                  s->octets,
-                  s->charged,
-                  s->rcvbuf,
-                  s->drops};
+  return udp_alive(id) ? std::optional(impl_->describe_udp(id.index)) : std::nullopt;
+}
+
+std::size_t Stack::each_udp_socket(std::uint32_t& from, std::span<UdpStats> out) const {
+  std::size_t n = 0;
+  for (; n < out.size() && (from = impl_->udp.next_alive(from)) != kNoIndex; ++from) {
+    out[n++] = impl_->describe_udp(from);
+  }
+  return n;
 }
 
 std::uint32_t Stack::udp_sockets() const {

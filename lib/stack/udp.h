@@ -94,6 +94,8 @@ struct DatagramView {
 };
 
 struct UdpStats {
+  UdpId socket;
+  std::uint64_t user = 0;
   Endpoint local;
   std::optional<Endpoint> remote;
   std::uint32_t datagrams = 0;  // that wait to be received
@@ -101,6 +103,7 @@ struct UdpStats {
   std::uint32_t charged = 0;    // the same with buffers: what rcvbuf limits
   std::uint32_t rcvbuf = 0;
   std::uint64_t drops = 0;  // datagrams that found no room
+  std::uint16_t mtu = 0;    // IP octets that the path takes, as far as is known (IP_MTU)
 };
 
 }  // namespace weir::stack

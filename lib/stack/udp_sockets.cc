@@ -179,6 +179,13 @@ const UdpSocket* UdpSockets::get(UdpId id) const {
   return (id.generation & 1U) == 0 ? nullptr : &sockets_[id.index];
 }
 
+std::uint32_t UdpSockets::next_alive(std::uint32_t from) const {
+  for (; from < sockets_.used(); ++from) {
+    if ((generations_[from] & 1U) != 0) return from;
+  }
+  return kNoIndex;
+}
+
 UdpSocket* UdpSockets::get(UdpId id) {
   return const_cast<UdpSocket*>(std::as_const(*this).get(id));
 }
@@ -221,8 +228,7 @@ void UdpSockets::give_back_first(UdpSocket& s, BufChain& release) {
 
 unsigned UdpSockets::give_back_older(Instant than, BufChain& release) {
   unsigned n = 0;
-  for (std::uint32_t i = 0; i < generations_.size() && charged_ > 0; ++i) {
-    if ((generations_[i] & 1U) == 0) continue;
+  for (std::uint32_t i = 0; charged_ > 0 && (i = next_alive(i)) != kNoIndex; ++i) {
     UdpSocket& s = sockets_[i];
     for (; s.head != kNoIndex && nodes_[s.head].at < than; ++n) give_back_first(s, release);
   }
@@ -275,8 +281,7 @@ void UdpSockets::unblock_all() {
 void UdpSockets::check_invariants() const {
   std::uint32_t alive = 0, nodes = 0;
   std::uint64_t charged = 0;
-  for (std::uint32_t i = 0; i < generations_.size(); ++i) {
-    if ((generations_[i] & 1U) == 0) continue;
+  for (std::uint32_t i = 0; (i = next_alive(i)) != kNoIndex; ++i) {
     ++alive;
     const UdpSocket& s = sockets_[i];
     std::uint32_t n = 0, octets = 0, charge = 0;

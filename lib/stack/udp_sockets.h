@@ -85,6 +85,9 @@ class UdpSockets {
   [[nodiscard]] const UdpSocket* get(UdpId id) const;
   [[nodiscard]] UdpId id_of(std::uint32_t index) const { return {index, generations_[index]}; }
   UdpSocket& operator[](std::uint32_t index) { return sockets_[index]; }
+  const UdpSocket& operator[](std::uint32_t index) const { return sockets_[index]; }
+  // The first that is open from that record on; kNoIndex when there is none.
+  [[nodiscard]] std::uint32_t next_alive(std::uint32_t from) const;
 
   // -- Datagrams that wait
   [[nodiscard]] bool has_node() const { return !nodes_.full(); }

@@ -56,7 +56,8 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   std::uint8_t ttl = 64;
   Duration ipfrag_time = 60s;  // IPv4 reassembly, RFC 1122 §3.3.2 (Linux: 30 s); IPv6's is 60 s
   std::uint32_t ipfrag_high_thresh = 4U << 20U;  // octets held for it, a stack; 0: none is done
-  bool bindv6only = false;                       // listeners on :: take no IPv4
+  std::uint32_t udp_mem = 4U << 20U;  // octets of datagrams nobody has received yet, a stack
+  bool bindv6only = false;            // listeners on :: take no IPv4
   //= RFC9293 MUST-25
   bool keepalive = false;  // MUST-25: off unless asked for
   //= RFC9293 MUST-27

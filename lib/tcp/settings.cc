@@ -198,6 +198,8 @@ constexpr auto kSettings = std::to_array<Setting>({
     integer<&Config::ipfrag_high_thresh>(
         "ipfrag_high_thresh", kFixed, 0,
         1'073'741'824, "octets a worker may hold in fragments; 0 drops fragments"),
+    integer<&Config::udp_mem>("udp_mem", kLive, 65'536, 1'073'741'824,
+                              "octets a worker's UDP sockets may hold, buffers counted"),
 
     integer<&Config::mtu_probing>("mtu_probing", kLive, 0, 2,
                                   "0 never, 1 once a path swallows large packets, 2 always"),

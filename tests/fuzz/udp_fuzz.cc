@@ -23,7 +23,7 @@ Config fuzz_config() {
   Config c = config6();
   c.max_udp_sockets = 12;
   c.max_udp_datagrams = 40;
-  c.udp_mem = 30'000;
+  c.tcp.udp_mem = 30'000;
   c.tcp.rmem_default = 8'000;
   c.tcp.port_low = kLow;
   c.tcp.port_high = kLow + 9;

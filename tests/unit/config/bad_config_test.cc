@@ -96,6 +96,8 @@ const Bad kBad[] = {
     BAD(FragmentMemoryTooLittle, p.tcp = "ipfrag_high_thresh = 524287\n", "write 0 to drop"),
     BAD(FragmentMemoryTooMuch, p.tcp = "ipfrag_high_thresh = 1073741825\n",
         "tcp.ipfrag_high_thresh = 1073741825: out of range 0..1073741824"),
+    BAD(UdpMemoryTooLittle, p.tcp = "udp_mem = 65535\n",
+        "tcp.udp_mem = 65535: out of range 65536..1073741824"),
     BAD(R1TooSmall, p.tcp = "retries1 = 2\n", "tcp.retries1 = 2: out of range 3..127"),
     BAD(MtuProbing, p.tcp = "mtu_probing = 3\n", "tcp.mtu_probing = 3: out of range 0..2; 0 never"),
     BAD(BaseMss, p.tcp = "base_mss = 0\n", "tcp.base_mss = 0: out of range 88..65475"),

@@ -45,7 +45,7 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
       "user_timeout = 90000\nrmem_default = 32768\nmoderate_rcvbuf = false\ndelack_min = 10\n"
       "quickacks = 4\n"
       "keepalive = true\nkeepalive_time = 60\nkeepalive_intvl = 7\nkeepalive_probes = 3\n"
-      "ipfrag_time = 30\nipfrag_high_thresh = 1048576\n";
+      "ipfrag_time = 30\nipfrag_high_thresh = 1048576\nudp_mem = 65536\n";
   EXPECT_FALSE(parse(p).ok());  // msl has a floor of one second
   p.tcp.replace(p.tcp.find("\"500ms\""), 7, "\"2000ms\"");
   const auto c = parse(p);
@@ -102,6 +102,7 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
   EXPECT_EQ(t.pacing_ca_ratio, 110);
   EXPECT_EQ(t.ipfrag_time, 30s);
   EXPECT_EQ(t.ipfrag_high_thresh, 1'048'576U);
+  EXPECT_EQ(t.udp_mem, 65'536U);
 }
 
 TEST(Config, FragmentsMayBeRefused) {

@@ -207,11 +207,13 @@ TEST_F(Shards, AConnectWhoseAnswersWouldGoElsewhereIsRefused) {
 TEST_F(Shards, AnIcmpErrorAboutADatagramGoesToItsSocketsShard) {
   settle();
   const UdpId id = one->stack->udp_bind({kHost, kEphemeral}).value();
-  ASSERT_FALSE(one->stack->udp_connect(id, {kPeer, 53}));
-  const Octets sent = udp_frame({kHost, kEphemeral}, {kPeer, 53}, "?");
-  zero->feed(icmp_frame(kGateway, kHost, 3, 3, 0, {sent.begin() + 14, sent.begin() + 42}));
-  EXPECT_EQ(pass(*zero, *one, 1), 1U);
-  EXPECT_EQ(one->stack->udp_take_error(id), UdpError::kRefused);
+  for (std::uint16_t port = 53; port < 73; ++port) {  // wherever TCP's flow would go
+    ASSERT_FALSE(one->stack->udp_connect(id, {kPeer, port}));
+    const Octets sent = udp_frame({kHost, kEphemeral}, {kPeer, port}, "?");
+    zero->feed(icmp_frame(kGateway, kHost, 3, 3, 0, {sent.begin() + 14, sent.begin() + 42}));
+    EXPECT_EQ(pass(*zero, *one, 1), 1U);
+    EXPECT_EQ(one->stack->udp_take_error(id), UdpError::kRefused);
+  }
 }
 
 // From a socket of this host to one on another shard, and the error of a closed port back.

@@ -492,7 +492,7 @@ TEST(UdpLimits, OneDatagramFindsRoomHoweverSmallTheQueue) {
 
 TEST(UdpLimits, AllSocketsTogetherHaveALimitToo) {
   Config c = udp_config();
-  c.udp_mem = 20'000;
+  c.tcp.udp_mem = 20'000;
   UdpWorld w(c);
   std::vector<UdpId> ids;
   for (std::uint16_t i = 0; i < 30; ++i)
@@ -505,6 +505,60 @@ TEST(UdpLimits, AllSocketsTogetherHaveALimitToo) {
   w.stack->udp_close(ids[0]);
   w.feed(udp_frame(kClient, {kHost, 129}, pattern(1'400)));
   EXPECT_EQ(w.count(&C::udp_in_datagrams), 14U);
+}
+
+TEST(UdpLimits, TheLimitAndThePortsChangeWhileItRuns) {
+  UdpWorld w;
+  const UdpId id = w.bind(kServer);
+  w.feed(udp_frame(kClient, kServer, pattern(1'400)));
+  tcp::Config other = w.stack->tcp_config();
+  other.udp_mem = 2'000;
+  other.port_low = 50'000;
+  other.port_high = 50'001;
+  other.ttl = 17;
+  w.stack->configure(other);
+  w.feed(udp_frame(kClient, kServer, pattern(1'400)));
+  EXPECT_EQ(w.stack->udp_stats(id)->datagrams, 1U);
+  EXPECT_EQ(w.count(&C::drop_udp_mem), 1U);
+  for (unsigned i = 0; i < 2; ++i) {
+    EXPECT_GE(w.stack->udp_stats(w.bind({kHost, 0}))->local.port, 50'000);
+  }
+  EXPECT_EQ(w.bind_fails({kHost, 0}), Error::kNoPort);
+  EXPECT_EQ(w.send_to(id, "?", kClient), UdpError::kNone);
+  EXPECT_EQ(w.take_udp().frame.ttl, 17);
+}
+
+TEST(UdpLimits, TheEndTakesWhatWaitsForANextHopToo) {
+  UdpWorld w;
+  w.silent.insert(kPeer);
+  const UdpId id = w.bind(kServer);
+  w.feed(udp_frame(kClient, kServer, "not received"));
+  EXPECT_EQ(w.send_to(id, "not sent", kClient), UdpError::kNone);
+  EXPECT_GT(w.pool.in_use(), 0U);
+  w.stack->release_all();
+  w.iterate();
+  EXPECT_EQ(w.pool.in_use(), 0U);
+}
+
+TEST(UdpLimits, AllSocketsInPages) {
+  UdpWorld w;
+  std::vector<UdpId> ids;
+  for (std::uint16_t i = 0; i < 7; ++i) {
+    ids.push_back(w.bind({kHost, static_cast<std::uint16_t>(100 + i)}));
+    w.stack->set_udp_user(ids.back(), i);
+  }
+  w.stack->udp_close(ids[2]);
+  std::vector<std::uint64_t> users;
+  std::array<UdpStats, 2> page;
+  std::uint32_t from = 0;
+  for (std::size_t n = 0; (n = w.stack->each_udp_socket(from, page)) > 0;) {
+    for (std::size_t i = 0; i < n; ++i) {
+      EXPECT_EQ(page[i].socket, ids[page[i].user]);
+      users.push_back(page[i].user);
+    }
+  }
+  EXPECT_EQ(users, (std::vector<std::uint64_t>{0, 1, 3, 4, 5, 6}));
+  EXPECT_EQ(w.stack->each_udp_socket(from, page), 0U);
 }
 
 TEST(UdpLimits, DatagramsThatWaitHaveANumber) {
@@ -577,8 +631,11 @@ TEST(UdpLimits, AClosedSocketTellsNothing) {
   UdpWorld w;
   const UdpId id = w.bind(kServer);
   Buf* const b = w.pool.take_copy(udp_frame(kClient, kServer, "?"));
+  EXPECT_GT(w.stack->next_deadline(), w.now);
   w.stack->receive({&b, 1}, w.now);
+  EXPECT_LE(w.stack->next_deadline(), w.now);  // there is something to tell
   w.stack->udp_close(id);
+  EXPECT_GT(w.stack->next_deadline(), w.now);
   UdpReady r;
   EXPECT_FALSE(w.stack->next_udp_ready(r));
   EXPECT_FALSE(w.stack->udp_receive(id));
@@ -737,6 +794,25 @@ TEST(UdpOut, ToMoreHostsThanAnswerOnlySomeWait) {
   EXPECT_TRUE(w.udp.empty());
 }
 
+// Those that found their next hop make room for others.
+TEST(UdpOut, WhatWaitedAndWentIsNotCountedAsWaiting) {
+  UdpWorld w;
+  const UdpId id = w.bind(kServer);
+  for (unsigned host = 100; host < 150; ++host) {
+    const IpAddr to = IpAddr::v4(10, 0, 0, static_cast<std::uint8_t>(host));
+    for (unsigned i = 0; i < 10; ++i) {
+      UdpSend how;
+      how.to = Endpoint{to, 9};
+      ASSERT_EQ(w.stack->udp_send(id, octets_of("?"), how), UdpError::kNone);
+    }
+    w.iterate();
+    ASSERT_EQ(w.udp.size(), 10U) << host;
+    w.udp.clear();
+    w.run_for(6s);
+  }
+  EXPECT_EQ(w.count(&C::drop_neigh_queue), 0U);
+}
+
 TEST(UdpOut, ANextHopThatDoesNotAnswerIsTold) {
   UdpWorld w;
   w.silent.insert(kPeer);
@@ -876,18 +952,43 @@ TEST(UdpErrorsIn, ThePathsMtuHoldsForItsTime) {
   const Sent sent = w.take_udp();
   w.tell(sent, 3, 4, 1'500);  // it would have passed
   w.tell(sent, 3, 4, 9'000);
+  Sent longer = sent;  // than the link takes: it was not sent here
+  wire::store16(&longer.octets[16], 20'000);
+  w.tell(longer, 3, 4, 9'000);
+  ASSERT_EQ(w.send_to(id, pattern(972)), UdpError::kNone);
+  w.tell(w.take_udp(), 3, 4, 1'000);  // of 1,000 octets
   EXPECT_EQ(w.events_of(id), 0U);
-  EXPECT_EQ(w.count(&C::drop_icmp_forged), 2U);
+  EXPECT_EQ(w.count(&C::drop_icmp_forged), 4U);
   w.tell(sent, 3, 4, 1'000);
   EXPECT_EQ(w.stack->udp_take_error(id), UdpError::kTooLong);
+  EXPECT_EQ(w.stack->udp_stats(id)->mtu, 1'000);
   EXPECT_EQ(w.send_to(id, pattern(973)), UdpError::kTooLong);
   EXPECT_EQ(w.send_to(id, pattern(972)), UdpError::kNone);
   EXPECT_EQ(w.send_to(id, pattern(1'472), Endpoint{kPeer, 9}), UdpError::kNone);  // another path
   w.tell(sent, 3, 4, 68);  // no less than min_pmtu
   EXPECT_EQ(w.send_to(id, pattern(525)), UdpError::kTooLong);
   EXPECT_EQ(w.send_to(id, pattern(524)), UdpError::kNone);
+  w.stack->udp_disconnect(id);
+  EXPECT_FALSE(w.stack->udp_connect(id, kClient));  // perhaps by another path
+  EXPECT_EQ(w.stack->udp_stats(id)->mtu, 1'500);
+  w.tell(sent, 3, 4, 1'000);
   w.run_for(601s);
+  EXPECT_EQ(w.stack->udp_stats(id)->mtu, 1'500);
   EXPECT_EQ(w.send_to(id, pattern(1'472)), UdpError::kNone);
+  w.udp.clear();
+}
+
+// An unconnected socket writes to many: what one path takes says nothing of the next.
+TEST(UdpErrorsIn, ThePathsMtuIsNotKeptForWhoIsNotConnected) {
+  UdpWorld w;
+  UdpOptions all;
+  all.errors = UdpErrors::kAll;
+  const UdpId id = w.bind(kServer, all);
+  ASSERT_EQ(w.send_to(id, pattern(1'472), kClient), UdpError::kNone);
+  w.tell(w.take_udp(), 3, 4, 1'000);
+  EXPECT_EQ(w.stack->udp_take_error(id), UdpError::kTooLong);
+  EXPECT_EQ(w.stack->udp_stats(id)->mtu, 1'500);
+  EXPECT_EQ(w.send_to(id, pattern(1'472), kClient), UdpError::kNone);
   w.udp.clear();
 }
 
