@@ -22,8 +22,8 @@
 
 namespace {
 
-using namespace weir;
-using namespace weir::posix;
+using namespace weir;         // NOLINT(google-build-using-namespace): C names none
+using namespace weir::posix;  // NOLINT(google-build-using-namespace): C names none
 
 constexpr const char* kVersion = "0.1.0";
 

@@ -14,8 +14,8 @@
 
 namespace {
 
-using namespace weir;
-using namespace weir::posix;
+using namespace weir;         // NOLINT(google-build-using-namespace): C names none
+using namespace weir::posix;  // NOLINT(google-build-using-namespace): C names none
 
 int answer(int error) {
   if (error == 0) return 0;

@@ -17,7 +17,7 @@
 
 namespace {
 
-using namespace weir::posix;
+using namespace weir::posix;  // NOLINT(google-build-using-namespace): C names none
 
 // As Linux's put_cmsg: what does not fit is cut, and MSG_CTRUNC says so.
 void put_control(msghdr& m, std::size_t& used, int level, int type, int value) {

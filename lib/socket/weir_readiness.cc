@@ -14,8 +14,8 @@
 
 namespace {
 
-using namespace weir;
-using namespace weir::posix;
+using namespace weir;         // NOLINT(google-build-using-namespace): C names none
+using namespace weir::posix;  // NOLINT(google-build-using-namespace): C names none
 
 static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLPRI == EPOLLPRI);
 static_assert(POLLERR == EPOLLERR && POLLHUP == EPOLLHUP && POLLRDHUP == EPOLLRDHUP);

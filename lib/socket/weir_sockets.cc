@@ -173,7 +173,7 @@ std::size_t give_connections(const EmbeddedStack& e, Place& place, weir_socket_i
 
 extern "C" size_t weir_stack_sockets(const weir_stack* stack, uint64_t* cursor,
                                      struct weir_socket_info* out, size_t count) {
-  using namespace weir::posix;
+  using namespace weir::posix;  // NOLINT(google-build-using-namespace): C names none
   if (stack == nullptr || cursor == nullptr || (out == nullptr && count > 0)) return 0;
   Place place = Place::of(*cursor);
   std::size_t n = 0;

@@ -21,6 +21,8 @@
  * Time is microseconds on a clock of the caller's that never goes back. */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
+/* clang-format off */
+/* NOLINTBEGIN(modernize-*,readability-identifier-naming): as C is written */
 
 #include <poll.h>
 #include <stddef.h>
@@ -239,4 +241,6 @@ WEIR_API const char *weir_counter_name(size_t index); /* NULL beyond the last */
 #ifdef __cplusplus
 }
 #endif
+/* NOLINTEND(modernize-*,readability-identifier-naming) */
+/* clang-format on */
 #endif /* WEIR_WEIR_H */
