@@ -5,8 +5,8 @@
 // Asserts after each event what no peer and no user may break: the invariants of the control
 // block; every octet sent or read is the one that stood at its sequence number; the ACKs and the
 // right edge of the window never go back; nothing is sent beyond the peer's window but a probe; no
-// frame is longer than the path takes; no timer fires for ever; and once the user has let go, the
-// connection ends by its own timers and every buffer comes back.
+// frame is longer than the path takes; what is counted is what happened; no timer fires for ever;
+// and once the user has let go, the connection ends by its own timers and every buffer comes back.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "script/bufs.h"
 #include "tcp/core.h"
+#include "tcp/info.h"
 #include "tcp/listen.h"
 #include "tcp/tcb.h"
 #include "tcp/tx_frame.h"
@@ -33,6 +34,7 @@ class RandomLife {
   explicit RandomLife(Source& source) : rng(source), tcb_(configure()) {
     out_.counters = &counters_;
     out_.logs = logs();
+    out_.owns = owns();
     out_.tso_max = rng.below(3) == 0 ? 20'000 : 0;
     open();
     settle();
@@ -82,6 +84,8 @@ class RandomLife {
     if (withheld_ != kNoIndex) withhold_log();
     WEIR_ASSERT(bufs_.live() == 0);    // a buffer was lost
     WEIR_ASSERT(logs()->size() == 0);  // a log was not given back
+    tcp::give_own(tcb_, out_);
+    WEIR_ASSERT(owns()->size() == 0);  // nor a record of its own
   }
 
   [[nodiscard]] const tcp::Tcb& tcb() const { return tcb_; }
@@ -94,6 +98,11 @@ class RandomLife {
 
   static tcp::SentLogs* logs() {
     static tcp::SentLogs all(1);
+    return &all;
+  }
+
+  static tcp::Owns* owns() {
+    static tcp::Owns all(1);
     return &all;
   }
 
@@ -135,8 +144,11 @@ class RandomLife {
                              ipv6_};
     if (rng.below(3) == 0) {
       tcp::user_open(tcb_, args, now_);
+      lend_early();
+      if (rng.below(3) == 0) setting();
       return;
     }
+    lend_early();
     tcp::RxSegment syn;
     syn.seq = irs_;
     syn.flags = tcp::SYN;
@@ -158,6 +170,13 @@ class RandomLife {
     }
     tcp::open_passive(tcb_, entry, args, now_);
     take(last);
+  }
+
+  // Counted from its beginning, or from a first setting on.
+  void lend_early() {
+    if (rng.below(3) != 0) return;
+    counted_ = true;
+    (void)tcp::lend_own(tcb_, out_);
   }
 
   void syn_options(tcp::RxSegment& s) {
@@ -299,6 +318,7 @@ class RandomLife {
 
   void read() {
     if (gone_) return;
+    if (rng.below(3) == 0) return read_copy();
     BufChain loan = tcp::user_receive(tcb_, rng.below(40'000));
     if (!loan.empty() && octets_read_ == 0) read_next_ = tcb_.irs + 1;
     for (const Buf* b = loan.head(); b != nullptr; b = b->next) {
@@ -310,8 +330,62 @@ class RandomLife {
     bufs_.give_back(std::move(loan));
   }
 
+  void read_copy() {
+    static std::array<std::byte, 20'000> into, seen;
+    const std::uint32_t most = rng.below(4) == 0 ? rng.below(4) : rng.below(20'000);
+    const std::uint32_t offset = rng.below(3) * rng.below(3'000);
+    const std::uint32_t all = tcb_.rcvq.bytes();
+    const std::uint32_t ahead = tcp::user_peek(tcb_, offset, std::span(seen).first(most));
+    WEIR_ASSERT(ahead == std::min(most, all > offset ? all - offset : 0U));
+    const std::uint32_t n = tcp::user_receive_copy(tcb_, std::span(into).first(most), out_);
+    WEIR_ASSERT(n == std::min(most, all) && tcb_.rcvq.bytes() == all - n);
+    if (n > 0 && octets_read_ == 0) read_next_ = tcb_.irs + 1;
+    for (std::uint32_t i = 0; i < n; ++i) {
+      WEIR_ASSERT(into[i] == pattern(Side::kTheirs, read_next_ + i));
+    }
+    for (std::uint32_t i = 0; n > 0 && i < ahead; ++i) {
+      WEIR_ASSERT(seen[i] == pattern(Side::kTheirs, read_next_ + offset + i));
+    }
+    read_next_ += n;
+    octets_read_ += n;
+  }
+
+  void setting() {
+    constexpr std::array<std::uint32_t, 6> kSizes = {0, 1, 1'500, 10'000, 70'000, 3'000'000};
+    const std::uint32_t size = one_of(kSizes);
+    switch (rng.below(9)) {
+      case 0:
+        (void)tcp::user_set_receive_buffer(tcb_, size, out_);
+        break;
+      case 1:
+        (void)tcp::user_set_send_buffer(tcb_, size, out_);
+        break;
+      case 2:
+        (void)tcp::user_set_window_clamp(tcb_, size, out_);
+        break;
+      case 3:
+        (void)tcp::user_set_notsent_lowat(tcb_, size, out_);
+        break;
+      case 4:
+        (void)tcp::user_set_mss(tcb_, static_cast<std::uint16_t>(rng.below(2'000)), out_);
+        break;
+      case 5:
+        tcp::user_set_congestion_control(tcb_, static_cast<tcp::CongestionControl>(rng.below(2)));
+        break;
+      case 6:
+        tcp::user_quickack(tcb_, rng.below(2) == 0);
+        break;
+      case 7:
+        (void)tcp::user_set_fin_timeout(tcb_, std::chrono::seconds(rng.below(5)) - 2s, out_);
+        break;
+      default:
+        (void)tcp::user_set_linger(tcb_, std::chrono::seconds(rng.below(4)), out_);
+    }
+  }
+
   void user_call() {
     if (gone_) return;
+    if (rng.below(2) == 0) return setting();
     switch (rng.below(8)) {
       case 0:
         tcp::user_abort(tcb_, out_);
@@ -411,10 +485,24 @@ class RandomLife {
   void flush() {
     note_window();
     for (const tcp::TxSegment& s : out_.tx.items()) check(s);
+    if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, out_.tx.items());
+    check_info();
     out_.tx.clear();
     bufs_.give_back(std::move(out_.release));
     tcb_.notices = 0;
     tcp::check_invariants(tcb_);
+  }
+
+  void check_info() {
+    const tcp::Info i = tcp::info_of(tcb_, now_);
+    WEIR_ASSERT(i.sacked + i.lost <= i.unacked + 1 && i.bytes_retrans <= i.bytes_sent);
+    WEIR_ASSERT(i.rwnd_limited + i.sndbuf_limited <= i.busy_time);
+    WEIR_ASSERT(i.rcv_wnd <= 0xffffU << tcb_.rcv_wscale);
+    if (!counted_ || !tcb_.synchronized()) return;
+    const bool passive = tcb_.has(tcp::kPassive);
+    WEIR_ASSERT(i.bytes_acked == distance(iss_ + (passive ? 1U : 0U), tcb_.snd_una));
+    WEIR_ASSERT(i.bytes_received == distance(tcb_.irs + 1, tcb_.rcv_nxt));
+    WEIR_ASSERT(i.bytes_sent - i.bytes_retrans + 1 >= distance(iss_ + 1, tcb_.snd_nxt));
   }
 
   void note_window() {
@@ -508,6 +596,7 @@ class RandomLife {
   std::uint32_t peer_clock_ = 0xffff'f000, our_clock_ = 0;
   std::uint64_t octets_read_ = 0;
   unsigned same_ = 0;
+  bool counted_ = false;  // from the beginning
   bool gone_ = false, have_ack_ = false, have_edge_ = false;
   Seq last_ack_, our_edge_, peer_edge_;
   std::uint32_t withheld_ = kNoIndex;  // of logs()
