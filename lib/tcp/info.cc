@@ -41,8 +41,11 @@ void in_flight_by_octets(const Tcb& t, Info& i) {
   i.sacked = std::min<std::uint32_t>(t.dup_acks, i.unacked);
   if (t.recovery == Recovery::kNone || !before(t.snd_una, t.recover)) return;
   const Seq resent = later_of(t.rtx_nxt, t.snd_una);
-  i.retrans = segments(t, distance(t.snd_una, resent));
-  if (before(resent, t.rtx_end)) i.lost = segments(t, distance(resent, t.rtx_end));
+  i.retrans = std::min(segments(t, distance(t.snd_una, resent)), i.unacked);
+  if (!before(resent, t.rtx_end)) return;
+  // Duplicate ACKs may be for some of it: no segment counts twice (Linux's tcp_limit_reno_sacked).
+  i.lost = std::min(segments(t, distance(resent, t.rtx_end)), i.unacked);
+  i.sacked = std::min(i.sacked, i.unacked - i.lost);
 }
 
 void options(const Tcb& t, Info& i) {

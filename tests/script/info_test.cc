@@ -160,6 +160,18 @@ TEST(Info, DuplicateAcksWithoutSack) {
   EXPECT_EQ(s.info().ca_state, CaState::kOpen);
 }
 
+// Duplicate ACKs that come after a time-out are for what counts as lost already.
+TEST(Info, NoSegmentCountsTwice) {
+  Script s{Established{}};
+  s.app_send(3'000).skip().at(1s).sends({.seq = 0});
+  for (int k = 0; k < 4; ++k) s.receives({.ack = 0}).skip();
+  const Info i = s.info();
+  EXPECT_EQ(i.unacked, 3U);
+  EXPECT_EQ(i.lost, 2U);
+  EXPECT_LE(i.sacked, 1U);
+  s.receives({.ack = 3'000});
+}
+
 //= RFC3168 6.1.2-a type=test
 TEST(Info, WindowCutForAnEcho) {
   Script s{Established{.ecn = true, .counted = true}};
