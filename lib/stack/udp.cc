@@ -228,7 +228,8 @@ UdpError Stack::Impl::udp_send(std::uint32_t index, Text text, const UdpSend& ho
   }
   f.src_mac = f.dst_mac = config.mac;
   f.tos = how.tos.value_or(s.tos);
-  f.ttl = how.ttl.value_or(s.ttl != 0 ? s.ttl : config.tcp.ttl);
+  const std::uint8_t own_ttl = s.ttl != 0 ? s.ttl : config.tcp.ttl;
+  f.ttl = how.ttl.value_or(0) != 0 ? *how.ttl : own_ttl;  // none goes with 0 (RFC 1122 §3.2.1.7)
   Buf* const frame = make_datagram(text, len, f);
   if (frame == nullptr) return UdpError::kNoBuffers;
   if (!looping && frame->next != nullptr) return consume(frame), UdpError::kTooLong;

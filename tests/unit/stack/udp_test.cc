@@ -684,6 +684,10 @@ TEST(UdpOut, ADatagramGoesOut) {
   const Sent third = w.take_udp();
   EXPECT_EQ(third.frame.tos, 0x20);
   EXPECT_EQ(third.frame.ttl, 9);
+  how.ttl = 0;  // RFC 1122 §3.2.1.7: nothing goes with that
+  EXPECT_EQ(w.stack->udp_send(id, octets_of("?"), how), UdpError::kNone);
+  w.iterate();
+  EXPECT_EQ(w.take_udp().frame.ttl, 9);
 }
 
 TEST(UdpOut, Ipv6) {
