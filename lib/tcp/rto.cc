@@ -25,8 +25,10 @@ void RtoEstimator::on_sample(Micros sample) noexcept {
 }
 
 void RtoEstimator::compute() noexcept {
-  const Micros rto = srtt_ + std::max(config_->clock_granularity, 4 * rttvar_);
-  rto_ = std::clamp(rto, config_->rto_min, config_->rto_max);
+  // The floor is the variance's, as Linux has it: a round trip away more than SRTT says is the
+  // least that a timer may take for a loss, however steady the path has been (ADR 3).
+  const Micros rto = srtt_ + std::max({config_->clock_granularity, config_->rto_min, 4 * rttvar_});
+  rto_ = std::min(rto, config_->rto_max);
 }
 
 //= RFC6298 5.5

@@ -13,7 +13,7 @@ struct RtoConfig {
   //= RFC6298 2.1
   //= RFC8961 4-1
   Micros rto_initial = 1s;         // §2.1
-  Micros rto_min = 200ms;          // Linux's; §2.4 says 1 s: docs/adr/0003
+  Micros rto_min = 200ms;          // above SRTT; Linux's. §2.4 says 1 s in all: docs/adr/0003
                                    //= RFC6298 2.5
   Micros rto_max = 120s;           // §2.5: at least 60 s
   Micros clock_granularity = 1ms;  // G, §2

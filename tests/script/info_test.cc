@@ -54,7 +54,7 @@ TEST(Info, RoundTripTimes) {
   EXPECT_EQ(s.info().rtt, Duration(50ms));
   EXPECT_EQ(s.info().rttvar, Duration(25ms));
   EXPECT_EQ(s.info().min_rtt, Duration(50ms));
-  EXPECT_EQ(s.info().rto, Duration(200ms));
+  EXPECT_EQ(s.info().rto, Duration(250ms));
   s.app_send(100).skip().at(130ms).receives({.ack = 200});
   EXPECT_GT(s.info().rtt, Duration(50ms));
   EXPECT_EQ(s.info().min_rtt, Duration(50ms));
