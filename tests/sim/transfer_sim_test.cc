@@ -61,6 +61,8 @@ struct Plan {  // of one end
   Sending sending = Sending::kCopy;
   bool cork = false;
   std::uint32_t urgent = 0;  // of its sends by copy, in parts per million
+  bool copies = false;       // reads by copy, as many octets as it likes
+  bool own = false;          // has settings of its own
   HostSpec spec;
 };
 
@@ -139,6 +141,9 @@ Plan some_plan(Rng& rng) {
   some_settings(p.spec.stack, rng);
   p.cork = rng.below(4) == 0;
   if (rng.below(4) == 0) p.urgent = rng.below(300'000);
+  p.copies = rng.below(3) == 0;
+  p.own = rng.below(3) == 0;
+  p.spec.stack.socket_info = rng.below(2) == 0;
   return p;
 }
 
@@ -226,7 +231,35 @@ class End : public App {
     conn_ = c;
     c.set_nodelay(plan_.nodelay);
     c.set_cork(plan_.cork);
+    if (plan_.own) some_own_settings(c);
     write(c);
+  }
+
+  void some_own_settings(Connection c) {
+    constexpr std::uint32_t kSizes[] = {0, 6'000, 20'000, 100'000};
+    stack::Stack& s = c.owner();
+    for (unsigned n = 1 + rng_.below(3); n > 0; --n) {
+      const std::uint32_t size = kSizes[rng_.below(4)];
+      switch (rng_.below(6)) {
+        case 0:
+          EXPECT_TRUE(s.set_receive_buffer(c.id(), size));
+          break;
+        case 1:
+          EXPECT_TRUE(s.set_send_buffer(c.id(), size));
+          break;
+        case 2:
+          EXPECT_TRUE(s.set_window_clamp(c.id(), size));
+          break;
+        case 3:
+          EXPECT_TRUE(s.set_notsent_lowat(c.id(), size));
+          break;
+        case 4:
+          s.set_congestion_control(c.id(), static_cast<tcp::CongestionControl>(rng_.below(2)));
+          break;
+        default:
+          s.set_quickack(c.id(), rng_.below(2) == 0);
+      }
+    }
   }
 
   void later(Connection c, Duration most) {
@@ -235,6 +268,10 @@ class End : public App {
 
   void read(Connection c) {
     while (c.readable() > 0) {
+      if (plan_.copies) {
+        read_copy(c);
+        continue;
+      }
       BufChain loan = c.receive(1 + rng_.below(20'000));
       ASSERT_FALSE(loan.empty());
       for (const Buf* b = loan.head(); b != nullptr; b = b->next) check(*b);
@@ -249,11 +286,29 @@ class End : public App {
     finish(c);
   }
 
-  void check(const Buf& b) {
-    ASSERT_LE(received_ + b.len, theirs_->size()) << "more than was sent";
-    ASSERT_TRUE(std::equal(b.data, b.data + b.len, theirs_->begin() + static_cast<long>(received_)))
+  void read_copy(Connection c) {
+    std::vector<std::byte> into(1 + rng_.below(20'000));
+    const std::size_t waits = c.readable();
+    const std::size_t n = c.receive_copy(into);
+    EXPECT_EQ(n, std::min(waits, into.size()));
+    check(into.data(), n);
+  }
+
+  void check(const Buf& b) { check(b.data, b.len); }
+  void check(const std::byte* octets, std::size_t n) {
+    ASSERT_LE(received_ + n, theirs_->size()) << "more than was sent";
+    ASSERT_TRUE(std::equal(octets, octets + n, theirs_->begin() + static_cast<long>(received_)))
         << "wrong octets behind " << received_;
-    received_ += b.len;
+    received_ += n;
+  }
+
+  // What was counted is what happened.
+  void check_info(Connection c) const {
+    const auto i = c.info();
+    if (!i || !plan_.spec.stack.socket_info) return;
+    EXPECT_EQ(i->bytes_received, received_ + 1U);  // and the FIN
+    EXPECT_GE(i->bytes_sent - i->bytes_retrans + 2U, i->bytes_acked);
+    EXPECT_LE(i->rwnd_limited + i->sndbuf_limited, i->busy_time);
   }
 
   void write(Connection c) {
@@ -292,6 +347,7 @@ class End : public App {
     if (!finished_) shut_down(c);
     const bool all = finished_ && peer_closed_ && received_ == theirs_->size();
     if (!plan_.closes || !all || over()) return;
+    check_info(c);
     let_go_ = true;
     c.close();
   }
