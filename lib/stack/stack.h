@@ -332,7 +332,8 @@ class Stack {
   void set_udp_errors(UdpId id, UdpErrors errors);
   [[nodiscard]] std::optional<UdpStats> udp_stats(UdpId id) const;
   [[nodiscard]] std::uint32_t udp_sockets() const;
-  // The next sockets from the record `from` on, which it moves; how many were written, 0 at the end.
+  // The next sockets from the record `from` on, which it moves; how many were written, 0 at the
+  // end.
   std::size_t each_udp_socket(std::uint32_t& from, std::span<UdpStats> out) const;
 
   [[nodiscard]] const telemetry::Counters& counters() const;
