@@ -143,6 +143,7 @@ void on_event(EmbeddedStack& e, const stack::Ready& r) {
     on_reset(e, s);
     return;
   }
+  if (has(stack::kWritable) && (ready_of(e, s) & EPOLLOUT) == 0) e.tcp().want_room(r.conn);
   if (has(stack::kClosed)) {
     on_closed(e, s, r.reason);
   } else {

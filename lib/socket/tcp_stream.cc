@@ -87,8 +87,13 @@ ssize_t tcp_send(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> from, in
   const std::size_t done = queue(e, id, from, (flags & MSG_OOB) != 0);
   if (!more && s.more && s.options.cork == 0) e.tcp().set_cork(id, false);
   s.more = more;
-  // Readiness to write is told from a third of the buffer on (sk_stream_is_writeable).
-  if ((ready_of(e, s) & EPOLLOUT) == 0 || done < total(from)) e.tcp().want_writable(id);
+  // Room below a third of the buffer is told of when it has become that (sk_stream_is_writeable);
+  // text that room was left for found no buffers, and these come back without a sign.
+  if (done < total(from) && e.tcp().send_room(id) > 0) {
+    e.tcp().want_writable(id);
+  } else if ((ready_of(e, s) & EPOLLOUT) == 0 || done < total(from)) {
+    e.tcp().want_room(id);
+  }
   e.settle();
   return done == 0 ? -EAGAIN : static_cast<ssize_t>(done);
 }

@@ -136,7 +136,7 @@ ssize_t weir_sendfile(weir_stack* stack, int fd, int in_fd, off_t* offset, size_
     if (taken < got) return done > 0 ? static_cast<ssize_t>(done) : -1;
   }
   if (done > 0 || count == 0) return static_cast<ssize_t>(done);
-  stack->tcp().want_writable(*s->conn);
+  stack->tcp().want_room(*s->conn);
   return answer(EAGAIN);
 }
 

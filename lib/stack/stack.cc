@@ -379,6 +379,10 @@ void Stack::set_pacing_rate(ConnId id, std::uint32_t octets_per_second) {
   impl_->mark_output(id.index);  // what waited for the old pace
 }
 
+void Stack::want_room(ConnId id) {
+  if (Conn* c = impl_->find(id)) c->tcb.set(tcp::kWantWritable);
+}
+
 void Stack::want_writable(ConnId id) {
   Conn* c = impl_->find(id);
   if (c == nullptr) return;

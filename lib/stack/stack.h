@@ -294,6 +294,7 @@ class Stack {
   // How much of readable() is urgent, and whether more is on its way.
   [[nodiscard]] tcp::Urgent urgent(ConnId id) const;
   void want_writable(ConnId id);  // asks for kWritable when there is room again
+  void want_room(ConnId id);      // the same when a third of the buffer is free, whatever is now
   [[nodiscard]] FlowKey flow_of(ConnId id) const;
   // What a time-out would be put down to now: an ICMP error, a next hop that does not answer, or
   // retries1 retransmissions in vain (kTimedOut). kNone once something gets through (MUST-47).

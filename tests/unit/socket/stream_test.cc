@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -213,6 +214,31 @@ TEST_F(Stream, AFullSendBufferTakesPartAndThenNothing) {
   }
   EXPECT_NE(0U, weir_ready(h, fd) & EPOLLOUT);
   EXPECT_GT(h.write(fd, much), 0);
+}
+
+// A write that leaves some room, but less than a third: who waits for more is told when it comes.
+TEST_F(Stream, RoomIsToldOfHoweverLateItComes) {
+  std::uint32_t told = 0;
+  weir_stack_on_ready(
+      h,
+      [](void* context, int, std::uint32_t events) {
+        *static_cast<std::uint32_t*>(context) |= events;
+      },
+      &told);
+  EXPECT_EQ(200'000, h.write(fd, std::string(200'000, 'x')));
+  EXPECT_EQ(0U, weir_ready(h, fd) & EPOLLOUT);
+  h.pass(100 * kMs);
+  EXPECT_EQ(0U, told & EPOLLOUT);
+  std::uint32_t acked = 1;
+  for (int i = 0; i < 1'000 && (weir_ready(h, fd) & EPOLLOUT) == 0; ++i) {
+    for (const Sent& s : h.drain()) {
+      const std::uint32_t end =
+          distance(p.iss(), s.frame.tcp.seq) + static_cast<std::uint32_t>(s.text.size());
+      acked = std::max(acked, end);
+    }
+    p.send({.seq = 1, .ack = acked});
+  }
+  EXPECT_NE(0U, told & EPOLLOUT);
 }
 
 TEST_F(Stream, ZeroOctetsAreNothing) {
