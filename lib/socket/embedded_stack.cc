@@ -171,7 +171,7 @@ void EmbeddedStack::transmit() {
         counters.drop_tx_full.add();  // TCP sends it again
         continue;
       }
-      out_.commit(0, tcp::write_frame(room, piece), now_);
+      out_.commit(tcp::write_frame(room, piece), now_);
       counters.tx_frames.add();
     } while (at < packet.seg.len);
   }
@@ -185,7 +185,7 @@ void EmbeddedStack::transmit() {
       counters.drop_tx_full.add();
     } else {
       std::memcpy(room.data(), frame.data(), frame.size());
-      out_.commit(0, frame.size(), now_);
+      out_.commit(frame.size(), now_);
       counters.tx_frames.add();
     }
     pool_.give(b);

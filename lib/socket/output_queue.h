@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <deque>
 #include <span>
 #include <vector>
@@ -33,19 +31,17 @@ class OutputQueue {
     octets_.resize(end_ + size);
     return {octets_.data() + end_, size};
   }
-  // What was prepared is a packet of `size` octets, its first `skip` left out; 0: is none.
-  void commit(std::size_t skip, std::size_t size, Instant when) {
-    WEIR_ASSERT(end_ + size <= octets_.size() && skip <= size);
+  // What was prepared is a packet of `size` octets.
+  void commit(std::size_t size, Instant when) {
+    WEIR_ASSERT(end_ + size <= octets_.size());
     octets_.resize(end_ + size);
-    if (size == 0) return;
-    packets_.push_back({when, static_cast<std::uint32_t>(skip), static_cast<std::uint32_t>(size)});
+    packets_.push_back({when, size});
   }
 
   [[nodiscard]] bool empty() const { return packets_.empty(); }
   [[nodiscard]] Instant when() const { return packets_.front().when; }
   [[nodiscard]] std::span<const std::byte> front() const {
-    const Packet& p = packets_.front();
-    return {octets_.data() + read_ + p.skip, p.size - p.skip};
+    return {octets_.data() + read_, packets_.front().size};
   }
   void pop() {
     read_ += packets_.front().size;
@@ -55,7 +51,7 @@ class OutputQueue {
  private:
   struct Packet {
     Instant when;
-    std::uint32_t skip, size;
+    std::size_t size;
   };
   static constexpr std::size_t kSlack = 65'536;
 

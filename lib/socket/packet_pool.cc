@@ -71,6 +71,7 @@ BufSource PacketPool::source() {
   return {this, [](void* context, Buf** out, unsigned n) {
             auto* pool = static_cast<PacketPool*>(context);
             for (unsigned i = 0; i < n; ++i) {
+              if (pool->limit_ - pool->in_use_ <= pool->limit_ / 8) return i;
               Block* block = pool->take(kBlockSize);
               if (block == nullptr) return i;
               out[i] = &block->buf;

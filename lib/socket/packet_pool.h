@@ -28,7 +28,9 @@ class PacketPool {
   [[nodiscard]] Buf* take_copy(std::size_t before, std::span<const std::byte> octets);
   void give(Buf* b);
   void give(BufChain&& chain);
-  [[nodiscard]] BufSource source();  // of empty blocks; valid as long as the pool
+  // Of empty blocks; valid as long as the pool. The last eighth is left to what comes in: text that
+  // waits for an ACK may not take the buffer that the ACK needs.
+  [[nodiscard]] BufSource source();
 
   [[nodiscard]] std::uint32_t limit() const { return limit_; }
   [[nodiscard]] std::uint32_t in_use() const { return in_use_; }

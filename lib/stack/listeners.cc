@@ -139,8 +139,7 @@ std::optional<ConnId> Stack::accept_one(ListenerId id) {
   const std::uint32_t index = s.pop_accepted(l);
   if (index == kNoIndex) return std::nullopt;
   ++l.accepted;
-  s.mark_output(index);
-  if (s.conns[index].events != 0) s.mark_ready(index);  // what was kept back
+  s.mark_output(index);  // which tells what was kept back
   return s.id_of(index);
 }
 

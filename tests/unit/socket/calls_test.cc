@@ -172,6 +172,16 @@ TEST(ListenCall, LooksAgainAtWhoElseIsThere) {
   EXPECT_EQ(0, weir_listen(h, b, 1));
 }
 
+TEST(ListenCall, AWildcardThatListensExcludesTheOthers) {
+  Host h;
+  const int any = h.tcp(), one = h.tcp();
+  for (const int fd : {any, one}) EXPECT_EQ(0, h.set(fd, SOL_SOCKET, SO_REUSEADDR, 1));
+  EXPECT_EQ(0, h.bind(any, kAny4, 80));
+  EXPECT_EQ(0, h.bind(one, kHost, 80));
+  EXPECT_EQ(0, weir_listen(h, any, 1));
+  EXPECT_EQ(EADDRINUSE, ERRNO_OF(weir_listen(h, one, 1)));
+}
+
 TEST(ListenCall, UnboundGetsAPortAndConnectedIsInvalid) {
   Host h;
   const int l = h.tcp();
@@ -288,6 +298,7 @@ TEST(ConnectCall, WhatItWillNotTry) {
   const int fd = h.tcp();
   const Name good(kPeer, 80), six(kPeer6, 80);
   EXPECT_EQ(EINVAL, ERRNO_OF(weir_connect(h, fd, good.get(), 8)));
+  EXPECT_EQ(EINVAL, ERRNO_OF(weir_connect(h, h.tcp(AF_INET6), six.get(), 23)));
   EXPECT_EQ(EFAULT, ERRNO_OF(weir_connect(h, fd, nullptr, 16)));
   EXPECT_EQ(EAFNOSUPPORT, ERRNO_OF(weir_connect(h, fd, six.get(), six.length)));
   EXPECT_EQ(ENETUNREACH, ERRNO_OF(h.connect(fd, IpAddr::v4(224, 0, 0, 1), 80)));

@@ -153,25 +153,96 @@ TEST(Packets, AnEchoRequestOfAnySizeIsAnswered) {
 
 TEST(Packets, AFullPoolRefusesAndRecovers) {
   Host h({.max_packet_buffers = 64});
+  const std::vector<std::byte> large(10'000 + 14);  // six buffers: no packet for this host
+  EXPECT_EQ(0, weir_stack_input(h, large.data(), 10'000, kStart));
+  const std::vector<std::byte> huge(65'535);
+  EXPECT_EQ(0, weir_stack_input(h, huge.data(), huge.size(), kStart));
+  EXPECT_EQ(0, weir_stack_input(h, large.data(), 10'000, kStart));
+  const int l = h.listener(80);
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.open();
+  EXPECT_GT(h.write(h.accept(l), std::string(200'000, 'x')), 50'000);  // holds what it may
+  EXPECT_EQ(ENOBUFS, ERRNO_OF(weir_stack_input(h, huge.data(), huge.size(), kStart)));
+}
+
+// Text that waits for its ACK leaves a buffer for the ACK to come in.
+TEST(Packets, ASenderDoesNotLockItselfOut) {
+  Host h({.max_packet_buffers = 64});
   const int l = h.listener(80);
   Peer p(h, kPeer, 4'000, kHost, 80);
   p.open();
   const int fd = h.accept(l);
-  std::uint32_t seq = 2;  // never in order: one octet is missing
-  int refused = 0;
-  for (int i = 0; i < 200; ++i, seq += 2) {
-    const Octets packet = p.packet_of({.seq = seq, .ack = 1, .text = "x"});
-    if (weir_stack_input(h, packet.data(), packet.size(), h.now()) < 0) {
-      EXPECT_EQ(ENOBUFS, errno);
-      ++refused;
+  const std::string much(600'000, 'm');
+  std::size_t written = 0;
+  std::uint32_t acked = 1;
+  for (int i = 0; i < 2'000 && acked < 1 + much.size(); ++i) {
+    const ssize_t n = weir_send(h, fd, much.data() + written, much.size() - written, 0);
+    if (n > 0) written += static_cast<std::size_t>(n);
+    for (const Sent& s : h.drain()) {
+      acked = std::max(
+          acked, distance(p.iss(), s.frame.tcp.seq) + static_cast<std::uint32_t>(s.text.size()));
     }
+    const Octets ack = p.packet_of({.seq = 1, .ack = acked});
+    EXPECT_EQ(0, weir_stack_input(h, ack.data(), ack.size(), h.now()));
   }
-  (void)h.drain();
-  p.send({.seq = 1, .ack = 1, .flags = RST | ACK});
-  EXPECT_EQ(0, weir_close(h, fd));
-  Peer q(h, kPeer, 4'001, kHost, 80);
-  q.open();
-  EXPECT_GE(refused, 0);
+  EXPECT_EQ(1 + much.size(), acked);
+}
+
+TEST(Ethernet, NeighboursAreAskedAndFramesAreWhole) {
+  const char* address = "192.0.2.1/24";
+  weir_config c;
+  weir_config_init(&c);
+  c.link = WEIR_LINK_ETHERNET;
+  c.mac[0] = 2;
+  c.mac[5] = 9;
+  c.addresses = &address;
+  c.address_count = 1;
+  c.now = kStart;
+  weir_stack* s = weir_stack_create(&c, nullptr, 0);
+  ASSERT_NE(nullptr, s);
+  const int fd = weir_socket(s, AF_INET, SOCK_STREAM, 0);
+  const Name to(kPeer, 80);
+  EXPECT_EQ(EINPROGRESS, ERRNO_OF(weir_connect(s, fd, to.get(), to.length)));
+  std::byte frame[1'600];
+  std::size_t length = 0;
+  ASSERT_EQ(1, weir_stack_output(s, frame, sizeof frame, &length, nullptr));
+  EXPECT_EQ(std::byte{0x08}, frame[12]);
+  EXPECT_EQ(std::byte{0x06}, frame[13]);  // ARP
+  EXPECT_EQ(std::byte{9}, frame[11]);
+  // The answer: who was asked is now the sender.
+  std::byte reply[42];
+  std::memcpy(reply, frame, 42);
+  std::memcpy(reply, frame + 6, 6);
+  const std::byte peer_mac[6] = {std::byte{2}, {}, {}, {}, {}, std::byte{7}};
+  std::memcpy(reply + 6, peer_mac, 6);
+  reply[21] = std::byte{2};
+  std::memcpy(reply + 22, peer_mac, 6);
+  std::memcpy(reply + 28, frame + 38, 4);
+  std::memcpy(reply + 32, frame + 22, 10);
+  EXPECT_EQ(0, weir_stack_input(s, reply, sizeof reply, kStart));
+  ASSERT_EQ(1, weir_stack_output(s, frame, sizeof frame, &length, nullptr));
+  EXPECT_EQ(0, std::memcmp(frame, peer_mac, 6));
+  EXPECT_EQ(std::byte{0x00}, frame[13]);  // the SYN
+  weir_stack_destroy(s);
+}
+
+TEST(Ethernet, InTheIpFormThereIsNoArp) {
+  const char* address = "192.0.2.1/24";
+  weir_config c;
+  weir_config_init(&c);
+  c.link = WEIR_LINK_ETHERNET;
+  c.mac[0] = 2;
+  c.addresses = &address;
+  c.address_count = 1;
+  weir_stack* s = weir_stack_create(&c, nullptr, 0);
+  ASSERT_NE(nullptr, s);
+  const int fd = weir_socket(s, AF_INET, SOCK_STREAM, 0);
+  const Name to(kPeer, 80);
+  EXPECT_EQ(EINPROGRESS, ERRNO_OF(weir_connect(s, fd, to.get(), to.length)));
+  std::byte packet[1'600];
+  std::size_t length = 0;
+  EXPECT_EQ(0, weir_stack_output_ethernet(s, packet, sizeof packet, &length, nullptr));
+  weir_stack_destroy(s);
 }
 
 TEST(Time, SynBackOffIsAtItsOwnInstants) {

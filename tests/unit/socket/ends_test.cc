@@ -48,6 +48,7 @@ TEST_F(Ends, TextThatCameBeforeAResetIsStillRead) {
 TEST_F(Ends, AResetBehindTheFinIsABrokenPipe) {
   p.send({.seq = 1, .ack = 1, .flags = FIN | ACK});
   p.send({.seq = 2, .ack = 1, .flags = RST | ACK});
+  EXPECT_EQ("", read());  // the end comes before the error
   EXPECT_EQ(EPIPE, h.error_of(fd));
   EXPECT_EQ("", read());
 }
@@ -137,10 +138,10 @@ TEST_F(Ends, RetransmissionsInVainTimeOut) {
 }
 
 TEST_F(Ends, KeepalivesInVainTimeOut) {
+  EXPECT_EQ(0, h.set(fd, SOL_SOCKET, SO_KEEPALIVE, 1));
   EXPECT_EQ(0, h.set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 10));
   EXPECT_EQ(0, h.set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 2));
   EXPECT_EQ(0, h.set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3));
-  EXPECT_EQ(0, h.set(fd, SOL_SOCKET, SO_KEEPALIVE, 1));
   h.pass(10 * kS - 1);
   p.expect_none();
   h.pass(1);
@@ -162,6 +163,22 @@ TEST_F(Ends, ResetAllTellsPeersAndSockets) {
   EXPECT_EQ(RST, out[0].flags() & RST);
   EXPECT_EQ(error(ECONNRESET), read());
   EXPECT_EQ(ECONNRESET, h.error_of(c));
+}
+
+// The record of a connection that is over goes back with its last octet.
+TEST(Record, GoesBackOnceAllIsRead) {
+  Host h({.max_connections = 1});
+  const int l = h.listener(80);
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.open();
+  const int fd = h.accept(l);
+  p.send({.seq = 1, .ack = 1, .text = "last"});
+  p.send({.seq = 5, .ack = 1, .flags = RST | ACK});
+  (void)h.drain();
+  const int c = h.tcp();
+  EXPECT_EQ(ENOBUFS, ERRNO_OF(h.connect(c, kPeer, 90)));
+  EXPECT_EQ("last", h.read(fd));
+  EXPECT_EQ(EINPROGRESS, ERRNO_OF(h.connect(c, kPeer, 90)));
 }
 
 // -- Attempts that fail ------------------------------------------------------------------------
@@ -204,6 +221,8 @@ TEST_F(Attempt, SilenceTimesOut) {
 TEST_F(Attempt, HostUnreachableIsWhatTheTimeOutIsPutDownTo) {
   open();
   p->icmp(3, 1);
+  EXPECT_EQ(EHOSTUNREACH, h.error_of(fd));  // the soft error, once
+  EXPECT_EQ(0, h.error_of(fd));
   EXPECT_EQ(EALREADY, ERRNO_OF(h.connect(fd, kPeer, 80)));
   h.pass(64 * kS);
   EXPECT_EQ(EHOSTUNREACH, ERRNO_OF(h.connect(fd, kPeer, 80)));

@@ -203,6 +203,10 @@ TEST(Option, AnOctetWillDoForIp) {
   EXPECT_EQ(0, weir_getsockopt(h, fd, IPPROTO_IP, IP_TOS, &got, &n));
   EXPECT_EQ(0x28, got);
   EXPECT_EQ(0x28, h.get(fd, IPPROTO_IP, IP_TOS));
+  unsigned char two[2];
+  n = 2;
+  EXPECT_EQ(0, weir_getsockopt(h, fd, IPPROTO_IP, IP_TOS, two, &n));
+  EXPECT_EQ(1U, n);
 }
 
 TEST(Option, TosTtlAndMaxsegReachTheSyn) {
@@ -259,6 +263,8 @@ TEST(Option, AcceptedSocketsInherit) {
   p.send({.seq = 1, .ack = 3});
   h.pass(5 * kS);
   EXPECT_EQ(ACK, p.expect().flags());  // a keepalive
+  EXPECT_EQ(30'000, h.write(fd, std::string(200'000, 'x')));
+  EXPECT_EQ(EINVAL, ERRNO_OF(h.set(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0)));
 }
 
 TEST(Option, CorkHoldsUntilItIsTakenOff) {
@@ -273,6 +279,17 @@ TEST(Option, CorkHoldsUntilItIsTakenOff) {
   p.expect_none();
   EXPECT_EQ(0, h.set(fd, IPPROTO_TCP, TCP_CORK, 0));
   EXPECT_EQ("ab", p.expect().text);
+}
+
+TEST(Option, CorkSetBeforeConnectHolds) {
+  Host h;
+  const int fd = h.tcp();
+  EXPECT_EQ(0, h.set(fd, IPPROTO_TCP, TCP_CORK, 1));
+  Peer p(h, kPeer, 80, kHost, 0);
+  EXPECT_EQ(EINPROGRESS, ERRNO_OF(h.connect(fd, kPeer, 80)));
+  p.answer();
+  EXPECT_EQ(1, h.write(fd, "a"));
+  p.expect_none();
 }
 
 TEST(Option, InfoTellsTheStateAndIsCut) {
@@ -291,7 +308,14 @@ TEST(Option, InfoTellsTheStateAndIsCut) {
   const int l = h.listener(81);
   n = sizeof info;
   EXPECT_EQ(0, weir_getsockopt(h, l, IPPROTO_TCP, TCP_INFO, &info, &n));
-  EXPECT_EQ(10, info.tcpi_state);  // TCP_LISTEN
+  EXPECT_EQ(10, info.tcpi_state);   // TCP_LISTEN
+  EXPECT_EQ(8U, info.tcpi_sacked);  // its backlog
+  EXPECT_EQ(0U, info.tcpi_unacked);
+  Peer p(h, kPeer, 4'000, kHost, 81);
+  (void)h.drain();
+  p.open();
+  EXPECT_EQ(0, weir_getsockopt(h, l, IPPROTO_TCP, TCP_INFO, &info, &n));
+  EXPECT_EQ(1U, info.tcpi_unacked);  // waits for accept
 }
 
 TEST(Option, AListenersBuffersAndMaxsegReachTheSynAck) {

@@ -49,6 +49,19 @@ TEST_F(Stream, PeekLeavesAndTruncDiscards) {
   EXPECT_EQ("two three", h.read(fd));
 }
 
+TEST_F(Stream, PeekFillsEachPiece) {
+  text("abcdefghij");
+  char a[3], b[4];
+  iovec v[] = {{a, 3}, {b, 4}};
+  msghdr m{};
+  m.msg_iov = v;
+  m.msg_iovlen = 2;
+  EXPECT_EQ(7, weir_recvmsg(h, fd, &m, MSG_PEEK));
+  EXPECT_EQ("abc", std::string(a, 3));
+  EXPECT_EQ("defg", std::string(b, 4));
+  EXPECT_EQ(10, queued(SIOCINQ));
+}
+
 TEST_F(Stream, ReadsAreExactAcrossSegments) {
   text("abc");
   text("defgh");

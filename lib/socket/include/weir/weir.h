@@ -19,6 +19,7 @@
  * struct tcp_info of <linux/tcp.h>).
  *
  * Time is microseconds on a clock of the caller's that never goes back. */
+/* NOLINTBEGIN: C, and names of C's own kind */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 /* clang-format off */
@@ -57,7 +58,7 @@ typedef struct weir_stack weir_stack;
 
 enum weir_link {
   WEIR_LINK_IP = 0,      /* packets begin with an IPv4 or IPv6 header; neighbours are not asked */
-  WEIR_LINK_ETHERNET = 1 /* frames; ARP and neighbour discovery are the stack's */
+  WEIR_LINK_ETHERNET = 1 /* frames, not padded; ARP and neighbour discovery are the stack's */
 };
 
 /* One knob by its name and its value as text: {"syn_retries", "6"}, {"fin_timeout", "60s"}. Names
@@ -154,6 +155,7 @@ WEIR_API void weir_stack_on_ready(weir_stack *stack, weir_ready_fn *ready, void 
  * EMFILE, EINVAL. */
 WEIR_API int weir_socket(weir_stack *stack, int domain, int type, int protocol);
 WEIR_API int weir_bind(weir_stack *stack, int fd, const struct sockaddr *addr, socklen_t length);
+/* `backlog` connections may wait for accept (1 for 0; below 0: without a limit but somaxconn). */
 WEIR_API int weir_listen(weir_stack *stack, int fd, int backlog);
 WEIR_API int weir_accept4(weir_stack *stack, int fd, struct sockaddr *addr, socklen_t *length,
                           int flags);
@@ -164,7 +166,8 @@ WEIR_API int weir_connect(weir_stack *stack, int fd, const struct sockaddr *addr
 WEIR_API ssize_t weir_read(weir_stack *stack, int fd, void *buf, size_t count);
 WEIR_API ssize_t weir_readv(weir_stack *stack, int fd, const struct iovec *iov, int count);
 /* MSG_PEEK, MSG_DONTWAIT, MSG_TRUNC, MSG_WAITALL, MSG_OOB (EINVAL: urgent text is in line). With
- * MSG_WAITALL a socket without O_NONBLOCK gives EAGAIN until all is there, or no more can come. */
+ * MSG_WAITALL a socket without O_NONBLOCK gives EAGAIN until all is there (or a
+ * quarter of SO_RCVBUF), or no more can come. */
 WEIR_API ssize_t weir_recv(weir_stack *stack, int fd, void *buf, size_t count, int flags);
 WEIR_API ssize_t weir_recvfrom(weir_stack *stack, int fd, void *buf, size_t count, int flags,
                                struct sockaddr *addr, socklen_t *length);
@@ -244,3 +247,4 @@ WEIR_API const char *weir_counter_name(size_t index); /* NULL beyond the last */
 /* NOLINTEND(modernize-*,readability-identifier-naming) */
 /* clang-format on */
 #endif /* WEIR_WEIR_H */
+/* NOLINTEND */
