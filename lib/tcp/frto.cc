@@ -59,9 +59,7 @@ std::uint32_t frto_room(const Tcb& t) {
 
 void frto_on_ack(Tcb& t, const FrtoAck& a, Instant now, Outbox& out) {
   if (t.frto == Frto::kOff) return;
-  if (t.recovery != Recovery::kRto) {
-    t.frto = Frto::kOff;
-  } else if (t.frto == Frto::kResent) {
+  if (t.frto == Frto::kResent) {
     on_first_ack(t, a, now, out);
   } else if (a.acked > 0 || a.sacked_old) {
     spurious(t, now, out);  // step 3: of what was sent once, before the time-out

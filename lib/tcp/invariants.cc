@@ -27,6 +27,7 @@ void check_send_side(const Tcb& t) {
     WEIR_ASSERT(t.rtx_deadline != kNever);
   }
   WEIR_ASSERT(t.cwnd >= t.mss);
+  WEIR_ASSERT(t.frto == Frto::kOff || t.recovery == Recovery::kRto);
   if (t.nxt_buf != nullptr) WEIR_ASSERT(t.nxt_offset <= t.nxt_buf->len);
   if (t.log != nullptr) check_log(t);
 }

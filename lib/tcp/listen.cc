@@ -127,7 +127,6 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   }
   if (e.retries() > 0) t.set(kSynResent);
   if (e.ecn_offered()) ecn_accept(t);
-  t.last_received = now;
   RxSegment syn;
   syn.options.mss = e.mss;
   syn.options.has_timestamps = stamped(e);

@@ -77,7 +77,6 @@ std::uint32_t mtu_probe_due(const Tcb& t, std::uint32_t unsent, std::uint32_t wi
 void mtu_probe_acked(Tcb& t, Outbox& out) {
   if (before(t.snd_una, t.mtu_probe_end)) return;
   t.mtu_low = std::min(t.mtu_probe, t.full_mss);
-  t.mtu_high = std::max(t.mtu_high, t.mtu_low);
   t.mtu_probe = 0;
   set_mss(t, t.mtu_low);
   out.counters->mtup_success.add();
@@ -105,7 +104,6 @@ bool mtu_probe_on_dup_acks(Tcb& t, Outbox& out) {
     return false;
   }
   probe_failed(t, out);
-  t.rtx_nxt = t.snd_una;
   t.rtx_end = earlier_of(t.snd_una + size, t.snd_nxt);
   t.recover = t.snd_nxt;  // the duplicate ACKs still to come tell of nothing else
   return true;
@@ -136,7 +134,6 @@ void mtu_probe_refused(Tcb& t, std::uint32_t mss, Instant now, Outbox& out) {
   t.mss_lowered_s = seconds_of(now);
   if (t.log != nullptr) return fit_log(t, true);
   if (begin != t.snd_una) return;  // duplicate ACKs will ask for it
-  t.rtx_nxt = begin;
   t.rtx_end = begin + size;
   t.recover = t.snd_nxt;
 }

@@ -41,7 +41,6 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
   if (t.state == State::kSynReceived) {
     s.flags = SYN | ACK;
     s.ack = t.rcv_nxt;
-    t.last_ack_sent = t.rcv_nxt;
   }
   s.wnd = static_cast<std::uint16_t>(offered_in_syn(t));
   t.rcv_adv = t.rcv_nxt + s.wnd;
@@ -63,7 +62,6 @@ void send_syn(Tcb& t, Instant now, Outbox& out) {
   if (!again) {
     note_progress(t, now);
     t.set(kTiming);
-    t.rtt_seq = t.snd_nxt;
     t.rtt_start = now;
   } else {
     t.clear(kTiming);
@@ -254,8 +252,6 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
   // Text waits and nothing is on its way that would bring an ACK: the persist timer must.
   if (left > 0 && t.snd_una == t.snd_nxt && t.rtx_deadline == kNever && !t.pace_waits) {
     t.set(kPersisting);
-    note_progress(t, now);
-    if (!t.has(kUserClosed)) t.retries = 0;
     t.rtx_deadline = now + t.rto.rto();
   }
 }
@@ -372,7 +368,6 @@ void send_probe(Tcb& t, Instant now, Outbox& out) {
   out.counters->persist_probes.add();
   if (t.snd_una != t.snd_nxt) {  // the last probe's octet is still unacknowledged
     emit(t, t.snd_una, 1, false, now, out);
-    t.clear(kTiming);
     return;
   }
   const std::uint32_t len = std::clamp<std::uint32_t>(

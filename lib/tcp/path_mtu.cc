@@ -61,10 +61,8 @@ void resend_smaller(Tcb& t, Instant now) {
     t.recover = t.snd_nxt;
     t.rtx_nxt = t.snd_una;
     t.rtx_end = t.snd_nxt;
-    t.dup_acks = 0;
   }
   t.frto = Frto::kOff;
-  t.clear(kTiming);
   arm_rtx(t, now);
 }
 

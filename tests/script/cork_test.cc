@@ -92,6 +92,15 @@ TEST(Cork, AClosedWindowIsProbed) {
   s.at(1200ms).sends({.seq = 1, .len = 99}).receives({.ack = 100});
 }
 
+// The cork's time may end while the window is closed: its timer is not due for ever.
+TEST(Cork, ItsTimeEndsInAClosedWindowToo) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).quiet().receives({.wnd = 0}).at(200ms).quiet();
+  EXPECT_EQ(s.counters().cork_flushes.get(), 1U);
+  s.next_timer(1s).at(1s).sends({.seq = 0, .len = 1}).receives({.ack = 1});
+  s.sends({.seq = 1, .len = 99}).receives({.ack = 100});
+}
+
 TEST(Cork, AResetEndsItsTimer) {
   Script s{Established{}};
   s.app_cork(true).app_send(100).quiet().receives({.flags = RST}).closed(CloseReason::kReset);

@@ -197,7 +197,7 @@ TEST(HyStart, ALongerRoundTripEndsSlowStart) {
     if (round == 0) s.cwnd(20'000 + 7 * 1'000 + 13 * 250);
     if (round == 3) s.ssthresh(tcp::kNoSsthresh);
   }
-  EXPECT_NE(s.tcb().ssthresh, tcp::kNoSsthresh);
+  EXPECT_EQ(s.tcb().ssthresh, 70'250U);  // cwnd as it was when the fifth conservative round ended
   EXPECT_LE(s.tcb().ssthresh, s.tcb().cwnd);
   EXPECT_EQ(s.counters().retrans_segs.get(), 0U);
   s.receives({.ack = at}).skip();

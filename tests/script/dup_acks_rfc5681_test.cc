@@ -26,5 +26,15 @@ TEST(DuplicateAcks, WhatAFilledHoleMadeMootIsNotSent) {
   s.quiet();
 }
 
+// As many as a batch takes: the rest is not owed for ever.
+TEST(DuplicateAcks, NoMoreThanABatchTakes) {
+  Script s{Established{}};
+  std::vector<Peer> burst;
+  for (std::uint32_t i = 1; i <= 100; ++i) burst.push_back({.seq = 200 * i, .len = 100});
+  s.receives_burst(burst);
+  EXPECT_EQ(s.pending(), 64U);
+  s.skip().at(10s).quiet();
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -443,6 +443,14 @@ TEST(EcnSender, ItsTimerIsBegunAgain) {
   s.receives({.ack = 2'000});
 }
 
+// Nothing waits once the connection is gone: the last ACK may carry ECE as any.
+TEST(EcnSender, AnEceOnTheLastAckArmsNothing) {
+  Script s{Established{.ecn = true, .tune = one_segment}};
+  s.receives({.flags = ACK | FIN}).skip().app_close().sends({.flags = ACK | FIN});
+  s.at(100ms).receives({.seq = 1, .ack = 1, .flags = ACK | ECE}).closed(CloseReason::kNormal);
+  s.next_timer(Duration::max());
+}
+
 // A window is cut once for its losses and its marks together.
 //= RFC3168 6.1.2-c type=test
 TEST(EcnSender, ALossInAWindowAlreadyCutDoesNotCutAgain) {

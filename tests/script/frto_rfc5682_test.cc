@@ -39,6 +39,35 @@ TEST(Frto, ALateFlightIsNotSentAgain) {
   s.at(1'200ms).receives({.ack = 13'000}).skip().at(1'300ms).receives({.ack = 20'000});
 }
 
+// What follows is recovered as any loss: the time-out that was none covers nothing.
+TEST(Frto, ALossAfterALateFlightIsFound) {
+  Script s{Established{}};
+  timed_out(s).at(1'100ms).receives({.ack = 1'000}).skip().receives({.ack = 2'000}).skip();
+  EXPECT_EQ(s.counters().spurious_rtos.get(), 1U);
+  s.receives({.ack = 2'000}).receives({.ack = 2'000}).skip();
+  s.receives({.ack = 2'000}).sends({.seq = 2'000, .len = 1'000});
+  s.skip().at(1'200ms).receives({.ack = 20'000}).skip();
+}
+
+// Of the two segments of new text one may be small: what is left of two is counted in octets.
+TEST(Frto, TwoSegmentsOfNewTextAreCountedInOctets) {
+  Script s{Established{.no_delay = true}};
+  timed_out(s, 10'500).at(1'100ms).receives({.ack = 1'000}).sends({.seq = 10'000, .len = 500});
+  s.quiet().app_send(5'000).sends({.seq = 10'500, .len = 1'000}).quiet();
+  s.receives({.ack = 11'500}).skip().receives({.ack = 15'500});
+}
+
+// A time-out that ends a fast recovery is looked at as any.
+TEST(Frto, AfterAFastRecoveryToo) {
+  Script s{Established{}};
+  s.app_send(20'000).skip();
+  for (int i = 0; i < 3; ++i) s.receives({.ack = 0}).skip();
+  EXPECT_EQ(s.tcb().recovery, Recovery::kFast);
+  s.runs_until(1s);
+  EXPECT_EQ(s.tcb().frto, Frto::kResent);
+  s.receives({.ack = 20'000}).skip();
+}
+
 // Step 3a: a duplicate, so the second segment is missing. No more than 3 segments, and slow start.
 //= RFC5682 2.1-d type=test
 TEST(Frto, ADuplicateAfterNewTextIsALoss) {
@@ -217,6 +246,7 @@ TEST(FrtoSack, WhatTheWindowKnewIsBack) {
   s.at(2'100ms).receives({.ack = 1'000}).skip().receives({.ack = 2'000}).skip();
   EXPECT_EQ(s.tcb().cubic.w_max, 55'000U);
   EXPECT_TRUE(s.tcb().cubic.running);
+  EXPECT_EQ(s.tcb().cubic.last_us, 3'602'100'000U);  // the curve stood still meanwhile
   s.at(2'120ms).receives({.ack = 13'000}).skip();
 }
 
@@ -260,6 +290,29 @@ TEST(Eifel, AFastRecoveryIsUndoneAsWell) {
   EXPECT_TRUE(s.tcb().reordering_seen);
   EXPECT_GE(s.tcb().cwnd, 10'000U);
   s.at(120ms).receives({.ack = 10'000, .ts = Ts{4, 10}}).quiet();
+}
+
+// Nothing of what was taken for lost is: it is not sent again.
+TEST(Eifel, WhatWasTakenForLostIsNot) {
+  Script s{Established{.ts = Ts{1, 0}, .sack = true, .tune = [](tcp::Config& c) {
+                         c.congestion_control = tcp::CongestionControl::kReno;
+                       }}};
+  s.at(10ms).app_send(10'000).skip();
+  s.at(110ms).receives({.ts = Ts{2, 10}, .sack = {{3'000, 6'000}}}).sends({.seq = 0}).quiet();
+  s.at(115ms).receives({.ack = 1'000, .ts = Ts{3, 10}, .sack = {{3'000, 6'000}}}).quiet();
+  EXPECT_EQ(s.counters().spurious_recoveries.get(), 1U);
+  s.at(120ms).receives({.ack = 10'000, .ts = Ts{4, 10}}).quiet();
+}
+
+// An ACK of nothing is not the first ACK of something.
+TEST(Eifel, ASackBeforeTheFirstAckIsWaitedOut) {
+  Script s{Established{.ts = Ts{1, 0}, .sack = true}};
+  s.at(10ms).app_send(10'000).skip();
+  s.at(110ms).receives({.ts = Ts{2, 10}, .sack = {{1'000, 4'000}}}).skip();
+  s.at(112ms).receives({.ts = Ts{2, 10}, .sack = {{1'000, 5'000}}}).skip();
+  s.at(115ms).receives({.ack = 5'000, .ts = Ts{3, 10}}).skip();
+  EXPECT_EQ(s.counters().spurious_recoveries.get(), 1U);
+  s.at(120ms).receives({.ack = 10'000, .ts = Ts{4, 10}}).skip();
 }
 
 TEST(Eifel, ARealLossStays) {

@@ -31,6 +31,28 @@ TEST(Keepalive, ProbesBelowSndNxtWithoutText) {
   s.at(120s).sends({.seq = kBefore0}).receives({.ack = 0}).at(121s).state(kEstablished);
 }
 
+// One timer for the whole wait, from the handshake on.
+TEST(Keepalive, ItsTimerIsTheTimeOfSilence) {
+  Script s{kOn};
+  s.next_timer(60s);
+}
+
+//= RFC7323 3.2-b type=test
+TEST(Keepalive, AProbeIsStampedWhereThatWasAgreed) {
+  Script s{Established{.ts = Ts{1'000, 0}, .tune = kOn.tune}};
+  s.at(60s).sends({.seq = kBefore0, .has_ts = true, .ts = Ts{60'000, 1'000}});
+  s.receives({.ts = Ts{61'000, 60'000}});
+  Script t{kOn};
+  t.at(60s).sends({.seq = kBefore0, .has_ts = false}).receives({});
+}
+
+// The window that a probe tells is scaled, and the one that was offered.
+TEST(Keepalive, AProbeTellsTheWindow) {
+  Script s{Established{.wscale = 7, .tune = kOn.tune}};
+  const std::uint32_t offered = distance(s.tcb().rcv_nxt, s.tcb().rcv_adv);
+  s.at(60s).sends({.seq = kBefore0, .wnd = offered >> s.tcb().rcv_wscale}).receives({});
+}
+
 // A probe lost is not a peer lost.
 //= RFC9293 MUST-29 type=test
 TEST(Keepalive, SeveralMustGoUnanswered) {

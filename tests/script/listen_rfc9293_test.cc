@@ -66,8 +66,10 @@ TEST(SynReceived, SynAckOffersWhatWasOffered) {
   syn.options.window_scale = 20;
   syn.options.has_timestamps = true;
   syn.options.ts_val = 99;
+  syn.options.sack_permitted = true;
   const tcp::SynEntry e = entry_of(syn, c);
   const tcp::TxSegment s = make_syn_ack(e, c, 1'500, 4'242);
+  EXPECT_TRUE(s.options.sack_permitted);
   EXPECT_EQ(s.seq, kIss);
   EXPECT_EQ(s.ack, kIrs + 1);
   EXPECT_EQ(s.flags, SYN | ACK);
@@ -92,13 +94,15 @@ TEST(SynReceived, SynAckOffersNothingThatWasNotOffered) {
 
 TEST(SynReceived, SettingsThatAreOffAreNotAnswered) {
   tcp::Config c;
-  c.timestamps = c.window_scaling = false;
+  c.timestamps = c.window_scaling = c.sack = false;
   tcp::RxSegment syn = segment(SYN);
   syn.options.window_scale = 7;
   syn.options.has_timestamps = true;
+  syn.options.sack_permitted = true;
   const tcp::TxSegment s = make_syn_ack(entry_of(syn, c), c, 1'500, 1);
   EXPECT_EQ(s.options.window_scale, wire::kNoWindowScale);
   EXPECT_FALSE(s.options.has_timestamps);
+  EXPECT_FALSE(s.options.sack_permitted);
 }
 
 TEST(SynReceived, TheSameSynIsAnsweredAgain) {

@@ -1,4 +1,4 @@
-// Loss: lib/tcp/cc/reno.cc (RFC 5681, 6582, 3042, 6928) and the retransmission timer of
+// Loss: lib/tcp/cc/reno.cc (RFC 5681, 6582, 3042) and the retransmission timer of
 // timeouts.cc (RFC 6298; RFC 9293 §3.8.1-3).
 #include "script/script.h"
 
@@ -145,153 +145,6 @@ TEST(Rto, NewTextFollowsTheLost) {
   s.sends({.seq = 3'000}).sends({.seq = 4'000}).sends({.seq = 5'000}).quiet();
 }
 
-// -- Windows (RFC 5681 §3.1, RFC 6928) ------------------------------------------------------------
-
-//= RFC5681 3.1-h type=test
-TEST(Cwnd, BeginsWithTenSegments) {
-  Script s{Established{.tune = reno}};
-  s.cwnd(10'000).app_send(20'000);
-  for (std::uint32_t i = 0; i < 10; ++i) s.sends({.seq = 1'000 * i});
-  s.quiet();
-}
-
-// min(10 MSS, max(2 MSS, 14600)).
-//= RFC6928 2-a type=test
-TEST(Cwnd, InitialWindowOfRfc6928) {
-  Script a{Established{.mss = 1'460}};
-  a.cwnd(14'600);
-  Script b{Established{.mss = 8'000}};
-  b.cwnd(16'000);
-  Script c{Established{.mss = 2'000}};
-  c.cwnd(14'600);
-}
-
-//= RFC9293 MUST-19 type=test
-TEST(Cwnd, SlowStartDoublesInARoundTrip) {
-  Script s{Established{.tune = [](tcp::Config& c) { c.initial_cwnd = 2; }}};
-  s.app_send(50'000).sends({.seq = 0}).sends({.seq = 1'000}).quiet();
-  s.receives({.ack = 1'000}).cwnd(3'000).skip().receives({.ack = 2'000}).cwnd(4'000);
-  for (std::uint32_t i = 3; i <= 6; ++i) s.skip().receives({.ack = 1'000 * i});
-  s.cwnd(8'000).skip();
-}
-
-// RFC 3465, and "min(N, SMSS)": ACKs split small gain nothing, one ACK of many gains one segment.
-//= RFC5681 3.1-c type=test
-TEST(Cwnd, AckSplittingGainsNothing) {
-  Script s{Established{.tune = reno}};
-  s.app_send(10'000).skip();
-  for (std::uint32_t i = 1; i <= 100; ++i) s.receives({.ack = 10 * i});
-  s.cwnd(11'000);
-  s.receives({.ack = 10'000}).cwnd(12'000);
-}
-
-//= RFC9293 MUST-19 type=test
-//= RFC5681 3.1-d type=test
-//= RFC3465 2.1 type=test
-TEST(Cwnd, CongestionAvoidanceGrowsByOneSegmentAWindow) {
-  Script s{Established{.tune = reno}};
-  s.tcb().ssthresh = 10'000;
-  s.app_send(60'000).skip();
-  for (std::uint32_t i = 1; i < 10; ++i) s.receives({.ack = 1'000 * i}).skip().cwnd(10'000);
-  s.receives({.ack = 10'000}).skip().cwnd(11'000);
-  for (std::uint32_t i = 11; i < 21; ++i) s.receives({.ack = 1'000 * i}).skip().cwnd(11'000);
-  s.receives({.ack = 21'000}).skip().cwnd(12'000);
-}
-
-// What is acknowledged beyond one window counts towards the next.
-TEST(Cwnd, CongestionAvoidanceKeepsTheRest) {
-  Script s{Established{.tune = reno}};
-  s.tcb().ssthresh = 10'000;
-  s.app_send(60'000).skip();
-  s.receives({.ack = 4'000}).skip().receives({.ack = 8'000}).skip().cwnd(10'000);
-  s.receives({.ack = 12'000}).skip().cwnd(11'000).receives({.ack = 21'000}).skip().cwnd(12'000);
-}
-
-// In slow start half a window in use is enough: it doubles in a round trip.
-TEST(Cwnd, SlowStartGrowsWithHalfOfItInUse) {
-  Script s{Established{}};
-  s.app_send(5'000).skip().receives({.ack = 1'000}).cwnd(11'000);
-  s.receives({.ack = 5'000}).cwnd(11'000).app_send(4'000).skip().receives({.ack = 9'000});
-  s.cwnd(11'000);
-}
-
-// Many ACKs may come before anything is sent: each counts, since what it acknowledges filled cwnd.
-TEST(Cwnd, ABurstOfAcksCountsInFull) {
-  Script s{Established{.tune = reno}};
-  s.tcb().ssthresh = 10'000;
-  s.app_send(60'000).skip();
-  std::vector<Peer> burst;
-  for (std::uint32_t i = 1; i <= 10; ++i) burst.push_back({.ack = 1'000 * i});
-  s.receives_burst(burst).skip().cwnd(11'000);
-}
-
-// RFC 6928 §2: a SYN that was sent twice.
-//= RFC6928 2-b type=test
-//= RFC5681 3.1-b type=test
-TEST(Cwnd, ALostSynLeavesOneSegment) {
-  Script s{SynSent{}};
-  s.sends({.flags = SYN}).at(1s).sends({.flags = SYN});
-  s.at(1'100ms).receives({.ack = 1, .flags = SYN | ACK, .mss = 1'460}).sends({.flags = ACK});
-  s.cwnd(1'460).app_send(5'000).sends({.seq = 1, .len = 1'460}).quiet();
-  s.receives({.seq = 1, .ack = 5'001}).skip();
-}
-
-// A window that the application does not use is not grown (RFC 7661).
-TEST(Cwnd, DoesNotGrowUnused) {
-  Script s{Established{.tune = reno}};
-  std::uint32_t at = 0;
-  for (int i = 0; i < 50; ++i) {
-    s.app_send(1'000).sends({.seq = at}).receives({.ack = at += 1'000});
-  }
-  s.cwnd(10'000);
-}
-
-// RFC 5681 §4.1: idle for more than an RTO.
-//= RFC5681 4.1 type=test
-TEST(Cwnd, RestartsAfterIdle) {
-  Script s{Established{.tune = reno}};
-  s.app_send(20'000).skip();
-  s.at(100ms);
-  for (std::uint32_t i = 1; i <= 20; ++i) s.receives({.ack = 1'000 * i}).skip();
-  EXPECT_GT(s.tcb().cwnd, 15'000U);
-  s.at(10s).app_send(30'000).cwnd(10'000);
-  for (std::uint32_t i = 0; i < 10; ++i) s.sends({.seq = 20'000 + 1'000 * i});
-  s.quiet();
-}
-
-TEST(Cwnd, DoesNotRestartWithinAnRto) {
-  Script s{Established{.tune = reno}};
-  s.app_send(20'000).skip().at(100ms);
-  for (std::uint32_t i = 1; i <= 20; ++i) s.receives({.ack = 1'000 * i}).skip();
-  const std::uint32_t cwnd = s.tcb().cwnd;
-  s.at(250ms).app_send(1'000).skip().cwnd(cwnd);
-}
-
-//= RFC5681 4.1 type=test
-TEST(Cwnd, RestartsAsSoonAsAnRtoHasPassed) {
-  Script s{Established{}};
-  s.app_send(20'000).skip().at(100ms);
-  for (std::uint32_t i = 1; i <= 20; ++i) s.receives({.ack = 1'000 * i}).skip();
-  EXPECT_GT(s.tcb().cwnd, 15'000U);
-  s.at(101ms + s.tcb().rto.rto()).app_send(1'000).skip().cwnd(10'000);
-}
-
-// The restart window is min(IW, cwnd).
-//= RFC5681 4.1 type=test
-TEST(Cwnd, IdlenessDoesNotWidenIt) {
-  Script s{Established{.tune = reno}};
-  s.app_send(1'000).skip().at(1s).skip().at(1100ms).receives({.ack = 1'000}).cwnd(2'000);
-  s.at(1h).app_send(5'000).cwnd(2'000).sends({}).sends({}).quiet();
-}
-
-TEST(Cwnd, RestartAfterIdleCanBeOff) {
-  Script s{Established{.tune = [](tcp::Config& c) { c.slow_start_after_idle = false; }}};
-  s.app_send(20'000).skip().at(100ms);
-  for (std::uint32_t i = 1; i <= 20; ++i) s.receives({.ack = 1'000 * i}).skip();
-  const std::uint32_t cwnd = s.tcb().cwnd;
-  s.at(10s).app_send(1'000).skip().cwnd(cwnd);
-}
-
 // -- Fast retransmit and recovery (RFC 5681 §3.2, RFC 6582)
 // ----------------------------------------
 
@@ -386,6 +239,36 @@ TEST(NewReno, NoSecondFastRetransmitForTheSameWindow) {
   for (int i = 0; i < 5; ++i) s.receives({.ack = 10'000});
   s.sends({.seq = 12'000}).sends({.seq = 13'000}).quiet();  // limited transmit
   EXPECT_EQ(s.counters().fast_retransmits.get(), 1U);
+  EXPECT_EQ(s.counters().dup_acks_in.get(), 8U);
+}
+
+// Nor do those of text that a time-out has covered, however long ago it was.
+//= RFC6582 3.2-f type=test
+TEST(NewReno, NoFastRetransmitWhereATimeoutEnded) {
+  Script s{Established{.tune = reno}};
+  s.app_send(5'000).skip().at(1s).skip().at(1'100ms).receives({.ack = 5'000});
+  s.at(1min).app_send(5'000).skip();
+  for (int i = 0; i < 3; ++i) s.receives({.ack = 5'000}).skip();
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 0U);
+}
+
+// The next hole begins where the partial ACK ends, even within what was sent again.
+TEST(NewReno, APartialAckInsideASegment) {
+  Script s{Established{.tune = reno}};
+  lose_first_of_ten(s);
+  s.at(100ms).receives({.ack = 500}).sends({.seq = 500, .len = 1'000}).quiet().cwnd(7'500);
+  s.receives({.ack = 1'500}).sends({.seq = 1'500, .len = 1'000}).quiet().cwnd(7'500);
+  for (std::uint32_t i = 4; i < 20; ++i) s.receives({.ack = i * 500}).skip();
+  s.cwnd(1'000).receives({.ack = 10'000});
+}
+
+// So does the first one, where something was sent again just before.
+TEST(FastRetransmit, BeginsAtTheFirstOctetThatIsMissing) {
+  Script s{Established{.tune = reno}};
+  s.receives({.wnd = 0}).app_send(5'000).at(1s).sends({.seq = 0, .len = 1});
+  s.receives({}).sends({.seq = 0, .len = 1}).skip();
+  for (int i = 0; i < 3; ++i) s.receives({});
+  s.sends({.seq = 0, .len = 1'000}).skip().receives({.ack = 5'000});
 }
 
 TEST(NewReno, ALaterLossIsRecoveredAgain) {

@@ -85,6 +85,13 @@ TEST(BlackHole, ASmallSegmentThatIsLostSaysNothing) {
   s.receives({.ack = 800});
 }
 
+TEST(BlackHole, ASegmentOfBaseMssSaysNothing) {
+  Script s{Established{.mss = 1'460, .tune = detect}};
+  s.app_send(1'024).skip().runs_until(60s);
+  EXPECT_EQ(s.counters().mtu_black_holes.get(), 0U);
+  s.receives({.ack = 1'024});
+}
+
 TEST(BlackHole, BaseMssIsASetting) {
   Script s{Established{.mss = 1'460, .tune = [](tcp::Config& c) {
                          c.mtu_probing = 1;
@@ -206,8 +213,9 @@ TEST(MtuProbe, ATimeOutIsCongestionAndAFailure) {
 TEST(MtuProbe, ATailProbeIsNoLarger) {
   Script s{Established{.mss = 1'460, .sack = true, .tune = always}};
   searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
-  s.runs_until(5s);
+  s.at(1s).sends({.seq = 9'434, .len = 566}).quiet();
   EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.runs_until(5s);
   s.receives({.ack = 10'000}).skip();
 }
 
@@ -333,6 +341,184 @@ TEST(MtuProbe, IsForgottenWithTheLog) {
   s.at(310ms).receives({.ack = 6'144, .wnd = 65'000}).skip();
   EXPECT_EQ(s.counters().mtup_success.get(), 0U);
   s.at(400ms).receives({.ack = 13'096}).skip();
+}
+
+// -- What stands in a probe's way (RFC 4821 §7.4, RFC 8899 §5.3.2) -------------------------------
+
+const Established kPlain{.mss = 1'460, .tune = always};
+const Established kSacked{.mss = 1'460, .sack = true, .tune = always};
+
+//= RFC4821 7.4 type=test
+TEST(MtuProbe, NoneInARecovery) {
+  Script s{Established{.mss = 1'460, .tune = [](tcp::Config& c) {
+                         c.mtu_probing = 2;
+                         c.frto = false;
+                       }}};
+  s.app_send(2'048, 1'024).skip().at(1s).sends({.seq = 0, .len = 1'024});
+  s.at(1'100ms).receives({.ack = 1'024}).sends({.seq = 1'024, .len = 1'024}).quiet();
+  searching(s).app_send(10'000, 1'000).sends({.seq = 2'048, .len = 1'024}).skip();
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.receives({.ack = 12'048}).skip();
+}
+
+TEST(MtuProbe, NoneAfterADuplicateAck) {
+  Script s{kPlain};
+  s.app_send(3'072, 1'024).skip().receives({.ack = 0}).quiet();
+  searching(s).app_send(10'000, 1'000).sends({.seq = 3'072, .len = 1'024}).skip();
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.receives({.ack = 13'072}).skip();
+}
+
+TEST(MtuProbe, NoneWhileAHoleIsKnown) {
+  Script s{kSacked};
+  s.app_send(3'072, 1'024).skip().at(10ms).receives({.ack = 0, .sack = {{1'024, 2'048}}}).quiet();
+  searching(s).app_send(10'000, 1'000).sends({.seq = 3'072, .len = 1'024}).skip();
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.receives({.ack = 13'072}).skip();
+}
+
+TEST(MtuProbe, NeedsRoomInTheLogForWhatFollows) {
+  for (const int records : {252, 253}) {
+    Script s{Established{.mss = 1'460, .sack = true, .no_delay = true, .tune = always}};
+    s.tcb().cwnd = 60'000;
+    for (int i = 0; i < records; ++i) s.app_send(10).skip();
+    s.app_send(8'000).skip();
+    EXPECT_EQ(s.tcb().mtu_probe, records == 252 ? 1'242 : 0);
+    s.receives({.ack = distance(s.tcb().snd_una, s.tcb().snd_nxt)}).skip();
+    s.receives({.ack = static_cast<std::uint32_t>(records) * 10 + 8'000}).skip();
+  }
+}
+
+TEST(MtuProbe, ElevenSegmentsAreEnough) {
+  Script s{kSacked};
+  s.tcb().cwnd = 11 * 1'024;
+  s.app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip().receives({.ack = 10'000});
+}
+
+TEST(MtuProbe, FillsTheWindowToItsLastOctet) {
+  Script s{Established{.mss = 1'460, .sack = true, .no_delay = true, .tune = always}};
+  s.tcb().cwnd = 11 * 1'024;
+  for (int i = 0; i < 9; ++i) s.app_send(1'024, 1'024).sends({.len = 1'024});
+  s.app_send(806).sends({.len = 806}).app_send(5'000).sends({.seq = 10'022, .len = 1'242}).quiet();
+  s.receives({.ack = 11'264}).skip().receives({.ack = 15'022}).skip();
+}
+
+// -- What becomes of it -------------------------------------------------------------------------
+
+// The ACK of the probe alone is enough; and without SACKs the search goes on as with them.
+//= RFC4821 7.6.1 type=test
+TEST(MtuProbe, WithoutSacksTheSearchGoesOnToo) {
+  Script s{kPlain};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(100ms).receives({.ack = 1'241}).skip();
+  EXPECT_EQ(s.counters().mtup_success.get(), 0U);
+  s.receives({.ack = 1'242}).skip();
+  EXPECT_EQ(s.counters().mtup_success.get(), 1U);
+  EXPECT_EQ(s.tcb().mss, 1'242);
+  s.receives({.ack = 10'000});
+  searching(s).app_send(10'000, 1'000).sends({.seq = 10'000, .len = 1'351}).skip();
+  s.at(200ms).receives({.ack = 20'000}).skip();
+  EXPECT_EQ(s.counters().mtup_success.get(), 2U);
+}
+
+// What lies behind it may be told of first.
+TEST(MtuProbe, ASackOfWhatFollowsIsNoLossYet) {
+  Script s{kSacked};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(10ms).receives({.ack = 0, .sack = {{1'242, 2'266}}}).quiet();
+  s.at(11ms).receives({.ack = 10'000}).skip();
+  EXPECT_EQ(s.counters().mtup_success.get(), 1U);
+  EXPECT_EQ(s.tcb().mss, 1'242);
+}
+
+// No window is below one segment of the new size, no threshold below two.
+TEST(MtuProbe, AThresholdIsTwoOfTheLargerSegments) {
+  Script s{kSacked};
+  searching(s).app_send(10'000, 1'000).skip();
+  s.tcb().ssthresh = 2'048;
+  s.at(100ms).receives({.ack = 10'000}).ssthresh(2'484);
+}
+
+// A loss before the probe says nothing of it, and is congestion as any.
+//= RFC4821 7.6.4 type=test
+TEST(MtuProbe, WithoutSacksALossBeforeItIsCongestion) {
+  Script s{kPlain};
+  s.app_send(1'024, 1'024).sends({.seq = 0});
+  searching(s).app_send(10'000, 1'000).sends({.seq = 1'024, .len = 1'242}).skip();
+  for (int i = 0; i < 3; ++i) s.receives({.ack = 0});
+  s.sends({.seq = 0, .len = 1'024}).skip();
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 1U);
+  EXPECT_EQ(s.counters().mtup_fail.get(), 0U);
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.receives({.ack = 11'024}).skip();
+  EXPECT_EQ(s.counters().mtup_success.get(), 0U);
+}
+
+//= RFC4821 7.6.3 type=test
+TEST(MtuProbe, ATimeOutBeforeItSaysNothing) {
+  Script s{kPlain};
+  s.app_send(1'024, 1'024).sends({.seq = 0});
+  searching(s).app_send(10'000, 1'000).sends({.seq = 1'024, .len = 1'242}).skip().at(1s).skip();
+  EXPECT_EQ(s.counters().mtup_fail.get(), 0U);
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  EXPECT_EQ(s.tcb().mtu_high, 1'460);
+  s.receives({.ack = 11'024}).skip();
+}
+
+// -- ICMP about it, where nobody keeps a log ----------------------------------------------------
+
+//= RFC4821 7.1 type=test
+TEST(MtuProbe, WithoutALogIcmpResendsItInSmallSegments) {
+  Script s{kPlain};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(10ms).icmp({.seq = 0, .mtu = 1'140}).sends({.seq = 0, .len = 1'024});
+  s.sends({.seq = 1'024, .len = 218}).quiet();
+  for (int i = 0; i < 8; ++i) s.receives({.ack = 0}).quiet();  // of what followed it
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 0U);
+  EXPECT_EQ(s.counters().mtup_fail.get(), 1U);
+  EXPECT_EQ(s.tcb().mtu_high, 1'100);
+  s.cwnd(40'000).at(100ms).receives({.ack = 10'000});
+}
+
+TEST(MtuProbe, WithoutALogDuplicateAcksAskForWhatIsNotFirst) {
+  Script s{kPlain};
+  s.app_send(1'024, 1'024).sends({.seq = 0});
+  searching(s).app_send(10'000, 1'000).sends({.seq = 1'024, .len = 1'242}).skip();
+  s.at(10ms).icmp({.seq = 1'024, .mtu = 1'140}).quiet().receives({.ack = 1'024}).quiet();
+  for (int i = 0; i < 3; ++i) s.receives({.ack = 1'024});
+  s.sends({.seq = 1'024, .len = 1'024}).skip();
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 1U);
+  s.receives({.ack = 11'024}).skip();
+}
+
+// Ten minutes count from what the router said.
+//= RFC8201 4-c type=test
+TEST(MtuProbe, ARefusalHoldsForTenMinutes) {
+  Script s{kSacked};
+  const auto after_idle = [&s](Duration t) -> Script& {
+    s.at(t).app_send(100).skip().receives({.ack = distance(s.tcb().iss + 1, s.tcb().snd_nxt)});
+    return searching(s).app_send(10'000, 1'000);
+  };
+  after_idle(300s).sends({.len = 1'242}).skip().icmp({.seq = 100, .mtu = 1'064 + 7}).skip();
+  s.receives({.ack = 10'100});
+  after_idle(650s).sends({.len = 1'024}).skip().receives({.ack = 20'200});
+  after_idle(901s).sends({.len = 1'242}).skip();
+  s.receives({.ack = 20'300, .sack = {{21'542, 30'300}}}).skip().receives({.ack = 30'300});
+  after_idle(950s).sends({.len = 1'133}).skip().receives({.ack = 40'400}).skip();
+}
+
+// A message about another segment says nothing of the probe; one that names more than the probe is
+// nonsense.
+TEST(MtuProbe, IcmpAboutSomethingElseIsIgnored) {
+  Script s{kSacked};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip().at(10ms);
+  s.icmp({.seq = 1'242, .mtu = 1'140}, tcp::IcmpVerdict::kIgnored).quiet();
+  s.icmp({.seq = 0, .mtu = 1'400}, tcp::IcmpVerdict::kIgnored).quiet();
+  EXPECT_EQ(s.counters().mtup_fail.get(), 0U);
+  s.icmp({.seq = 0, .mtu = 1'064}).sends({.seq = 0, .len = 1'024}).skip();  // what is believed
+  EXPECT_EQ(s.counters().mtup_fail.get(), 1U);
+  EXPECT_EQ(s.counters().pmtu_lowered.get(), 0U);
+  s.at(100ms).receives({.ack = 10'000});
 }
 
 }  // namespace

@@ -367,5 +367,148 @@ TEST(Window, ClosingAndOpeningItDrawsNothing) {
   s.receives({.ack = 10'000});
 }
 
+// -- Segments that the port cuts (TSO) ------------------------------------------------------------
+
+Script& port_cuts(Script& s, std::uint32_t octets) {
+  return s.app([octets](tcp::Tcb&, Instant, tcp::Outbox& out) { out.tso_max = octets; });
+}
+
+TEST(Tso, WholeSegmentsAsManyAsThePortTakes) {
+  Script s{Established{}};
+  port_cuts(s, 3'500).app_send(9'400).sends({.seq = 0, .len = 3'000, .flags = ACK});
+  s.sends({.len = 3'000}).sends({.len = 3'000}).sends({.seq = 9'000, .len = 400}).quiet();
+  s.receives({.ack = 9'400});
+}
+
+TEST(Tso, APortThatTakesNoMoreThanASegment) {
+  Script s{Established{}};
+  port_cuts(s, 999).app_send(2'000).sends({.len = 1'000}).sends({.len = 1'000}).quiet();
+  s.receives({.ack = 2'000});
+}
+
+// URG, like CWR, would stand on every piece or on none.
+TEST(Tso, UrgentTextGoesPieceByPiece) {
+  Script s{Established{}};
+  port_cuts(s, 10'000).app_urgent(3'000);
+  for (int i = 0; i < 3; ++i) s.sends({.len = 1'000});
+  s.quiet().receives({.ack = 3'000});
+  s.app_send(3'000).sends({.len = 3'000}).receives({.ack = 6'000});
+}
+
+TEST(Tso, TheSegmentWithCwrGoesAlone) {
+  Script s{Established{.ecn = true}};
+  port_cuts(s, 10'000).app_send(4'000).sends({.len = 4'000});
+  s.receives({.ack = 1'000, .flags = ACK | tcp::ECE}).receives({.ack = 4'000}).app_send(2'500);
+  s.sends({.len = 1'000, .flags = ACK | tcp::CWR}).sends({.len = 1'000, .flags = ACK});
+  s.sends({.len = 500}).receives({.ack = 6'500});
+}
+
+// A window is not filled to the last octet, nor does a small tail ride along where Nagle holds it.
+TEST(Tso, NoSmallPieceAtTheEnd) {
+  Script s{Established{.wnd = 2'500}};
+  port_cuts(s, 10'000).app_send(5'000).sends({.len = 2'000}).quiet();
+  s.receives({.ack = 2'000, .wnd = 2'500}).sends({.len = 2'000}).skip();
+  s.receives({.ack = 4'000}).skip().receives({.ack = 5'000});
+  Script t{Established{}};
+  port_cuts(t, 10'000).app_send(100).sends({.len = 100}).app_send(2'500).sends({.len = 2'000});
+  t.quiet().receives({.ack = 2'100}).sends({.len = 500}).receives({.ack = 2'600});
+}
+
+// Each piece takes a record of its own.
+TEST(Tso, NoMorePiecesThanTheLogHasRoomFor) {
+  Script s{Established{.sack = true, .no_delay = true}};
+  s.tcb().cwnd = 60'000;
+  for (int i = 0; i < 254; ++i) s.app_send(10).skip();
+  port_cuts(s, 20'000).app_send(5'000).sends({.seq = 2'540, .len = 2'000}).quiet();
+  s.receives({.ack = 2'540}).skip().receives({.ack = 7'540});
+}
+
+// -- Room for the ACK -----------------------------------------------------------------------------
+
+// With one place left in a batch nothing goes but an ACK.
+//= RFC9293 MUST-59 type=test
+TEST(Output, TheLastPlaceOfABatchIsTheAcks) {
+  const auto full = [](tcp::Tcb& t, Instant now, tcp::Outbox& out) {
+    while (out.tx.room() > 1) out.tx.push(tcp::TxSegment{});
+    t.set(tcp::kAckNow);
+    tcp::poll_transmit(t, now, out);
+    EXPECT_EQ(out.tx.room(), 0U);
+    EXPECT_EQ(out.tx.items().back().len, 0U);
+    EXPECT_EQ(out.tx.items().back().flags, ACK);
+    out.counters->out_segs.add(63);  // what was put there
+  };
+  Script s{Established{.tune = [](tcp::Config& c) { c.frto = false; }}};
+  s.app_send(3'000).skip().at(1s).skip();
+  s.tcb().cwnd = 10'000;  // two segments are to go again
+  s.app(full).skip();
+  Script t{Established{.sack = true}};
+  t.app_send(10'000).skip().app([&](tcp::Tcb& tcb, Instant now, tcp::Outbox& out) {
+    tcb.log->mark_lost(0);
+    tcb.log->mark_lost(1);
+    full(tcb, now, out);
+  });
+  t.skip().receives({.ack = 10'000});
+}
+
+// -- What is sent again --------------------------------------------------------------------------
+
+// A window that shrank meanwhile holds retransmissions as it holds what is new.
+TEST(Window, HoldsRetransmissionsToo) {
+  Script s{Established{.tune = [](tcp::Config& c) { c.frto = false; }}};
+  s.app_send(5'000).skip().at(1s).sends({.seq = 0, .len = 1'000}).at(1'100ms);
+  s.receives({.ack = 1'000, .wnd = 1'500}).sends({.seq = 1'000, .len = 1'000});
+  s.sends({.seq = 2'000, .len = 500}).quiet().receives({.ack = 5'000}).skip();
+}
+
+// Our FIN is no text that would need company: ACKs of the peer's text stay quick, no log is lent.
+TEST(Fin, AloneIsNoText) {
+  Script s{Established{.sack = true, .tune = [](tcp::Config& c) { c.quickacks = 16; }}};
+  s.receives({.len = 1'000}).sends({.ack = 1'000}).app_shutdown().sends({.flags = ACK | FIN});
+  EXPECT_EQ(s.tcb().log, nullptr);
+  s.receives({.seq = 1'000, .ack = 1, .len = 1'000}).sends({.ack = 2'000}).app_reads(2'000).skip();
+}
+
+// A FIN goes again where it stands, behind all text, and not before it is asked for.
+TEST(Fin, GoesAgainBehindTheText) {
+  Script s{Established{}};
+  s.app_send(3'000).app_close().skip();
+  s.at(1s).sends({.seq = 0, .len = 1'000, .flags = ACK}).quiet().receives({.ack = 3'001});
+  Script t{Established{}};
+  t.app_send(5'000).skip().app_shutdown().sends({.seq = 5'000, .flags = ACK | FIN});
+  t.receives({.ack = 4'000});
+  for (int i = 0; i < 3; ++i) t.receives({.ack = 4'000});
+  t.sends({.seq = 4'000, .len = 1'000, .flags = ACK | PSH}).quiet().receives({.ack = 5'001});
+}
+
+TEST(Persist, AProbeAgainIsTheSameOctet) {
+  Script s{Established{}};
+  s.receives({.wnd = 0}).app_send(2);
+  for (const auto t : {1s, 3s, 7s}) s.at(t).sends({.seq = 0, .len = 1, .flags = ACK}).quiet();
+  s.receives({.ack = 2}).skip();
+}
+
+// Who probes is not idle: what the window was is still known.
+TEST(Persist, IsNoIdleTime) {
+  Script s{Established{}};
+  s.app_send(1'000).skip().receives({.ack = 1'000, .wnd = 0}).app_send(20'000);
+  s.tcb().cwnd = 20'000;
+  s.at(200ms).sends({.len = 1}).at(300ms).receives({.ack = 1'001});  // the RTO is 200 ms
+  s.skip().cwnd(20'000).receives({.ack = 21'000});
+}
+
+// And in a batch that is full not even a SYN: it stays due.
+TEST(Output, AFullBatchTakesNothing) {
+  Script s{SynSent{}};
+  s.sends({.flags = SYN}).app([](tcp::Tcb& t, Instant now, tcp::Outbox& out) {
+    while (out.tx.room() > 0) out.tx.push(tcp::TxSegment{});
+    t.set(tcp::kSynDue);
+    tcp::poll_transmit(t, now, out);
+    EXPECT_TRUE(t.has(tcp::kSynDue));
+    t.clear(tcp::kSynDue);
+    out.counters->out_segs.add(64);  // what was put there
+  });
+  s.skip().app_abort();
+}
+
 }  // namespace
 }  // namespace weir::test

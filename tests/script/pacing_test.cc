@@ -96,5 +96,52 @@ TEST(Pacing, AcksAreNotHeld) {
   s.sends({.ack = 2'000, .len = 0}).quiet().app_reads(2'000).skip();
 }
 
+// What SACKs show to be lost keeps the pace too.
+TEST(Pacing, LostSegmentsAreNotABurst) {
+  Script s{Established{.sack = true}};
+  s.app_send(10'000).skip().at(100ms);
+  tcp::user_pace(s.tcb(), 100'000);
+  s.receives({.ack = 0, .sack = {{3'000, 10'000}}}).sends({.seq = 0, .len = 1'000}).quiet();
+  s.next_timer(109ms).at(109ms).sends({.seq = 1'000, .len = 1'000}).quiet();
+  s.at(119ms).sends({.seq = 2'000, .len = 1'000}).quiet().receives({.ack = 10'000});
+}
+
+TEST(Pacing, NotEvenTheFirstOfThemIsSentAtOnce) {
+  Script s{Established{.sack = true}};
+  s.app_send(9'000).skip().at(100ms);
+  tcp::user_pace(s.tcb(), 100'000);
+  s.app_send(1'000).sends({.seq = 9'000}).receives({.ack = 0, .sack = {{1'000, 9'000}}}).quiet();
+  s.next_timer(109ms).at(109ms).sends({.seq = 0, .len = 1'000}).quiet();
+  s.receives({.ack = 10'000});
+}
+
+// A rate of one connection is all that binds it: the round trip does not, unless that is asked for.
+TEST(Pacing, AHighRateDoesNotSpreadTheWindow) {
+  Script s{Established{}};
+  tcp::user_pace(s.tcb(), 100'000'000);
+  sampled(s).app_send(10'000);
+  for (std::uint32_t i = 1; i <= 10; ++i) s.sends({.seq = i * 1'000});
+  s.receives({.ack = 11'000});
+}
+
+// A port that segments gets what a tick lets go, two segments at least.
+TEST(Pacing, APortIsGivenATicksWorth) {
+  Script s{Established{}};
+  tcp::user_pace(s.tcb(), 1'000'000);
+  s.app([](tcp::Tcb&, Instant, tcp::Outbox& out) { out.tso_max = 20'000; });
+  s.app_send(6'000).sends({.len = 2'000}).skip().runs_until(10ms).receives({.ack = 6'000});
+  tcp::user_pace(s.tcb(), 4'000'000);
+  s.app_send(6'000).sends({.len = 4'000}).skip().runs_until(20ms).receives({.ack = 12'000});
+}
+
+// A new rate holds from now on: what waited waited for the old one.
+TEST(Pacing, ANewRateHoldsAtOnce) {
+  Script s{Established{}};
+  tcp::user_pace(s.tcb(), 1'000);
+  s.app_send(2'000).sends({.seq = 0}).quiet().at(10ms);
+  s.app([](tcp::Tcb& t, Instant, tcp::Outbox&) { tcp::user_pace(t, 1'000'000); });
+  s.sends({.seq = 1'000}).receives({.ack = 2'000});
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -202,6 +202,15 @@ TEST(PathMtu, ALargerSegmentIsTriedAfterTenMinutes) {
   s.app_send(1'460).sends({.len = 1'460}).receives({.ack = 14'100});
 }
 
+// No window is below one segment of the new size.
+TEST(PathMtu, AWindowOfOneSmallSegmentBecomesOneLargeOne) {
+  Script s{Established{.mss = 1'460}};
+  four_out(s).at(10ms).icmp({.mtu = 1'000}).skip().at(20ms).receives({.ack = 5'840});
+  s.tcb().cwnd = 960;
+  s.at(601s).app_send(3'000).sends({.len = 1'460}).quiet().cwnd(1'460);
+  s.receives({.ack = 7'300}).skip().receives({.ack = 8'840}).skip();
+}
+
 TEST(PathMtu, TheTimeUntilThenIsASetting) {
   Script s{Established{.mss = 1'460, .tune = [](tcp::Config& c) { c.mtu_expires = 300s; }}};
   four_out(s).at(10ms).icmp({.mtu = 1'000}).skip().at(20ms).receives({.ack = 5'840});
@@ -285,6 +294,42 @@ TEST(PathMtu, ATailProbeOfWhatIsTooLongIsNotSent) {
   });
   s.skip().runs_until(60s);
   s.receives({.ack = 120 * 1'460, .wnd = 5'000}).skip();
+}
+
+// -- The window meanwhile (RFC 1191 §6.4: it is no sign of congestion) ---------------------------
+
+TEST(PathMtu, AnInflatedWindowIsLetDown) {
+  Script s{Established{}};
+  s.app_send(10'000).skip();
+  for (int i = 0; i < 6; ++i) s.receives({.ack = 0}).skip();
+  EXPECT_GT(s.tcb().cwnd, 7'000U);
+  s.icmp({.mtu = 740}).skip().cwnd(7'000).receives({.ack = 10'000}).skip();
+}
+
+TEST(PathMtu, AWindowBeyondItsThresholdStays) {
+  Script s{Established{}};
+  s.tcb().ssthresh = 5'000;
+  s.app_send(10'000).skip().icmp({.mtu = 740}).skip().cwnd(10'000).ssthresh(5'000);
+  s.receives({.ack = 10'000}).skip();
+}
+
+// What goes again keeps to the window, and duplicate ACKs of it are expected.
+TEST(PathMtu, GoesAgainWithinTheWindow) {
+  Script s{Established{.mss = 1'460}};
+  four_out(s).at(10ms);
+  s.tcb().cwnd = 1'920;
+  s.icmp({.mtu = 1'000}).sends({.seq = 0, .len = 960}).sends({.seq = 960, .len = 960}).quiet();
+  s.receives({.ack = 960}).skip();
+  for (int i = 0; i < 4; ++i) s.receives({.ack = 960}).skip();
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 0U);
+  s.receives({.ack = 5'840});
+}
+
+// Ten minutes to the second.
+TEST(PathMtu, ALargerSegmentIsTriedWhenTheTimeIsOver) {
+  Script s{Established{.mss = 1'460}};
+  four_out(s).at(10ms).icmp({.mtu = 1'000}).skip().at(20ms).receives({.ack = 5'840});
+  s.at(600s).app_send(1'460).sends({.len = 1'460}).receives({.ack = 7'300});
 }
 
 }  // namespace

@@ -419,5 +419,84 @@ TEST(Tlp, ALossThatIsRecoveredCutsTheWindowOnce) {
   s.ssthresh(ssthresh);
 }
 
+// RFC 2883 §5: below the ACK, or inside the second block, edges included.
+//= RFC2883 5 type=test
+TEST(Dsack, WhatTheFirstBlockMustLookLike) {
+  const auto told = [](std::uint32_t ack, const std::vector<Block>& blocks) {
+    Script s(Established{.sack = true, .tune = reno});
+    ten_out(s).at(100ms).receives(sacks(ack, blocks)).skip();
+    const auto n = s.counters().dsacks_in.get();
+    s.runs_until(200ms).receives({.ack = 10'000}).skip();
+    return n == 1;
+  };
+  EXPECT_TRUE(told(2'000, {{1'000, 2'000}}));
+  EXPECT_FALSE(told(2'000, {{2'000, 3'000}}));
+  EXPECT_FALSE(told(2'000, {{4'000, 5'000}}));
+  EXPECT_TRUE(told(1'000, {{4'000, 5'000}, {4'000, 5'000}}));
+  EXPECT_TRUE(told(1'000, {{4'000, 5'000}, {3'000, 6'000}}));
+  EXPECT_FALSE(told(1'000, {{4'000, 5'000}, {5'000, 6'000}}));
+  EXPECT_FALSE(told(1'000, {{4'000, 6'000}, {4'000, 5'000}}));
+  EXPECT_FALSE(told(1'000, {{3'000, 5'000}, {4'000, 5'000}}));
+}
+
+// Karn: what was sent twice is not timed, log or none.
+//= RFC9293 MUST-18 type=test
+TEST(Rack, ARetransmissionIsNotTimed) {
+  Script s(Established{.sack = true, .tune = reno});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}})).sends({.seq = 0}).skip();
+  s.at(200ms).receives({.ack = 10'000}).skip();
+  EXPECT_FALSE(s.tcb().rto.sampled());
+}
+
+// What ends exactly where the window ends fits, with the FIN behind it too.
+TEST(SentLog, OutlivesAWindowThatIsJustWideEnough) {
+  for (const bool fin : {false, true}) {
+    Script s(Established{.wnd = 10'000, .sack = true, .tune = reno});
+    s.app_send(10'000);
+    if (fin) s.app_shutdown();
+    s.skip().at(100ms).receives({.ack = 0, .wnd = 10'000, .sack = {{1'000, 4'000}}}).skip();
+    s.runs_until(5s);
+    EXPECT_NE(s.tcb().log, nullptr);
+    s.receives({.ack = fin ? 10'001U : 10'000U}).skip();
+  }
+}
+
+// -- What the window is cut from and to (RFC 6937) ------------------------------------------------
+
+//= RFC6937 3-a type=test
+TEST(Prr, TheCutIsOfWhatIsOut) {
+  Script s(Established{.sack = true, .tune = reno});
+  s.app_send(6'000).skip().at(100ms).receives(sacks(0, {{1'000, 4'000}})).skip().ssthresh(3'000);
+  s.at(200ms).receives({.ack = 6'000}).skip();
+}
+
+// A tail probe is out beyond the window: the cut is of the window then.
+TEST(Prr, TheCutIsOfTheWindowWhereMoreIsOut) {
+  Script s(Established{.sack = true, .tune = reno});
+  s.app_send(20'000).skip().at(1s).sends({.seq = 10'000, .len = 1'000});
+  s.at(1'100ms).receives(sacks(0, {{1'000, 4'000}})).skip().ssthresh(5'000);
+  s.at(1'200ms).receives({.ack = 11'000}).skip().receives({.ack = 20'000}).skip();
+}
+
+//= RFC6937 3-b type=test
+//= RFC6937 3-c type=test
+TEST(Prr, ToTheOctet) {
+  Script s(Established{.sack = true, .tune = reno});
+  ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}})).skip().cwnd(7'500);
+  s.at(200ms).receives({.ack = 10'000}).skip();
+  Script t(Established{.sack = true, .tune = reno});
+  ten_out(t).at(100ms).receives(sacks(0, {{7'000, 10'000}})).skip().cwnd(4'000);
+  t.at(200ms).receives(sacks(1'000, {{7'000, 10'000}})).skip().cwnd(5'000);
+  t.at(210ms).receives({.ack = 10'000}).skip();
+}
+
+// The mark of the last recovery stays close, lest it seem ahead half round later.
+TEST(Prr, TheMarkOfTheLastRecoveryStaysClose) {
+  Script s(Established{.sack = true, .tune = reno});
+  ten_out(s).at(100ms).receives({.ack = 4'000}).receives({.ack = 8'000});
+  EXPECT_EQ(s.tcb().recover, s.tcb().snd_una - 1);
+  s.receives({.ack = 10'000});
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -101,6 +101,11 @@ Script::~Script() {
   EXPECT_EQ(logs_.size(), 0U) << "log not given back";
   tcp::give_own(tcb_, out_);
   EXPECT_EQ(owns_.size(), 0U) << "record of its own not given back";
+  const auto& c = counters_;
+  EXPECT_EQ(c.out_rsts.get(), resets_);
+  EXPECT_EQ(c.out_segs.get() + c.retrans_segs.get() + c.out_rsts.get() + c.persist_probes.get() +
+                c.keepalive_probes.get(),
+            emitted_);
 }
 
 // One timer. False when the core keeps asking for the same instant.
@@ -300,6 +305,8 @@ void Script::flush() {
   if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, out_.tx.items());
   for (const tcp::TxSegment& s : out_.tx.items()) {
     check_text(s);
+    ++emitted_;
+    if ((s.flags & RST) != 0) ++resets_;
     sent_.push_back(s);
   }
   out_.tx.clear();

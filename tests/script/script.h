@@ -5,7 +5,7 @@
 // numbers are relative: on an Established connection 0 is the first octet of text on either side,
 // on SynSent 0 is the SYN. Both initial numbers lie just below the wrap. Every octet sent or read
 // is checked against the pattern of its sequence number, the control block's invariants after
-// every event, and every buffer must be back when the script ends.
+// every event; when the script ends every buffer must be back and every segment counted.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -206,6 +206,7 @@ class Script {
   Seq read_next_;          // of the next octet the user reads
   std::uint32_t rx_room_ = 0;
   Instant now_;
+  std::uint64_t emitted_ = 0, resets_ = 0;  // segments; of these RSTs
   std::deque<tcp::TxSegment> sent_;
 };
 

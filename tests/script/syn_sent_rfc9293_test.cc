@@ -86,6 +86,15 @@ TEST(SimultaneousOpen, SynAckThenAckEstablishes) {
   s.notices(tcp::kNoticeConnected);
 }
 
+//= RFC7323 3.2-b type=test
+TEST(SimultaneousOpen, ItsSynAckEchoesThePeersClock) {
+  Script s{SynSent{.timestamps = true}};
+  s.sends({.flags = SYN, .ts = Ts{0, 0}}).at(10ms);
+  s.receives({.flags = SYN, .ts = Ts{77, 0}, .mss = 1'000});
+  s.sends({.flags = SYN | ACK, .has_ts = true, .ts = Ts{10, 77}});
+  s.at(20ms).receives({.seq = 1, .ack = 1, .ts = Ts{87, 10}}).state(kEstablished);
+}
+
 // Figure 7, line 5: the peer's SYN-ACK answers ours.
 //= RFC9293 MUST-10 type=test
 TEST(SimultaneousOpen, SynAckOfThePeerEstablishes) {

@@ -31,6 +31,28 @@ TEST(Timestamps, TheHandshakeIsAListenersFirstSample) {
   EXPECT_FALSE(none.tcb().rto.sampled());
 }
 
+// An echo older than the longest time-out measures nothing.
+TEST(Timestamps, ARoundTripIsNoLongerThanTheLongestTimeout) {
+  Script s{Established{.ts = Ts{1'000, 0U - 120'000}}};
+  EXPECT_EQ(s.tcb().rto.srtt(), 120s);
+  Script t{Established{.ts = Ts{1'000, 0U - 120'001}}};
+  EXPECT_FALSE(t.tcb().rto.sampled());
+}
+
+// One measurement at a time: while a segment is timed an echo is no sample of its own. Neither is
+// an option that was never agreed on.
+TEST(Timestamps, AnEchoIsNoSampleWhileASegmentIsTimed) {
+  Script s{kStamped};
+  s.at(10ms).app_send(1'000).skip().at(50ms).receives({.ack = 500, .ts = Ts{1'050, 10}});
+  EXPECT_FALSE(s.tcb().rto.sampled());
+  s.at(70ms).receives({.ack = 1'000, .ts = Ts{1'060, 10}});
+  EXPECT_EQ(s.tcb().rto.srtt(), 60ms);
+  Script t{Established{}};
+  t.app_send(1'000).skip().at(1s).skip();
+  t.at(1'050ms).receives({.ack = 1'000, .ts = Ts{1'050, 1'000}});
+  EXPECT_FALSE(t.tcb().rto.sampled());
+}
+
 // A blind segment whose ACK is out of range must not move TS.Recent, or PAWS would shut the peer
 // out.
 TEST(Timestamps, ABlindSegmentDoesNotPoisonTsRecent) {

@@ -201,6 +201,14 @@ TEST(UserTimeout, KeepalivesEndItThen) {
   s.at(70s).sends({.flags = RST | ACK}).closed(CloseReason::kTimedOut);
 }
 
+TEST(UserTimeout, KeepalivesEndItAtItsVeryEnd) {
+  Script s{Established{}};
+  set_keepalive(s, kEveryTen);
+  set_timeout(s, 70s);
+  s.at(60s).sends({.seq = kBefore0});
+  s.at(70s).sends({.flags = RST | ACK}).closed(CloseReason::kTimedOut);
+}
+
 // -- Keepalives of one connection (MUST-24)
 // ---------------------------------------------------------
 
@@ -240,6 +248,23 @@ TEST(KeepaliveOfOne, CountsFromTheLastThatWasHeard) {
   s.at(100s);
   set_keepalive(s, kEveryTen);
   s.at(100s).sends({.seq = kBefore0}).at(110s).sends({.seq = kBefore0});
+}
+
+TEST(KeepaliveOfOne, ItsTimerIsTheTimeOfSilence) {
+  Script s{Established{}};
+  s.at(20s);
+  set_keepalive(s, kEveryTen);
+  s.next_timer(60s).at(60s).sends({.seq = kBefore0}).receives({});
+}
+
+// Asked for anew the count begins anew.
+TEST(KeepaliveOfOne, AskingAgainForgivesWhatWentUnanswered) {
+  Script s{Established{}};
+  set_keepalive(s, kEveryTen);
+  s.at(60s).sends({.seq = kBefore0}).at(70s).sends({.seq = kBefore0});
+  set_keepalive(s, kEveryTen);
+  for (const auto t : {70s, 80s, 90s}) s.at(t).sends({.seq = kBefore0, .flags = ACK}).quiet();
+  s.at(100s).sends({.flags = RST | ACK}).closed(CloseReason::kTimedOut);
 }
 
 TEST(KeepaliveOfOne, BeforeTheHandshakeIsKept) {

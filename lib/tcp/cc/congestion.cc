@@ -124,7 +124,6 @@ void cc_undo(Tcb& t, Instant now) {
   t.cubic.running = t.undo_running;
   cubic_pause(t.cubic, us_of(now));
   t.recovery = Recovery::kNone;
-  t.dup_acks = 0;
   t.recover = t.snd_una - 1;
   t.rtx_nxt = t.rtx_end = t.snd_una;
   if (!t.undo_cwr) t.ecn_clear(kEcnCwrDue);  // what an ECE asked for before stays due
@@ -156,8 +155,6 @@ void cc_on_rto(Tcb& t) {
     cubic_forget(t.cubic);
   }
   t.cwnd = t.mss;  // loss window
-  t.cwnd_acked = 0;
-  t.dup_acks = 0;
   //= RFC6582 3.2-f
   t.recover = t.snd_nxt;
   t.recovery = Recovery::kRto;

@@ -27,10 +27,7 @@ void judge(HyStart& h) {
   if (h.samples < kRttSamples || h.current_us == HyStart::kNone) return;
   if (h.css) {
     //= RFC9406 4.2-d
-    if (h.current_us < h.baseline_us) {  // the delay was a passing one
-      h.css = false;
-      h.baseline_us = HyStart::kNone;
-    }
+    if (h.current_us < h.baseline_us) h.css = false;  // the delay was a passing one
     return;
   }
   if (h.last_us == HyStart::kNone) return;

@@ -66,7 +66,6 @@ void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before, Instant
   t.recover = later_of(t.recover, t.snd_una - 1);
   t.rtx_end = later_of(t.rtx_end, t.snd_una);
   frto_on_ack(t, {.acked = acked}, now, out);
-  t.rtx_nxt = later_of(t.rtx_nxt, t.snd_una);
   if (t.recovery == Recovery::kFast) return on_ack_in_fast_recovery(t, acked);
   const bool after_rto = t.recovery == Recovery::kRto;
   if (after_rto && at_or_after(t.snd_una, t.recover)) t.recovery = Recovery::kNone;

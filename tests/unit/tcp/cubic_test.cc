@@ -96,6 +96,38 @@ TEST(Cubic, WithoutAWMaxTheCurveBeginsFlat) {
   EXPECT_EQ(c.w_max, 50 * kMss);
 }
 
+// Nothing of the last epoch is left in the next: neither what was counted nor that it ran.
+TEST(Cubic, AnEpochBeginsAnew) {
+  const CubicAck a{
+      .acked = kMss / 2, .mss = kMss, .rtt_us = 100'000, .now_us = 5, .prior = 80 * kMss};
+  for (const bool forget : {false, true}) {
+    Cubic used{.w_max = 90 * kMss, .est_acked = 777, .k_ms = 3, .elapsed_us = 9, .running = true};
+    Cubic fresh;
+    fresh.w_max = 90 * kMss;
+    if (forget) {
+      cubic_forget(used);
+      cubic_forget(fresh);
+    } else {
+      cubic_reduce(used, 95 * kMss);
+      cubic_reduce(fresh, 95 * kMss);
+    }
+    std::uint32_t counted = 12'345, none = 0;
+    EXPECT_EQ(cubic_grow(used, 60 * kMss, counted, a), cubic_grow(fresh, 60 * kMss, none, a));
+    EXPECT_EQ(counted, none);
+    EXPECT_EQ(used.est_acked, fresh.est_acked);
+    EXPECT_EQ(used.k_ms, fresh.k_ms);
+  }
+}
+
+// §4.3: from where cwnd was, Reno's estimate grows by one segment a window.
+//= RFC9438 4.3-a type=test
+TEST(Cubic, TheEstimateIsRenosOnceItIsWhereCwndWas) {
+  Cubic c{.w_max = 20 * kMss, .w_est = 20 * kMss, .running = true};
+  std::uint32_t counted = 0;
+  (void)cubic_grow(c, 15 * kMss, counted, {.acked = 15 * kMss, .mss = kMss, .prior = 20 * kMss});
+  EXPECT_EQ(c.w_est, 21 * kMss);
+}
+
 //= RFC9438 4.2-c type=test
 TEST(Cubic, TimeInWhichTheWindowWasNotInUseDoesNotCount) {
   Cubic c;
