@@ -18,6 +18,7 @@ void on_closed(EmbeddedStack& e, TcpSocket& s, tcp::CloseReason reason) {
   const bool half_closed = s.fin_seen && !s.shut_write;
   const int error = reason == tcp::CloseReason::kReset && half_closed ? EPIPE : errno_of(reason);
   if (error != 0) s.error = error;
+  if (reason == tcp::CloseReason::kAborted) s.fin_seen = false;  // text before it is gone: no end
   s.phase = Phase::kClosed;
   s.shut_read = s.shut_write = true;
   forget_if_over(e, s);

@@ -107,7 +107,7 @@ void Stack::Impl::let_go(std::uint32_t index) {
   Conn& c = conns[index];
   if (c.doomed) return;
   c.doomed = true;
-  WEIR_ASSERT(!c.in_close_wait);  // it was settled
+  note_close_wait(index);  // it may have ended since it was settled
   c.user_gone = true;
   if (c.counted) {
     c.counted = false;

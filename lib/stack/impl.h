@@ -295,6 +295,7 @@ struct Stack::Impl {
   void note_pressure(std::uint8_t buf_flags);
   void advance_pressure();
   void relieve(std::uint32_t index);
+  void forget_unread(std::uint32_t index);
   void end_sweep();
   [[nodiscard]] Duration standing_still(const Conn& c) const;
   void queue_text(Conn& c, BufChain&& text) {  // text that waits from here on, if none did

@@ -2,7 +2,7 @@
 // what came out of order goes back, and whoever holds buffers and gets nowhere is reset, the one
 // that has stood still longest first (RFC 6429 §4). The connections are swept a few at a time, as
 // long as frames say that buffers are scarce. Datagrams that nobody has received for as long go
-// too.
+// too, and the text of connections that have ended.
 #include <utility>
 
 #include "stack/impl.h"
@@ -15,6 +15,10 @@ constexpr unsigned kConnsPerCall = 32, kSlotsPerCall = 1'024;
 // How long a connection must have stood still before it may be reset: while buffers are scarce, and
 // while there are only the last. Longer than a peer that comes back needs to be heard again.
 constexpr Duration kStillScarce = 30s, kStillLast = 2s;
+
+constexpr Duration limit_of(bool last) {
+  return last ? kStillLast : kStillScarce;
+}
 
 }  // namespace
 
@@ -43,10 +47,26 @@ void Stack::Impl::relieve(std::uint32_t index) {
     tcp::shrink_receive_queue(c.tcb, early, outbox);
     released.append(std::move(outbox.release));
   }
+  if (c.tcb.state == tcp::State::kClosed) return forget_unread(index);
   const Duration still = standing_still(c);
   if (still <= pressure.oldest_for) return;
   pressure.oldest = id_of(index);
   pressure.oldest_for = still;
+}
+
+// What a connection that has ended left to be read: there is nobody to reset any more. Text that a
+// FIN had ended is not all there then, and that is told.
+void Stack::Impl::forget_unread(std::uint32_t index) {
+  Conn& c = conns[index];
+  if (c.tcb.rcvq.empty()) return;
+  if (std::chrono::milliseconds(now_ms() - c.read_ms) < limit_of(pressure.last)) return;
+  counters.drop_no_buffer.add();
+  tcp::release_buffers(c.tcb, outbox);
+  released.append(std::move(outbox.release));
+  if (c.tcb.close_reason != tcp::CloseReason::kNormal) return;
+  c.tcb.close_reason = tcp::CloseReason::kAborted;
+  c.events = static_cast<std::uint16_t>(c.events | kClosed);
+  mark_ready(index);
 }
 
 // How long its text has waited: received, for the application to read it; queued, for the peer to
@@ -67,7 +87,7 @@ void Stack::Impl::end_sweep() {
   pressure.cursor = 0;
   const ConnId victim = std::exchange(pressure.oldest, ConnId{});
   const Duration still = std::exchange(pressure.oldest_for, Duration::zero());
-  const Duration limit = pressure.last ? kStillLast : kStillScarce;
+  const Duration limit = limit_of(pressure.last);
   counters.drop_udp_mem.add(udp.give_back_older(now - limit, released));
   if (still < limit || tx.room() < kOneCall) return;
   if (generations[victim.index] != victim.generation || conns[victim.index].doomed) return;

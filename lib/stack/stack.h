@@ -97,14 +97,15 @@ enum class Error : std::uint8_t {
 
 // What became of a connection since it was last looked at.
 enum Event : std::uint16_t {
-  kConnected = 1,    // the connect succeeded
-  kReadable = 2,     // text to receive
-  kWritable = 4,     // room in the send buffer after it had run out
-  kPeerClosed = 8,   // the peer's FIN: after the text that is queued there is no more
-  kTimer = 16,       // the instant given to set_timer came
-  kClosed = 32,      // gone; `reason` says how. The last event of a connection
-  kAccepted = 64,    // a new connection from a listener. The first event of it
-  kUrgent = 128,     // urgent text is on its way, or more of it: see urgent()
+  kConnected = 1,   // the connect succeeded
+  kReadable = 2,    // text to receive
+  kWritable = 4,    // room in the send buffer after it had run out
+  kPeerClosed = 8,  // the peer's FIN: after the text that is queued there is no more
+  kTimer = 16,      // the instant given to set_timer came
+  kClosed = 32,     // gone; `reason` says how. The last event of a connection; once more only where
+                    // a normal end left text unread, and it had to be given back: kAborted
+  kAccepted = 64,   // a new connection from a listener. The first event of it
+  kUrgent = 128,    // urgent text is on its way, or more of it: see urgent()
   kSoftError = 256,  // nothing gets through at present: see soft_error. Nobody need do anything
 };
 

@@ -90,6 +90,32 @@ TEST_F(CloseWaitList, WhoeverLeavesIsOutOfIt) {
   EXPECT_EQ(w.stack->listener_stats(web)->close_wait, 1U);
 }
 
+// What is reset between two calls of poll_output is still in the list when it is passed over.
+TEST_F(CloseWaitList, ResetWhileItWaitedAndPassedOverInTheSameIteration) {
+  w.stack->pause_accept(web, true);
+  Peer p(w), q(w, {.port = 2});
+  for (Peer* each : {&p, &q}) {
+    each->syn();
+    w.iterate({each->next(ACK), each->next(FIN | ACK)});
+    each->expect(ACK);
+  }
+  ASSERT_EQ(list().size(), 2U);
+  const Octets rst = p.make(RST);
+  Buf* b = w.pool.take(static_cast<std::uint32_t>(rst.size()));
+  std::copy(rst.begin(), rst.end(), b->data);
+  b->len = static_cast<std::uint32_t>(rst.size());
+  std::array<Buf*, 1> one = {b};
+  w.stack->receive(one, w.now);
+  w.stack->pause_accept(web, false);
+  w.iterate();
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  EXPECT_EQ(w.stack->flow_of(r->conn), q.flow());
+  w.expect_no_event();
+  EXPECT_EQ(list().size(), 1U);
+  EXPECT_EQ(w.stack->listener_stats(web)->close_wait, 1U);
+}
+
 // One that its program opened itself belongs to no listener.
 TEST_F(CloseWaitList, OfAConnect) {
   Peer p(w);

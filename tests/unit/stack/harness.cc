@@ -297,7 +297,7 @@ void World::take_events() {
   while (stack->next_ready(r)) {
     if ((r.events & kAccepted) != 0) known_.push_back(r.conn);
     on_ready ? on_ready(r) : events.push_back(r);
-    if ((r.events & kClosed) != 0) stack->close(r.conn);  // as socket/dispatch.h does
+    if (close_at_end && (r.events & kClosed) != 0) stack->close(r.conn);
   }
   UdpReady u;
   while (stack->next_udp_ready(u)) udp_events.push_back(u);

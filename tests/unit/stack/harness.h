@@ -139,6 +139,7 @@ class World {
   std::function<void(const Ready&)> on_ready;  // called instead of queueing, when set
   std::set<IpAddr> silent;                     // hosts that answer no ARP request nor solicitation
   bool check = true;                           // invariants after every iteration
+  bool close_at_end = true;                    // what ended is closed, as socket/dispatch.h does
   unsigned frames_per_receive = 64;
 
  private:

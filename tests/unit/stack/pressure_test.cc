@@ -187,5 +187,69 @@ TEST_F(Pressure, WhatCameEarlyGoesBackLast) {
   EXPECT_EQ(w.read(c), "67890");
 }
 
+// Peers that fill an accept queue and reset: nobody may have seen them, and their text holds
+// buffers all the same.
+TEST_F(Pressure, WhatAResetLeftUnreadGoesBackToo) {
+  sign.open();
+  const ListenerId l = w.listen(81);
+  w.stack->pause_accept(l, true);
+  const std::uint32_t before = w.pool.in_use();
+  for (std::uint16_t i = 0; i < 5; ++i) {
+    Peer p(w, {.port = static_cast<std::uint16_t>(100 + i), .local_port = 81});
+    p.syn();
+    feed(p.next(ACK));
+    for (unsigned k = 0; k < 8; ++k) feed(p.next(ACK, pattern(1'400, k)));
+    while (p.take()) continue;
+    feed(p.next(RST));
+  }
+  EXPECT_EQ(w.pool.in_use(), before + 40);
+  w.run_for(1s);
+  run_low(kLast);
+  EXPECT_EQ(w.count(&C::drop_no_buffer), 0U);  // not yet
+  w.run_for(1'500ms);
+  run_low(kLast);
+  EXPECT_EQ(w.pool.in_use(), before);
+  EXPECT_EQ(w.count(&C::drop_no_buffer), 5U);
+  EXPECT_EQ(w.count(&C::pressure_resets), 0U);
+  run_low(kLast);
+  EXPECT_EQ(w.count(&C::drop_no_buffer), 5U);
+}
+
+// Text that waits to be read after a reset, and after an end in order: there the end of what is
+// left must not pass for the end of what was sent.
+TEST_F(Pressure, TextOfTheEndedWaitsAsLongAsThatOfTheLiving) {
+  sign.open();
+  Peer broken(w, {.port = 1}), ended(w, {.port = 2});
+  const ConnId b = broken.open(), e = ended.open();
+  w.close_at_end = false;
+  std::vector<Ready> closed;
+  w.on_ready = [&closed](const Ready& r) {
+    if ((r.events & kClosed) != 0) closed.push_back(r);
+  };
+  feed(broken.next(ACK, "cut off"));
+  feed(broken.next(RST));
+  feed(ended.next(FIN | ACK, "whole"));
+  w.stack->shutdown_send(e);
+  w.iterate();
+  while (ended.take()) continue;
+  ended.send(ACK);
+  ASSERT_EQ(closed.size(), 2U);
+  EXPECT_EQ(closed[0].reason, tcp::CloseReason::kReset);
+  EXPECT_EQ(closed[1].reason, tcp::CloseReason::kNormal);
+  w.run_for(29s);
+  run_low(kScarce);
+  EXPECT_EQ(w.stack->readable(b), 7U);
+  EXPECT_EQ(w.stack->readable(e), 5U);
+  w.run_for(1'100ms);
+  run_low(kScarce);
+  EXPECT_EQ(w.stack->readable(b), 0U);
+  EXPECT_EQ(w.stack->readable(e), 0U);
+  ASSERT_EQ(closed.size(), 3U);
+  EXPECT_EQ(closed[2].conn, e);
+  EXPECT_EQ(closed[2].reason, tcp::CloseReason::kAborted);
+  w.stack->close(b);
+  w.stack->close(e);
+}
+
 }  // namespace
 }  // namespace weir::stack::test
