@@ -247,8 +247,7 @@ std::optional<Error> Stack::Impl::choose_port(FlowKey& flow) {
   }
   const auto usable = [&](std::uint16_t port) {
     flow.local_port = port;
-    const bool listened_on = listening.find(flow.local, port) != kNoIndex;
-    return comes_here() && tuple_free(flow) && !listened_on;
+    return comes_here() && tuple_free(flow);
   };
   const auto port = ports.pick(flow.local, {flow.remote, flow.remote_port}, usable);
   if (!port) return Error::kNoPort;

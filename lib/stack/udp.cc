@@ -55,6 +55,12 @@ std::string_view to_string(UdpError e) {
       return "protocol not available";
     case UdpError::kProtocol:
       return "protocol error";
+    case UdpError::kNotSupported:
+      return "operation not supported";
+    case UdpError::kHostDown:
+      return "host is down";
+    case UdpError::kIsolated:
+      return "not on the network";
   }
   return "unknown";
 }
@@ -147,10 +153,7 @@ UdpError Stack::Impl::udp_flow(const UdpSocket& s, const UdpSend& how, FlowKey& 
     flow.remote_port = how.to->port;
   }
   if (flow.remote_port == 0 || flow.remote.is_unspecified()) return UdpError::kInvalid;
-  if (routes.is_broadcast(flow.remote)) {
-    if (!s.broadcast) return UdpError::kNotPermitted;
-    return broadcast_flow(how, flow);
-  }
+  if (routes.is_broadcast(flow.remote)) return UdpError::kNotPermitted;
   const bool v4 = flow.remote.is_v4();
   const bool spoken = flow.local.is_v4() ? v4 : !v4 || (flow.local.is_unspecified() && !s.v6_only);
   const auto route =
@@ -161,19 +164,6 @@ UdpError Stack::Impl::udp_flow(const UdpSocket& s, const UdpSend& how, FlowKey& 
   if (flow.local.is_v4() != v4 || !routes.is_local(flow.local)) return UdpError::kAddressNotLocal;
   next_hop = route->next_hop;
   return UdpError::kNone;
-}
-
-// To all on the link (RFC 1122 §3.3.6): from an address there, or the default one.
-UdpError Stack::Impl::broadcast_flow(const UdpSend& how, FlowKey& flow) const {
-  if (!flow.local.is_v4() && !flow.local.is_unspecified()) return UdpError::kNetUnreachable;
-  if (flow.local.is_unspecified()) {
-    const auto source = routes.broadcast_source(flow.remote);
-    if (!source) return UdpError::kNetUnreachable;
-    flow.local = *source;
-  }
-  if (how.source) flow.local = *how.source;
-  const bool ours = flow.local.is_v4() && routes.is_local(flow.local);
-  return ours ? UdpError::kNone : UdpError::kAddressNotLocal;
 }
 
 // To its remote: the link's, or what ICMP told of less for as long as that holds.
@@ -202,12 +192,14 @@ Buf* Stack::Impl::make_datagram(Text text, std::size_t len, wire::UdpFrame& f) {
   head->room -= header;
   Batch<wire::Piece, 64> pieces;  // 65,507 octets in buffers that hold an ICMP error each
   Buf* to = head;
+  std::size_t left = pieces.room() - 1;
   for (std::span<const std::byte> from : text) {
     while (!from.empty()) {
       if (to->room == 0) {
-        to->next = pieces.room() > 1 ? take_buf() : nullptr;
+        to->next = left > 0 ? take_buf() : nullptr;
         if (to->next == nullptr) return consume(head), nullptr;
         to = to->next;
+        --left;
       }
       const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(from.size(), to->room));
       std::memcpy(to->data + to->len, from.data(), n);
@@ -252,10 +244,6 @@ UdpError Stack::Impl::udp_send(std::uint32_t index, Text text, const UdpSend& ho
   counters.udp_out_datagrams.add();
   if (looping) {
     loop_frame(frame);
-  } else if (routes.is_broadcast(f.flow.remote)) {
-    wire::set_destination_mac({frame->data, frame->len}, MacAddr::broadcast());
-    ++udp_tx;
-    tx_frames.push_back(frame);
   } else {
     send_datagram(frame, neighbours.lookup_or_create(next_hop));
   }
@@ -415,10 +403,6 @@ void Stack::set_udp_ttl(UdpId id, std::uint8_t ttl) {
 
 void Stack::set_udp_errors(UdpId id, UdpErrors errors) {
   if (UdpSocket* const s = impl_->udp.get(id)) s->errors = errors;
-}
-
-void Stack::set_udp_broadcast(UdpId id, bool allowed) {
-  if (UdpSocket* const s = impl_->udp.get(id)) s->broadcast = allowed;
 }
 
 UdpStats Stack::Impl::describe_udp(std::uint32_t index) const {

@@ -164,10 +164,11 @@ bool finish_open(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
     out.tx.push(rst);
     return false;
   }
-  // There was no control block yet when a listener's SYN-ACK went: the timestamp that comes back is
-  // what is left of it. Not of one that was resent (RFC 6298 §5.7).
+  // There was no control block yet when a listener's SYN-ACK went: what the entry knew of it, else
+  // the timestamp that comes back, is what is left. Not of one that was resent (RFC 6298 §5.7), nor
+  // where this is not the first answer.
   //= RFC7323 4.1
-  if (t.has(kPassive) && !t.has(kSynResent)) sample_rtt(t, a.seg, now);
+  if (t.has(kPassive) && !t.has(kSynResent) && !t.late_open) sample_rtt(t, a.seg, now);
   establish(t, Trigger::kRcvAckOfSyn, now);
   t.snd_wl1 = a.seq;
   t.snd_wl2 = ack;
@@ -240,12 +241,10 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   const Seq ack = a.seg.ack;
   if (!ack_in_range(t, ack, now, out)) return false;
   // Only now: a blind segment must neither poison TS.Recent nor pass for a sign of life.
-  if (a.len > 0 && now - t.last_received > t.rto.rto()) begin_quick_acks(t);  // it slow-starts
   t.last_received = now;
   t.keepalive_unanswered = 0;
   t.tos_in = a.seg.tos;  //= RFC9293 MAY-9
   update_ts_recent(t, a.seg, now);
-  cork_on_ack(t);
   ecn_note_echo(t, a.flags, ack);
   const Recovery recovery = t.recovery;
   const std::uint32_t flight = distance(t.snd_una, t.snd_nxt);
@@ -328,6 +327,7 @@ void check_fin(Tcb& t, Instant now, Outbox& out) {
   t.rcv_nxt += 1;
   t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt);
   t.clear(kPeerFinKnown);
+  t.fin_taken = true;
   drop_early(t, out);  // nothing follows a FIN
   t.set(kAckNow);
   t.note(kNoticePeerClosed);  //= RFC9293 MUST-12
