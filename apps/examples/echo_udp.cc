@@ -12,7 +12,7 @@
 #include "dpdk/port.h"
 #include "socket/worker.h"
 
-using namespace weir;  // NOLINT
+using namespace weir;
 
 struct Echo {
   void on_accept(Connection, ListenerId) {}

@@ -58,8 +58,7 @@ bool Stack::set_receive_buffer(ConnId id, std::uint32_t octets) {
 
 bool Stack::set_send_buffer(ConnId id, std::uint32_t octets) {
   Conn* c = impl_->find(id);
-  if (c == nullptr || !tcp::user_set_send_buffer(c->tcb, octets, impl_->outbox)) return false;
-  return impl_->tell(id.index), true;  // perhaps of room
+  return c != nullptr && tcp::user_set_send_buffer(c->tcb, octets, impl_->outbox);
 }
 
 bool Stack::set_window_clamp(ConnId id, std::uint32_t octets) {
@@ -69,8 +68,7 @@ bool Stack::set_window_clamp(ConnId id, std::uint32_t octets) {
 
 bool Stack::set_notsent_lowat(ConnId id, std::uint32_t octets) {
   Conn* c = impl_->find(id);
-  if (c == nullptr || !tcp::user_set_notsent_lowat(c->tcb, octets, impl_->outbox)) return false;
-  return impl_->tell(id.index), true;
+  return c != nullptr && tcp::user_set_notsent_lowat(c->tcb, octets, impl_->outbox);
 }
 
 bool Stack::set_mss(ConnId id, std::uint16_t mss) {

@@ -11,7 +11,6 @@ namespace weir::stack {
 namespace {
 
 constexpr unsigned kPerCall = 64;
-constexpr unsigned kListenerMask = 1'023;  // an entry holds 10 bits of it
 
 }  // namespace
 
@@ -40,8 +39,7 @@ void Stack::Impl::on_syn(Arrival& a, ListenerId listener, std::optional<Seq> bey
     iss = *beyond + 0x1'0000;  // RFC 9293 §3.6.1: beyond what the old one used
   }
   tcp::open_syn_entry(e, header_of(a), a.flow, iss, config.tcp);
-  e.listener = listener & kListenerMask;
-  e.sent_64ths = static_cast<unsigned>((now.time_since_epoch() % 1ms).count() * 64 / 1'000) & 63U;
+  e.listener = listener & 0xffffU;
   ++l.half_open;
   syn_link(index);
   send_syn_ack(e);
@@ -55,12 +53,6 @@ void Stack::Impl::send_syn_ack(const tcp::SynEntry& e) {
              e.flow, fields_of(id));
 }
 
-void Stack::Impl::resend_syn_ack(tcp::SynEntry& e) {
-  e.add_resent();
-  send_syn_ack(e);
-  counters.retrans_segs.add();
-}
-
 void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
   tcp::SynEntry& e = syns[index];
   const tcp::RxSegment seg = header_of(a);
@@ -69,7 +61,8 @@ void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::SynAnswer::kResendSynAck:
       tcp::syn_came_again(e, seg);
-      resend_syn_ack(e);
+      send_syn_ack(e);
+      counters.retrans_segs.add();
       break;
     case tcp::SynAnswer::kChallenge:
       challenge_half_open(e);
@@ -155,29 +148,19 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   c.next_hop = route ? route->next_hop : a.flow.remote;
   if (config.socket_info) (void)tcp::lend_own(c.tcb, outbox);  // there is one for each
   if (l.has_own) (void)configure(c, l.conn);
-  tcp::OpenArgs args = open_args(a.flow, e.iss);
-  if (e.retries() == 0 && e.deadline_ms != 0) args.syn_ack_sent = syn_ack_sent(e);
-  tcp::open_passive(c.tcb, e, args, now);
+  tcp::open_passive(c.tcb, e, open_args(a.flow, e.iss), now);
   counters.passive_opens.add();
   ++l.waiting;
   ++accept_waiting;
   l.accept_queue.push(conns, conn);
 }
 
-Duration Stack::Impl::syn_ack_wait(unsigned level) const {
-  return std::min<Duration>(Duration(config.tcp.rto_initial) * (1U << level), config.tcp.rto_max);
-}
-
-// Pre: it was not resent.
-Instant Stack::Impl::syn_ack_sent(const tcp::SynEntry& e) const {
-  const Instant due = instant_of(e.deadline_ms);
-  return due - due.time_since_epoch() % 1ms - syn_ack_wait(0) + Duration(1ms) * e.sent_64ths / 64;
-}
-
 void Stack::Impl::syn_link(std::uint32_t index) {
   tcp::SynEntry& e = syns[index];
   const unsigned level = std::min<unsigned>(e.retries(), kSynLevels - 1);
-  e.deadline_ms = ms_of(now + syn_ack_wait(level));
+  const Duration wait =
+      std::min<Duration>(Duration(config.tcp.rto_initial) * (1U << level), config.tcp.rto_max);
+  e.deadline_ms = ms_of(now + wait);
   SynQueue& q = syn_queues[level];
   e.prev = q.tail & tcp::kSynNone;
   e.next = tcp::kSynNone;
@@ -237,7 +220,7 @@ void Stack::Impl::forget_unwanted_syns() {
         continue;
       }
       --listeners[e.listener].half_open;
-      e.listener = heir & kListenerMask;
+      e.listener = heir & 0xffffU;
       ++listeners[heir].half_open;
     }
   }
@@ -265,7 +248,8 @@ void Stack::Impl::advance_syns() {
       e.bits = static_cast<std::uint8_t>(e.bits & ~unsigned{tcp::SynEntry::kChallenged});
       syn_link(index);
       if (e.retries() < deferred) continue;
-      resend_syn_ack(e);
+      send_syn_ack(e);
+      counters.retrans_segs.add();
     }
   }
 }
