@@ -12,7 +12,7 @@
 #include "dpdk/port.h"
 #include "socket/worker.h"
 
-using namespace weir;
+using namespace weir;  // NOLINT
 
 struct Echo {
   void on_accept(Connection, ListenerId) {}

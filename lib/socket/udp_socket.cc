@@ -122,6 +122,12 @@ int errno_of(stack::UdpError error) {
       return ENOPROTOOPT;
     case kProtocol:
       return EPROTO;
+    case kNotSupported:
+      return EOPNOTSUPP;
+    case kHostDown:
+      return EHOSTDOWN;
+    case kIsolated:
+      return ENONET;
   }
   return EINVAL;
 }

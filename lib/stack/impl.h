@@ -155,6 +155,9 @@ struct Stack::Impl {
   void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id, const Arrival& a);
   [[nodiscard]] bool defers(tcp::SynEntry& e, const tcp::RxSegment& seg) const;
   void send_syn_ack(const tcp::SynEntry& e);
+  void resend_syn_ack(tcp::SynEntry& e);
+  [[nodiscard]] Duration syn_ack_wait(unsigned level) const;
+  [[nodiscard]] Instant syn_ack_sent(const tcp::SynEntry& e) const;
   void syn_link(std::uint32_t index);
   void syn_unlink(std::uint32_t index);
   void syn_free(std::uint32_t index, bool erase_from_table);
@@ -227,6 +230,7 @@ struct Stack::Impl {
   void stop_listening(ListenerId id);
   void leave_group(ListenerId id);
   void configure(Listener& l, const ConnOptions& conn);
+  static void take_over(Listener& l, const ConnOptions& conn);
   [[nodiscard]] std::uint8_t window_scale(const Listener& l) const;
   // What it has in place of the Config's; null: nothing.
   [[nodiscard]] const tcp::OwnSettings* settings_of(ListenerId id) const {

@@ -21,7 +21,8 @@ bool Stack::poll_last_resets(std::uint32_t& from) {
     packet.flow = c.flow;
     packet.src_mac = s.config.mac;
     packet.dst_mac = *mac;
-    packet.ttl = s.config.tcp.ttl;
+    packet.tos = c.tos;
+    packet.ttl = c.ttl != 0 ? c.ttl : s.config.tcp.ttl;
     s.tx.push(packet);
   }
   return from < s.generations.size();

@@ -57,7 +57,7 @@ Result<ListenerId, Error> Stack::Impl::listen(const Endpoint& local, const Liste
   l.used = true;
   l.reuse_port = options.reuse_port;
   l.v6_only = v6_only;
-  configure(l, options.conn);
+  take_over(l, options.conn);
   l.defer_retries = retries_in(options.defer_accept, config.tcp);
   listeners[first == kNoIndex ? id : first].group.push_back(id);
   return id;
@@ -75,11 +75,17 @@ Stack::Impl::IpFields Stack::Impl::fields_of(ListenerId id) const {
   return f;
 }
 
+void Stack::Impl::take_over(Listener& l, const ConnOptions& conn) {
+  l.conn = conn;
+  l.conn.tcp = tcp::within_limits(conn.tcp);
+  l.has_own = l.conn != ConnOptions{};
+}
+
+// Peers who are half open, or have a cookie, know the scale by now: it stays as it was told.
 void Stack::Impl::configure(Listener& l, const ConnOptions& conn) {
   const bool told = l.half_open > 0 || now < cookies_until;
   const auto scale = static_cast<std::int8_t>(window_scale(l));
-  l.conn = conn;
-  l.has_own = conn != ConnOptions{};
+  take_over(l, conn);
   if (!told) return;
   l.conn.tcp.window_scale = scale;
   l.has_own = true;

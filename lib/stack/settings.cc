@@ -58,7 +58,8 @@ bool Stack::set_receive_buffer(ConnId id, std::uint32_t octets) {
 
 bool Stack::set_send_buffer(ConnId id, std::uint32_t octets) {
   Conn* c = impl_->find(id);
-  return c != nullptr && tcp::user_set_send_buffer(c->tcb, octets, impl_->outbox);
+  if (c == nullptr || !tcp::user_set_send_buffer(c->tcb, octets, impl_->outbox)) return false;
+  return impl_->tell(id.index), true;  // perhaps of room
 }
 
 bool Stack::set_window_clamp(ConnId id, std::uint32_t octets) {
@@ -68,7 +69,8 @@ bool Stack::set_window_clamp(ConnId id, std::uint32_t octets) {
 
 bool Stack::set_notsent_lowat(ConnId id, std::uint32_t octets) {
   Conn* c = impl_->find(id);
-  return c != nullptr && tcp::user_set_notsent_lowat(c->tcb, octets, impl_->outbox);
+  if (c == nullptr || !tcp::user_set_notsent_lowat(c->tcb, octets, impl_->outbox)) return false;
+  return impl_->tell(id.index), true;
 }
 
 bool Stack::set_mss(ConnId id, std::uint16_t mss) {

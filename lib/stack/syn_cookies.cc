@@ -19,7 +19,8 @@ bool Stack::Impl::cookie_due() const {
 void Stack::Impl::send_cookie(Arrival& a, ListenerId listener) {
   tcp::SynEntry e;
   tcp::open_syn_entry(e, header_of(a), a.flow, Seq{}, config.tcp);
-  const std::uint32_t stamp = tcp::make_cookie(secrets.cookies, e, ts_clock(a.flow), now);
+  const std::uint8_t scale = window_scale(listeners[listener]);
+  const std::uint32_t stamp = tcp::make_cookie(secrets.cookies, e, scale, ts_clock(a.flow), now);
   send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, stamp, settings_of(listener)), a.flow,
              fields_of(listener));
   cookies_until = now + tcp::kCookieLife;
@@ -32,8 +33,9 @@ void Stack::Impl::send_cookie(Arrival& a, ListenerId listener) {
 bool Stack::Impl::on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg) {
   if (now >= cookies_until) return false;
   tcp::SynEntry e;
+  const std::uint8_t scale = window_scale(listeners[id]);
   const auto opens = [&](const SipKey& key) {
-    return tcp::open_cookie(key, e, a.flow, seg, config.tcp, now);
+    return tcp::open_cookie(key, e, a.flow, seg, scale, config.tcp, now);
   };
   if (!opens(secrets.cookies) && !(cookie_key_before && opens(*cookie_key_before))) {
     counters.drop_syncookie_bad.add();
@@ -43,6 +45,7 @@ bool Stack::Impl::on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg
     if (config.tcp.abort_on_overflow) send_reset(a);
     return drop(a.buf, *why), true;
   }
+  e.bits |= tcp::SynEntry::kAnswered;  // its timestamp told of options, too: no clock to time by
   const std::uint32_t conn = conns.take();
   if (!table.insert(a.hash, handle_of(Kind::kConn, conn))) {
     conns.give(conn);

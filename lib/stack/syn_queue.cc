@@ -11,6 +11,7 @@ namespace weir::stack {
 namespace {
 
 constexpr unsigned kPerCall = 64;
+constexpr unsigned kListenerMask = 1'023;  // an entry holds 10 bits of it
 
 }  // namespace
 
@@ -39,7 +40,8 @@ void Stack::Impl::on_syn(Arrival& a, ListenerId listener, std::optional<Seq> bey
     iss = *beyond + 0x1'0000;  // RFC 9293 §3.6.1: beyond what the old one used
   }
   tcp::open_syn_entry(e, header_of(a), a.flow, iss, config.tcp);
-  e.listener = listener & 0xffffU;
+  e.listener = listener & kListenerMask;
+  e.sent_64ths = static_cast<unsigned>((now.time_since_epoch() % 1ms).count() * 64 / 1'000) & 63U;
   ++l.half_open;
   syn_link(index);
   send_syn_ack(e);
@@ -53,6 +55,12 @@ void Stack::Impl::send_syn_ack(const tcp::SynEntry& e) {
              e.flow, fields_of(id));
 }
 
+void Stack::Impl::resend_syn_ack(tcp::SynEntry& e) {
+  e.add_resent();
+  send_syn_ack(e);
+  counters.retrans_segs.add();
+}
+
 void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
   tcp::SynEntry& e = syns[index];
   const tcp::RxSegment seg = header_of(a);
@@ -61,8 +69,7 @@ void Stack::Impl::on_syn_entry(std::uint32_t index, Arrival& a) {
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::SynAnswer::kResendSynAck:
       tcp::syn_came_again(e, seg);
-      send_syn_ack(e);
-      counters.retrans_segs.add();
+      resend_syn_ack(e);
       break;
     case tcp::SynAnswer::kChallenge:
       challenge_half_open(e);
@@ -148,19 +155,29 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   c.next_hop = route ? route->next_hop : a.flow.remote;
   if (config.socket_info) (void)tcp::lend_own(c.tcb, outbox);  // there is one for each
   if (l.has_own) (void)configure(c, l.conn);
-  tcp::open_passive(c.tcb, e, open_args(a.flow, e.iss), now);
+  tcp::OpenArgs args = open_args(a.flow, e.iss);
+  if (e.retries() == 0 && e.deadline_ms != 0) args.syn_ack_sent = syn_ack_sent(e);
+  tcp::open_passive(c.tcb, e, args, now);
   counters.passive_opens.add();
   ++l.waiting;
   ++accept_waiting;
   l.accept_queue.push(conns, conn);
 }
 
+Duration Stack::Impl::syn_ack_wait(unsigned level) const {
+  return std::min<Duration>(Duration(config.tcp.rto_initial) * (1U << level), config.tcp.rto_max);
+}
+
+// Pre: it was not resent.
+Instant Stack::Impl::syn_ack_sent(const tcp::SynEntry& e) const {
+  const Instant due = instant_of(e.deadline_ms);
+  return due - due.time_since_epoch() % 1ms - syn_ack_wait(0) + Duration(1ms) * e.sent_64ths / 64;
+}
+
 void Stack::Impl::syn_link(std::uint32_t index) {
   tcp::SynEntry& e = syns[index];
   const unsigned level = std::min<unsigned>(e.retries(), kSynLevels - 1);
-  const Duration wait =
-      std::min<Duration>(Duration(config.tcp.rto_initial) * (1U << level), config.tcp.rto_max);
-  e.deadline_ms = ms_of(now + wait);
+  e.deadline_ms = ms_of(now + syn_ack_wait(level));
   SynQueue& q = syn_queues[level];
   e.prev = q.tail & tcp::kSynNone;
   e.next = tcp::kSynNone;
@@ -220,7 +237,7 @@ void Stack::Impl::forget_unwanted_syns() {
         continue;
       }
       --listeners[e.listener].half_open;
-      e.listener = heir & 0xffffU;
+      e.listener = heir & kListenerMask;
       ++listeners[heir].half_open;
     }
   }
@@ -248,8 +265,7 @@ void Stack::Impl::advance_syns() {
       e.bits = static_cast<std::uint8_t>(e.bits & ~unsigned{tcp::SynEntry::kChallenged});
       syn_link(index);
       if (e.retries() < deferred) continue;
-      send_syn_ack(e);
-      counters.retrans_segs.add();
+      resend_syn_ack(e);
     }
   }
 }

@@ -55,6 +55,12 @@ std::string_view to_string(UdpError e) {
       return "protocol not available";
     case UdpError::kProtocol:
       return "protocol error";
+    case UdpError::kNotSupported:
+      return "operation not supported";
+    case UdpError::kHostDown:
+      return "host is down";
+    case UdpError::kIsolated:
+      return "not on the network";
   }
   return "unknown";
 }
@@ -186,12 +192,14 @@ Buf* Stack::Impl::make_datagram(Text text, std::size_t len, wire::UdpFrame& f) {
   head->room -= header;
   Batch<wire::Piece, 64> pieces;  // 65,507 octets in buffers that hold an ICMP error each
   Buf* to = head;
+  std::size_t left = pieces.room() - 1;
   for (std::span<const std::byte> from : text) {
     while (!from.empty()) {
       if (to->room == 0) {
-        to->next = pieces.room() > 1 ? take_buf() : nullptr;
+        to->next = left > 0 ? take_buf() : nullptr;
         if (to->next == nullptr) return consume(head), nullptr;
         to = to->next;
+        --left;
       }
       const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(from.size(), to->room));
       std::memcpy(to->data + to->len, from.data(), n);

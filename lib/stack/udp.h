@@ -54,7 +54,10 @@ enum class UdpError : std::uint8_t {
   kHostUnreachable,  // EHOSTUNREACH: the next hop does not answer, or ICMP
   kRefused,          // ECONNREFUSED: port unreachable
   kNoProtocol,       // ENOPROTOOPT: protocol unreachable
-  kProtocol,         // EPROTO: parameter problem
+  kProtocol,         // EPROTO: parameter problem, or an ICMPv6 code that is not known
+  kNotSupported,     // EOPNOTSUPP: a source route failed
+  kHostDown,         // EHOSTDOWN: the destination host is not known
+  kIsolated,         // ENONET: the source host is isolated
 };
 [[nodiscard]] std::string_view to_string(UdpError e);
 

@@ -17,9 +17,9 @@ struct Told {
 std::optional<Told> unreachable_v4(std::uint8_t code) {
   switch (code) {
     case 0:   // network
-    case 6:   // network unknown
     case 11:  // network, for this type of service
       return Told{UdpError::kNetUnreachable};
+    case 6:  // network unknown
     case 9:  // network prohibited
       return Told{UdpError::kNetUnreachable, true};
     case 2:
@@ -28,7 +28,12 @@ std::optional<Told> unreachable_v4(std::uint8_t code) {
       return Told{UdpError::kRefused, true};
     case 4:
       return Told{UdpError::kTooLong, true, true};
-    case 8:   // source host isolated
+    case 5:  // source route failed
+      return Told{UdpError::kNotSupported};
+    case 7:  // host unknown
+      return Told{UdpError::kHostDown, true};
+    case 8:  // source host isolated
+      return Told{UdpError::kIsolated, true};
     case 10:  // host prohibited
     case 13:  // communication prohibited
     case 14:  // precedence violation
@@ -62,8 +67,11 @@ std::optional<Told> unreachable_v6(std::uint8_t code) {
       return Told{UdpError::kNotPermitted, true};
     case 4:
       return Told{UdpError::kRefused, true};
-    default:
+    case 2:  // beyond the scope of the source address
+    case 3:  // address
       return Told{UdpError::kHostUnreachable};
+    default:
+      return Told{UdpError::kProtocol, true};
   }
 }
 

@@ -1,6 +1,7 @@
 // Whose a datagram is (RFC 1122 §4.1.3.5-6), ports nobody can guess (RFC 6056 §3.3.1), and queues.
 #include "stack/udp_sockets.h"
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -17,7 +18,19 @@ UdpSockets::UdpSockets(std::uint32_t sockets, std::uint32_t datagrams, const Por
       connected_(kBuckets, kNoIndex),
       by_flow_(kBuckets, kNoIndex),
       ports_(ports),
+      low_(ports.low),
+      high_(ports.high),
       key_(key) {}
+
+void UdpSockets::set_range(std::uint16_t low, std::uint16_t high) {
+  if (ports_.shards > 1) {
+    low = std::max(low, ports_.low);
+    high = std::min(high, ports_.high);
+  }
+  const bool none = low > high;
+  low_ = none ? ports_.low : low;
+  high_ = none ? ports_.high : high;
+}
 
 // -- Bound and connected ---------------------------------------------------------------------
 
@@ -53,10 +66,10 @@ bool UdpSockets::conflicts(const Endpoint& local, const UdpOptions& options, boo
 std::optional<std::uint16_t> UdpSockets::choose_port(const IpAddr& addr, bool v6_only) {
   const std::uint64_t draw = siphash24(key_, std::as_bytes(std::span{&draws_, 1}));
   ++draws_;
-  const std::uint32_t range = ports_.high - ports_.low + 1U;
+  const std::uint32_t range = high_ - low_ + 1U;
   auto at = static_cast<std::uint32_t>(draw % range);
   for (std::uint32_t tried = 0; tried < range; ++tried, at = at + 1 == range ? 0 : at + 1) {
-    const auto port = static_cast<std::uint16_t>(ports_.low + at);
+    const auto port = static_cast<std::uint16_t>(low_ + at);
     if (port % ports_.shards != ports_.shard) continue;
     if (!conflicts({addr, port}, {}, v6_only)) return port;
   }

@@ -110,11 +110,11 @@ class UdpSockets {
 
   [[nodiscard]] std::uint32_t size() const { return sockets_.size(); }
   [[nodiscard]] bool full() const { return sockets_.full(); }
-  void set_range(std::uint16_t low, std::uint16_t high) {  // from here on
-    ports_.low = low;
-    ports_.high = high;
-  }
-  [[nodiscard]] bool is_ephemeral(std::uint16_t port) const {
+  // What choose_port draws from here on. With several shards only what was ephemeral from the
+  // beginning: whose a port is must not change under those who have one. If that is nothing, all of
+  // it.
+  void set_range(std::uint16_t low, std::uint16_t high);
+  [[nodiscard]] bool is_ephemeral(std::uint16_t port) const {  // of the range it was made with
     return port >= ports_.low && port <= ports_.high;
   }
   void check_invariants() const;  // walks everything: for tests
@@ -145,6 +145,7 @@ class UdpSockets {
   Buckets unconnected_, connected_, by_flow_;
   List ready_, blocked_;
   Ports ports_;
+  std::uint16_t low_, high_;  // of these, what choose_port draws from
   SipKey key_;
   std::uint64_t draws_ = 0;
   std::uint64_t charged_ = 0;

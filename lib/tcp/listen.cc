@@ -125,7 +125,13 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
     t.set(kScaling);
     t.rcv_wscale = window_scale_of(c, own);
   }
-  if (e.retries() > 0) t.set(kSynResent);
+  if (e.retries() > 0 && e.resent() > 0) t.set(kSynResent);
+  t.late_open = (e.bits & SynEntry::kAnswered) != 0;
+  if (args.syn_ack_sent != kNever && e.resent() == 0 && !t.late_open) {
+    t.set(kTiming);
+    t.rtt_seq = t.iss + 1;
+    t.rtt_start = args.syn_ack_sent;
+  }
   if (e.ecn_offered()) ecn_accept(t);
   RxSegment syn;
   syn.options.mss = e.mss;
@@ -136,7 +142,7 @@ void open_passive(Tcb& t, const SynEntry& e, const OpenArgs& args, Instant now) 
   apply_syn_options(t, syn, now);
   if (t.own != nullptr) {
     count_open(t);
-    t.own->stats.total_retrans = e.retries();
+    t.own->stats.total_retrans = e.resent();
   }
   transition(t, Trigger::kPassiveOpen);
   transition(t, Trigger::kRcvSyn);  // the last ACK, given to on_segment, ends the handshake

@@ -23,11 +23,14 @@ struct SynEntry {
   std::uint8_t scale_and_retries = 0;  // window scale in the low 4 bits (15: none)
   std::uint8_t bits = 0;
   std::uint64_t prev : 24 = 0, next : 24 = 0;  // the stack's retransmission queue
-  std::uint64_t listener : 16 = 0;             // the stack's
+  std::uint64_t listener : 10 = 0;             // the stack's
+  std::uint64_t sent_64ths : 6 = 0;            // of a millisecond, at which its first SYN-ACK went
 
   static constexpr std::uint8_t kTimestampsOffered = 1, kSackOffered = 2, kEcnOffered = 4;
+  // How often the SYN-ACK went again, 7 times or more as 7. Not each retry is one: see kAnswered.
+  static constexpr std::uint8_t kResentOne = 8, kResentMask = 7 * kResentOne;
   // A challenge ACK went since the last SYN-ACK; the last ACK came, and found the accept queue
-  // full.
+  // full, or was not enough (TCP_DEFER_ACCEPT).
   static constexpr std::uint8_t kChallenged = 64, kAnswered = 128;
   static constexpr std::uint8_t kNoScale = 15;
   void offer(bool timestamps, bool sack) {
@@ -40,6 +43,10 @@ struct SynEntry {
   [[nodiscard]] std::uint8_t scale() const { return scale_and_retries & 15U; }
   [[nodiscard]] std::uint8_t retries() const {
     return static_cast<std::uint8_t>(scale_and_retries >> 4U);
+  }
+  [[nodiscard]] std::uint8_t resent() const { return (bits & kResentMask) / kResentOne; }
+  void add_resent() {
+    if (resent() < 7) bits = static_cast<std::uint8_t>(bits + kResentOne);
   }
   void add_retry() { scale_and_retries = static_cast<std::uint8_t>(scale_and_retries + 16U); }
 };

@@ -34,6 +34,10 @@ void derive_syn(Tcb& t) {
   if (t.has(kScaling)) t.rcv_wscale = window_scale_of(*t.config, own_settings(t));
 }
 
+std::uint32_t half_of(std::uint32_t octets) {  // rounded up; of all ones too
+  return octets / 2 + (octets & 1U);
+}
+
 void derive(Tcb& t) {
   derive_buffer(t);
   derive_syn(t);
@@ -43,6 +47,12 @@ void derive(Tcb& t) {
 }
 
 }  // namespace
+
+OwnSettings within_limits(OwnSettings s) {
+  if (s.user_mss != 0) s.user_mss = std::max(s.user_mss, kLeastMss);
+  s.window_scale = std::min(s.window_scale, static_cast<std::int8_t>(wire::kMaxWindowScale));
+  return s;
+}
 
 std::uint8_t own_window_scale(const Config& c, const OwnSettings& own) {
   if (own.window_scale >= 0) return static_cast<std::uint8_t>(own.window_scale);
@@ -72,12 +82,15 @@ std::uint32_t send_buffer(const Tcb& t) {
 
 // As Linux: what may be written again is less than half of the mark.
 bool lowat_reached(const Tcb& t) {
-  return !t.in_mode(kLowat) || unsent_octets(t) < (t.own->set.notsent_lowat + 1) / 2;
+  return !t.in_mode(kLowat) || unsent_octets(t) < half_of(t.own->set.notsent_lowat);
 }
 
 void begin_fin_wait_2(Tcb& t, Instant now, Outbox& out) {
   const std::int16_t own = t.own != nullptr ? t.own->set.fin_timeout_s : std::int16_t{0};
-  if (own == OwnSettings::kNoFinWait2) return close_now(t, CloseReason::kNormal, out);
+  if (own == OwnSettings::kNoFinWait2) {  // Linux resets then: what the peer still sends is lost
+    send_reset(t, out);
+    return close_now(t, CloseReason::kNormal, out);
+  }
   t.life_deadline = now + (own != 0 ? Duration(std::chrono::seconds(own)) : t.config->fin_timeout);
 }
 
@@ -98,7 +111,7 @@ void give_own(Tcb& t, Outbox& out) {
 
 bool user_configure(Tcb& t, const OwnSettings& s, Instant now, Outbox& out) {
   if (lend_own(t, out) == nullptr) return false;
-  t.own->set = s;
+  t.own->set = within_limits(s);
   derive(t);
   if (s.congestion_control != OwnSettings::kAnyAlgorithm) {
     user_set_congestion_control(t, s.congestion_control == OwnSettings::kReno
@@ -119,6 +132,7 @@ bool user_set_receive_buffer(Tcb& t, std::uint32_t octets, Outbox& out) {
 bool user_set_send_buffer(Tcb& t, std::uint32_t octets, Outbox& out) {
   if (lend_own(t, out) == nullptr) return false;
   t.own->set.sndbuf = octets;
+  if (t.has(kWantWritable)) note_room(t);
   return true;
 }
 
@@ -131,7 +145,9 @@ bool user_set_window_clamp(Tcb& t, std::uint32_t octets, Outbox& out) {
 bool user_set_notsent_lowat(Tcb& t, std::uint32_t octets, Outbox& out) {
   if (lend_own(t, out) == nullptr) return false;
   t.own->set.notsent_lowat = octets;
-  return derive(t), true;
+  derive(t);
+  if (t.has(kWantWritable)) note_room(t);
+  return true;
 }
 
 bool user_set_mss(Tcb& t, std::uint16_t mss, Outbox& out) {

@@ -91,6 +91,10 @@ struct Own {
 
 using Owns = Slab<Own>;
 
+// The same with an MSS of 88 octets at least, Linux's TCP_MIN_MSS, and a window scale of 14 at most
+// (RFC 7323 §2.3): what a stack takes over.
+[[nodiscard]] OwnSettings within_limits(OwnSettings s);
+
 // -- What the settings make of a handshake, before there is a control block ----------------------
 // The octets of a receive buffer when a connection begins.
 [[nodiscard]] constexpr std::uint32_t first_rcv_buf(const Config& c,

@@ -164,10 +164,11 @@ bool finish_open(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
     out.tx.push(rst);
     return false;
   }
-  // There was no control block yet when a listener's SYN-ACK went: the timestamp that comes back is
-  // what is left of it. Not of one that was resent (RFC 6298 §5.7).
+  // There was no control block yet when a listener's SYN-ACK went: what the entry knew of it, else
+  // the timestamp that comes back, is what is left. Not of one that was resent (RFC 6298 §5.7), nor
+  // where this is not the first answer.
   //= RFC7323 4.1
-  if (t.has(kPassive) && !t.has(kSynResent)) sample_rtt(t, a.seg, now);
+  if (t.has(kPassive) && !t.has(kSynResent) && !t.late_open) sample_rtt(t, a.seg, now);
   establish(t, Trigger::kRcvAckOfSyn, now);
   t.snd_wl1 = a.seq;
   t.snd_wl2 = ack;
@@ -326,6 +327,7 @@ void check_fin(Tcb& t, Instant now, Outbox& out) {
   t.rcv_nxt += 1;
   t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt);
   t.clear(kPeerFinKnown);
+  t.fin_taken = true;
   drop_early(t, out);  // nothing follows a FIN
   t.set(kAckNow);
   t.note(kNoticePeerClosed);  //= RFC9293 MUST-12

@@ -38,10 +38,17 @@ std::uint32_t hash(const SipKey& key, Use use, const FlowKey& flow, Seq irs, std
   return static_cast<std::uint32_t>(siphash24(key, std::as_bytes(std::span(in))));
 }
 
+// Our own scale, where the SYN-ACK tells one: beside the stamp's bits. A listener with another must
+// not take it for its own.
+std::uint32_t told(const SynEntry& e, std::uint8_t scale) {
+  return e.scale() == SynEntry::kNoScale ? 0 : (scale + 1U) << 8U;
+}
+
 }  // namespace
 
 //= RFC4987 3.6-e
-std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint32_t ts_now, Instant now) {
+std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint8_t scale, std::uint32_t ts_now,
+                          Instant now) {
   std::uint32_t stamp = kNoStamp;
   if ((e.bits & SynEntry::kTimestampsOffered) != 0) {
     stamp = e.scale() | ((e.bits & SynEntry::kSackOffered) != 0 ? kStampSack : 0) |
@@ -57,7 +64,8 @@ std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint32_t ts_now, 
   while (mss > 0 && kMss[mss] > peer) --mss;
   e.mss = kMss[mss];
   const std::uint32_t age = age_of(now);
-  const std::uint32_t mac = hash(key, Use::kHash, e.flow, e.irs, age, mss, stamp) & kHashMask;
+  const std::uint32_t mac =
+      hash(key, Use::kHash, e.flow, e.irs, age, mss, stamp | told(e, scale)) & kHashMask;
   e.iss = Seq{hash(key, Use::kMask, e.flow, e.irs, 0, 0, 0)} +
           ((age & kAgeMask) << kAgeShift | mss << kMssShift | mac);
   return ts_now;
@@ -66,7 +74,7 @@ std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint32_t ts_now, 
 //= RFC4987 3.6-b
 //= RFC4987 3.6-c
 bool open_cookie(const SipKey& key, SynEntry& e, const FlowKey& flow, const RxSegment& seg,
-                 const Config& config, Instant now) {
+                 std::uint8_t scale, const Config& config, Instant now) {
   if ((seg.flags & (SYN | RST | ACK)) != ACK) return false;
   const Seq irs = seg.seq - 1, iss = seg.ack - 1;
   const std::uint32_t bits = distance(Seq{hash(key, Use::kMask, flow, irs, 0, 0, 0)}, iss);
@@ -75,14 +83,15 @@ bool open_cookie(const SipKey& key, SynEntry& e, const FlowKey& flow, const RxSe
   const std::uint32_t mss = bits >> kMssShift & 7U;
   const bool stamped = config.timestamps && seg.options.has_timestamps;
   const std::uint32_t stamp = stamped ? seg.options.ts_ecr & kStampMask : kNoStamp;
-  const std::uint32_t mac = hash(key, Use::kHash, flow, irs, age_of(now) - old, mss, stamp);
-  if ((mac & kHashMask) != (bits & kHashMask)) return false;
   e = {};
+  e.scale_and_retries = stamped ? stamp & 15U : SynEntry::kNoScale;
+  const std::uint32_t mac =
+      hash(key, Use::kHash, flow, irs, age_of(now) - old, mss, stamp | told(e, scale));
+  if ((mac & kHashMask) != (bits & kHashMask)) return false;
   e.flow = flow;
   e.iss = iss;
   e.irs = irs;
   e.mss = kMss[mss];
-  e.scale_and_retries = stamped ? stamp & 15U : SynEntry::kNoScale;
   e.offer(stamped, stamped && (stamp & kStampSack) != 0);
   if (config.ecn != 0 && stamped && (stamp & kStampEcn) != 0) e.offer_ecn();
   e.ts_recent = seg.options.ts_val;  // of the SYN it is not known any more

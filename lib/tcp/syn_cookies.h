@@ -15,13 +15,16 @@ namespace weir::tcp {
 inline constexpr Duration kCookieStep = 64s;
 inline constexpr Duration kCookieLife = 2 * kCookieStep;  // at most; at least half of it
 
-// Makes `e`, filled by open_syn_entry, what a cookie can say of it: its iss is the cookie. Returns
-// the timestamp for the SYN-ACK: `ts_now` or a little older.
-std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint32_t ts_now, Instant now);
+// Makes `e`, filled by open_syn_entry, what a cookie can say of it: its iss is the cookie. `scale`:
+// what its SYN-ACK tells of our window. Returns the timestamp for the SYN-ACK: `ts_now` or a little
+// older.
+std::uint32_t make_cookie(const SipKey& key, SynEntry& e, std::uint8_t scale, std::uint32_t ts_now,
+                          Instant now);
 
 // Fills `e` from the segment that answers a cookie. False when it answers none of ours, or too
-// late.
+// late, or one that told of another scale than `scale`.
 [[nodiscard]] bool open_cookie(const SipKey& key, SynEntry& e, const FlowKey& flow,
-                               const RxSegment& seg, const Config& config, Instant now);
+                               const RxSegment& seg, std::uint8_t scale, const Config& config,
+                               Instant now);
 
 }  // namespace weir::tcp

@@ -202,6 +202,8 @@ struct Tcb {
   bool may_undo = false;                    // the first ACK of this recovery has not come
   bool partial_acked = false;  // RFC 6582 §3.2, step 3: the first one restarted the timer
   bool pace_waits = false;     // something waits for pace_next
+  bool fin_taken : 1 = false;  // the peer's FIN has one of the numbers before RCV.NXT
+  bool late_open : 1 = false;  // what ends the handshake says nothing of a round trip
   Frto frto = Frto::kOff;
   CloseReason close_reason = CloseReason::kNone;
   CloseReason soft_error = CloseReason::kNone;  // what a time-out would be for (icmp_errors.cc)
@@ -246,6 +248,7 @@ struct OpenArgs {
   std::uint32_t ts_offset = 0;  // of our timestamp clock, RFC 7323 §5.4
   std::uint16_t mtu = 1500;     // octets of IP packet
   bool ipv6 = false;
+  Instant syn_ack_sent = kNever;  // of open_passive: when the SYN-ACK went, where it went once
 };
 // SYN-SENT; the SYN goes with the next poll_transmit.
 void user_open(Tcb& tcb, const OpenArgs& args, Instant now);

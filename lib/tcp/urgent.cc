@@ -9,8 +9,7 @@ namespace {
 
 // The octet that the application reads next.
 Seq unread_from(const Tcb& t) {
-  const bool fin = !takes_text(t.state);  // it takes one of the numbers before RCV.NXT
-  return t.rcv_nxt - (fin ? 1U : 0U) - t.rcvq.bytes();
+  return t.rcv_nxt - (t.fin_taken ? 1U : 0U) - t.rcvq.bytes();
 }
 
 }  // namespace

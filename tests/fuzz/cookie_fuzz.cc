@@ -42,9 +42,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Instant made{Duration{c.next() >> 16U}};
   const auto ts_now = static_cast<std::uint32_t>(c.next());
   const RxSegment syn = some_syn(c);
+  const auto scale = static_cast<std::uint8_t>(c.below(15));
   SynEntry sent;
   open_syn_entry(sent, syn, flow, Seq{}, config);
-  const std::uint32_t stamp = make_cookie(kKey, sent, ts_now, made);
+  const std::uint32_t stamp = make_cookie(kKey, sent, scale, ts_now, made);
   const bool stamped = (sent.bits & SynEntry::kTimestampsOffered) != 0;
   WEIR_ASSERT(!stamped || ts_now - stamp < 1'000);  // "a little older"
 
@@ -58,19 +59,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   answer.options.ts_ecr = stamp;
   SynEntry got;
   const Instant in_time = made + Duration{c.below(60'000'000)};  // half of kCookieLife is 67 s
-  WEIR_ASSERT(open_cookie(kKey, got, flow, answer, config, in_time));
+  WEIR_ASSERT(open_cookie(kKey, got, flow, answer, scale, config, in_time));
   WEIR_ASSERT(got.iss == sent.iss && got.irs == sent.irs);
   WEIR_ASSERT(got.mss <= sent.mss || sent.mss < 88);
   WEIR_ASSERT(got.scale() == sent.scale() && got.bits == sent.bits);
 
   SynEntry none;
-  WEIR_ASSERT(!open_cookie(kKey, none, flow, answer, config, made + kCookieLife + 1s));
+  WEIR_ASSERT(!open_cookie(kKey, none, flow, answer, scale, config, made + kCookieLife + 1s));
   RxSegment forged = answer;  // a guess at 32 bits: it must not hit but by the fuzzer's knowledge
   forged.ack = Seq{static_cast<std::uint32_t>(c.next())};
   forged.seq = Seq{static_cast<std::uint32_t>(c.next())};
   forged.options.ts_ecr = static_cast<std::uint32_t>(c.next());
   forged.options.has_timestamps = c.below(2) != 0;
   SynEntry out;
-  (void)open_cookie(kKey, out, flow, forged, config, in_time);
+  (void)open_cookie(kKey, out, flow, forged, scale, config, in_time);
   return 0;
 }

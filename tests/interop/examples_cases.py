@@ -71,7 +71,7 @@ def reset_one():
 def slow_one():
     """A client that sends long before it reads: the windows fill both ways, and open again."""
     s = connect(WEIR_ADDRESS, PORT, receive_buffer=4_096)
-    text = os.urandom(4 << 20)
+    text = os.urandom(1 << 20)
     sender = threading.Thread(target=lambda: (s.sendall(text), s.shutdown(socket.SHUT_WR)))
     sender.start()
     sender.join(1)

@@ -234,11 +234,48 @@ TEST(OpenPassive, AResentSynAckMakesTheStartCareful) {
   out.counters = &counters;
   tcp::SynEntry e = entry_of(segment(SYN), c);
   e.add_retry();
+  e.add_resent();
   open_passive(t, e, {.iss = kIss}, Instant{1s});
   on_segment(t, segment(ACK, kIrs + 1, kIss + 1), Instant{1s}, out);
   EXPECT_EQ(t.state, kEstablished);
   EXPECT_EQ(t.cwnd, 536U);
   EXPECT_EQ(t.rto.rto(), 3s);
+}
+
+// A retry that sent nothing, as the last ACK had come, says nothing of the path; and what ends the
+// handshake in the end says nothing of a round trip.
+TEST(OpenPassive, ARetryThatSentNothingDoesNot) {
+  const tcp::Config c;
+  telemetry::Counters counters;
+  tcp::Outbox out;
+  out.counters = &counters;
+  tcp::Tcb t{c};
+  tcp::RxSegment syn = segment(SYN);
+  syn.options.has_timestamps = true;
+  tcp::SynEntry e = entry_of(syn, c);
+  e.add_retry();
+  e.bits |= tcp::SynEntry::kAnswered;
+  open_passive(t, e, {.iss = kIss, .ts_offset = 0}, Instant{1s});
+  tcp::RxSegment ack = segment(ACK, kIrs + 1, kIss + 1);
+  ack.options.has_timestamps = true;
+  ack.options.ts_ecr = 750;
+  on_segment(t, ack, Instant{1s}, out);
+  EXPECT_EQ(t.state, kEstablished);
+  EXPECT_GT(t.cwnd, 4'000U);
+  EXPECT_EQ(t.rto.rto(), 1s);
+  EXPECT_FALSE(t.rto.sampled());
+}
+
+TEST(OpenPassive, ResendingIsCountedUpToSeven) {
+  tcp::SynEntry e;
+  e.offer(true, true);
+  e.offer_ecn();
+  const std::uint8_t offered = e.bits;
+  for (unsigned i = 0; i < 20; ++i) {
+    EXPECT_EQ(e.resent(), std::min(i, 7U));
+    e.add_resent();
+  }
+  EXPECT_EQ(e.bits & ~tcp::SynEntry::kResentMask, offered);
 }
 
 // However well it could be timed: the echoed clock is that of one of several.
@@ -253,7 +290,10 @@ TEST(OpenPassive, AResentSynAckIsNotTimed) {
     tcp::RxSegment syn = segment(SYN);
     syn.options.has_timestamps = true;
     tcp::SynEntry e = entry_of(syn, c);
-    if (again) e.add_retry();
+    if (again) {
+      e.add_retry();
+      e.add_resent();
+    }
     open_passive(t, e, {.iss = kIss, .ts_offset = 0}, Instant{1s});
     tcp::RxSegment ack = segment(ACK, kIrs + 1, kIss + 1);
     ack.options.has_timestamps = true;

@@ -88,6 +88,15 @@ TEST(UrgentIn, TextWithoutItsPointerIsText) {
   s.notices(kTold).urgent(100, false).at(40ms).skip().app_reads(200);
 }
 
+// A reset takes no number: what is left to be read is as urgent as it was.
+TEST(UrgentIn, TheMarkStaysInItsPlaceWhenTheConnectionIsReset) {
+  Script s{Established{}};
+  s.receives({.len = 100, .flags = ACK | URG, .chunk = 20, .urgent = 40}).notices(kTold);
+  s.receives({.seq = 100, .flags = RST}).skip().state(kClosed).urgent(40, false);
+  s.app_reads(20).urgent(20, false).app_reads(20).urgent(0, false).app_reads(60);
+  s.notices(tcp::kNoticeClosed);
+}
+
 // -- Abuse -----------------------------------------------------------------------------------
 
 // Offsets that were fatal elsewhere (CVE-2019-12255, CVE-2020-31400).

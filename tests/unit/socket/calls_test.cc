@@ -65,6 +65,16 @@ TEST(BindCall, PortZeroIsAnEphemeralPort) {
   EXPECT_NE(h.local(a).port, h.local(b).port);
 }
 
+// SO_REUSEADDR shares what is asked for, not what is chosen.
+TEST(BindCall, APortThatIsChosenIsNobodysYet) {
+  Host h({.settings = {{"ip_local_port_range", "40000 40001"}}});
+  for (const int error : {0, 0, EADDRINUSE}) {
+    const int fd = h.tcp();
+    EXPECT_EQ(0, h.set(fd, SOL_SOCKET, SO_REUSEADDR, 1));
+    EXPECT_EQ(error, ERRNO_OF(h.bind(fd, kHost, 0)));
+  }
+}
+
 TEST(BindCall, UnspecFamilyOfOldWithAnyAddress) {
   Host h;
   const int fd = h.tcp();
@@ -126,6 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
         Conflict{"reuseport", kHost, kHost, false, false, false, false, true, true, 0},
         Conflict{"dual", kAny6, kHost, true, false, false, false, false, false, EADDRINUSE},
         Conflict{"v6only", kAny6, kHost, true, false, true, false, false, false, 0},
+        Conflict{"v6only, all", kAny6, kAny4, true, false, true, false, false, false, 0},
         Conflict{"six and six", kAny6, kHost6, true, true, true, false, false, false, EADDRINUSE},
         Conflict{"families", kHost6, kHost, true, false, false, false, false, false, 0},
         Conflict{"mapped", kHost, kHost, true, false, false, false, false, false, EADDRINUSE}));

@@ -136,6 +136,7 @@ struct ScriptPlayer : testing::Test {
       errno = 0;
       b.result = call();
       b.error = errno;
+      std::this_thread::sleep_for(2ms);  // however slow it is, time waits for it to look at it
       b.at = clock();
     });
     while (thread == 0) std::this_thread::yield();

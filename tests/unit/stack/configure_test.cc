@@ -79,6 +79,12 @@ TEST_F(Configure, AHalfOpenConnectionKeepsWhatItsSynAckSaid) {
   const auto s = p.take();
   ASSERT_TRUE(s.has_value());
   EXPECT_TRUE(s->tcp().options.has_timestamps);
+  EXPECT_LT(s->tcp().wnd, 0x8000) << "a window that is not scaled";
+  (void)p.take_text();
+  w.feed(p.make(ACK | PSH, p.snd_nxt + 10, p.rcv_nxt, "beyond a gap"));
+  const auto ack = p.take();
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->tcp().options.sack_count, 1);
   w.tcp.clear();
 }
 

@@ -189,7 +189,7 @@ TEST(Tos, OfAConnection) {
   EXPECT_EQ(p.expect(ACK).frame.tos, 0xb8);
   w.send(other, "text");
   EXPECT_EQ(q.expect(ACK).frame.tos, 0);
-  w.run_for(1s);
+  w.run_for(250ms);
   EXPECT_EQ(p.expect(ACK).frame.tos, 0xb8);  // resent
   q.take_text();
   w.stack->abort(conn);

@@ -213,5 +213,79 @@ TEST(HalfOpenSyn, AnotherSynFarAwayLeavesItAsItWas) {
   }
 }
 
+// -- The round trip of a listener's SYN-ACK ------------------------------------------------------
+
+// Without timestamps too: the entry knows when it went, to the 64th of a millisecond.
+//= RFC6298 3 type=test
+TEST(SynAckTiming, TheLastAckIsTheFirstSample) {
+  for (const bool stamped : {false, true}) {
+    World w;
+    w.listen();
+    Peer p(w);
+    p.stamped = stamped;
+    w.run_for(1'437us);
+    p.send(SYN);
+    p.ts_ecr = p.expect(SYN | ACK).tcp().options.ts_val;
+    w.run_for(10ms);
+    p.send(ACK);
+    const auto r = w.next_event();
+    ASSERT_TRUE(r);
+    w.end_later(r->conn);
+    const auto info = w.stack->info(r->conn);
+    EXPECT_GE(info->rtt, 10ms);
+    EXPECT_LE(info->rtt, 10'016us);
+    EXPECT_LT(info->rto, 300ms);
+  }
+}
+
+// Karn's rule: which of two was answered nobody knows; nor what an ACK that comes once more says.
+//= RFC6298 3 type=test
+TEST(SynAckTiming, NotOfOneThatWentTwice) {
+  for (const bool by_timer : {false, true}) {
+    World w;
+    w.listen();
+    Peer p(w);
+    const Octets syn = p.make(SYN);
+    p.syn();
+    if (by_timer) {
+      w.run_for(1'100ms);
+    } else {
+      w.feed(syn);
+    }
+    p.rcv_nxt = p.rcv_nxt - 1;
+    p.expect(SYN | ACK);
+    w.run_for(10ms);
+    p.send(ACK);
+    const auto r = w.next_event();
+    ASSERT_TRUE(r);
+    w.end_later(r->conn);
+    const auto info = w.stack->info(r->conn);
+    EXPECT_EQ(info->rtt, 0s);
+    EXPECT_EQ(info->rto, by_timer ? 3s : 1s);  // RFC 6298 §5.7
+  }
+}
+
+TEST(SynAckTiming, NotWhereTheAcceptQueueWasFull) {
+  World w;
+  const ListenerId l = w.listen(80, 1);
+  w.stack->pause_accept(l, true);
+  Peer first(w, {.port = 1}), p(w, {.port = 2});
+  first.syn();
+  p.syn();
+  first.send(ACK);
+  p.send(ACK);
+  w.stack->pause_accept(l, false);
+  w.iterate();
+  const auto other = w.next_event();
+  ASSERT_TRUE(other);
+  w.run_for(10ms);
+  w.feed(p.make(ACK));
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  w.end_later(other->conn);
+  w.end_later(r->conn);
+  EXPECT_EQ(w.stack->info(r->conn)->rtt, 0s);
+}
+
 }  // namespace
 }  // namespace weir::stack::test

@@ -458,6 +458,13 @@ TEST(IcmpOut, NothingIsAnsweredByASourceQuench) {
 
 // -- R1 and the next hop ------------------------------------------------------------------------
 
+// Nobody here is far away: the least RTO decides when the first goes again.
+Config rto_of_a_second() {
+  Config c = small_config();
+  c.tcp.rto_min = 1s;
+  return c;
+}
+
 struct NextHop : testing::Test {
   NextHop() {
     w.listen();
@@ -469,7 +476,7 @@ struct NextHop : testing::Test {
     for (const Sent& s : w.arp) n += s.frame.arp.op == 1 && s.frame.arp.target_ip == kPeer ? 1 : 0;
     return n;
   }
-  World w;
+  World w{rto_of_a_second()};
   Peer p{w};
   ConnId c;
 };

@@ -186,7 +186,7 @@ struct RandomFrames {
   }
   void user_call(ConnId c) {
     Stack& s = *w.stack;
-    switch (rng.below(14)) {
+    switch (rng.below(16)) {
       case 0:
       case 1:
         s.send_copy(c, octets_of(std::string(rng.below(5'000), 'y')));
@@ -224,9 +224,55 @@ struct RandomFrames {
         s.want_writable(c);
         s.set_nodelay(c, rng.below(2) == 0);
         break;
+      case 12:
+        s.configure(c, some_options());
+        s.set_quickack(c, rng.below(2) == 0);
+        break;
+      case 13: {
+        std::array<std::byte, 3'000> into{};
+        const std::size_t n = s.peek(c, rng.below(2'000), into);
+        WEIR_ASSERT(n <= s.readable(c));
+        WEIR_ASSERT(s.receive_copy(c, std::span(into).first(rng.below(3'000))) <= into.size());
+        break;
+      }
       default:
         connect();
     }
+  }
+  ConnOptions some_options() {
+    constexpr std::array<std::uint32_t, 4> kSizes = {0, 1, 6'000, 200'000};
+    const auto size = [&] { return kSizes[rng.below(4)]; };
+    ConnOptions o;
+    if (rng.below(4) == 0) return o;
+    o.tcp.rcvbuf = size();
+    o.tcp.sndbuf = size();
+    o.tcp.window_clamp = size();
+    o.tcp.notsent_lowat = size();
+    o.tcp.user_mss = static_cast<std::uint16_t>(rng.below(3) * 500);
+    o.tcp.fin_timeout_s = static_cast<std::int16_t>(static_cast<int>(rng.below(4)) - 1);
+    o.tcp.congestion_control = static_cast<tcp::OwnSettings::Algorithm>(rng.below(3));
+    o.tcp.no_delay = rng.below(2) == 0;
+    o.ttl = static_cast<std::uint8_t>(rng.below(3));
+    return o;
+  }
+  // Everything there is to see, in pages; as many as the gauges say.
+  void look() {
+    const Gauges g = w.stack->gauges();
+    std::array<ConnSnapshot, 5> page;
+    SnapshotCursor at;
+    std::uint32_t conns_seen = 0, half_open = 0, time_wait = 0;
+    for (unsigned calls = 0; calls < 1'000 && !Stack::at_end(at); ++calls) {
+      const std::size_t n = w.stack->each_connection(at, page);
+      for (std::size_t i = 0; i < n; ++i) {
+        const bool half = !page[i].index && page[i].state == tcp::State::kSynReceived;
+        ++(page[i].index ? conns_seen : half ? half_open : time_wait);
+      }
+    }
+    WEIR_ASSERT(Stack::at_end(at));
+    WEIR_ASSERT(conns_seen <= g.connections && half_open == g.half_open);
+    WEIR_ASSERT(time_wait == g.time_wait);
+    const auto info = w.stack->info(some_conn());
+    WEIR_ASSERT(!info || info->sacked + info->lost <= info->unacked);
   }
   void connect() {
     const IpAddr to = rng.below(10) == 0 ? IpAddr::v4(10, 0, 0, 99) : kPeer;
@@ -241,6 +287,9 @@ struct RandomFrames {
     if (rng.below(4) == 0) {
       w.stack->stop_listening(listener);
       listener = w.listen(80, 1 + rng.below(8));
+    } else if (rng.below(3) == 0) {
+      w.stack->configure(listener, some_options());
+      w.stack->set_defer_accept(listener, rng.below(3) * 1s);
     } else {
       w.stack->pause_accept(listener, rng.below(3) == 0);
     }
@@ -279,6 +328,7 @@ struct RandomFrames {
     w.iterate_bufs(bufs);
     if (rng.below(4) == 0) user_call(some_conn());
     if (rng.below(200) == 0) listeners();
+    if (rng.below(50) == 0) look();
     if (rng.below(500) == 0) w.pool.set_limit(w.pool.outstanding() + 200);
     for (const ConnId c : conns) seen[static_cast<unsigned>(w.stack->state_of(c))] = true;
     if (w.stack->gauges().time_wait > 0) seen[static_cast<unsigned>(tcp::State::kTimeWait)] = true;

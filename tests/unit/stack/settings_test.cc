@@ -113,6 +113,35 @@ TEST_F(Settings, SynRetriesOfOneConnection) {
   EXPECT_EQ(w.expect_event(c, kClosed).reason, tcp::CloseReason::kTimedOut);
 }
 
+// However small an MSS a listener is given: the window is counted in segments that carry something.
+//= RFC9293 MUST-14 type=test
+TEST_F(Settings, WhatAListenerIsGivenIsKeptWithinLimits) {
+  for (const std::uint16_t mss : std::initializer_list<std::uint16_t>{1, 12, 52}) {
+    ListenOptions o;
+    o.conn.tcp.user_mss = mss;
+    o.conn.tcp.window_scale = 40;
+    auto l = w.stack->listen({IpAddr{}, mss}, o);
+    ASSERT_TRUE(l.ok());
+    Peer q(w, {.port = mss, .local_port = mss});
+    q.stamped = true;
+    q.syn_options.window_scale = 2;
+    q.send(SYN);
+    const Sent s = q.expect(SYN | ACK);
+    EXPECT_EQ(s.tcp().options.mss, 88);
+    EXPECT_EQ(s.tcp().options.window_scale, 14);
+    EXPECT_EQ(s.tcp().wnd % 76, 0);
+    w.stack->configure(*l, o.conn);
+    q.ts_ecr = s.tcp().options.ts_val;
+    q.send(ACK);
+    const auto r = w.next_event();
+    ASSERT_TRUE(r);
+    EXPECT_EQ(w.stack->settings_of(r->conn).user_mss, 88);
+    EXPECT_EQ(w.stack->settings_of(r->conn).window_scale, 14);
+    w.end_later(r->conn);
+    w.stack->stop_listening(*l);
+  }
+}
+
 // -- Buffers
 // ---------------------------------------------------------------------------------------
 
@@ -176,6 +205,44 @@ TEST_F(Settings, NotsentLowatCountsWhatHasNotGone) {
   while (!p.take_text().empty()) p.send(ACK);
 }
 
+// All ones is what Linux has for no mark at all: half of it must not come out as nothing.
+TEST_F(Settings, NotsentLowatOfAllOnesIsNone) {
+  w.listen();
+  const ConnId c = p.open();
+  EXPECT_TRUE(w.stack->set_send_buffer(c, 3'000));
+  EXPECT_TRUE(w.stack->set_notsent_lowat(c, 0xffff'ffff));
+  EXPECT_EQ(w.send(c, pattern(5'000)), 3'000U);
+  w.stack->want_writable(c);
+  while (!p.take_text().empty()) p.send(ACK);
+  w.expect_event(c, kWritable);
+}
+
+// Who waits for room is told of what is made by hand.
+TEST_F(Settings, MoreSendBufferAndAHigherMarkWakeTheWriter) {
+  w.listen();
+  p.wnd = 0;
+  const ConnId c = p.open();
+  EXPECT_TRUE(w.stack->set_send_buffer(c, 3'000));
+  EXPECT_EQ(w.send(c, pattern(3'000)), 3'000U);
+  w.stack->want_writable(c);
+  EXPECT_TRUE(w.stack->set_send_buffer(c, 3'100));
+  w.iterate();
+  w.expect_no_event();
+  EXPECT_TRUE(w.stack->set_send_buffer(c, 10'000));
+  w.iterate();
+  w.expect_event(c, kWritable);
+  EXPECT_TRUE(w.stack->set_notsent_lowat(c, 2'000));
+  w.stack->want_writable(c);
+  w.iterate();
+  w.expect_no_event();
+  EXPECT_TRUE(w.stack->set_notsent_lowat(c, 8'000));
+  w.iterate();
+  w.expect_event(c, kWritable);
+  w.stack->abort(c);
+  w.iterate();
+  w.tcp.clear();
+}
+
 // -- Behaviour
 // -------------------------------------------------------------------------------------
 
@@ -210,6 +277,7 @@ TEST_F(Settings, FinTimeoutOfOneConnection) {
     peer->expect(FIN | ACK);
     peer->send(ACK);
   }
+  r.expect(RST | ACK);                           // as Linux has it
   EXPECT_EQ(w.stack->gauges().connections, 2U);  // FIN-WAIT-2 of one ended at once
   w.run_for(2'900ms);
   EXPECT_EQ(w.stack->gauges().connections, 2U);
@@ -230,6 +298,7 @@ TEST_F(Settings, FinTimeoutSetInFinWait2) {
   EXPECT_EQ(w.stack->state_of(c), tcp::State::kFinWait2);  // only a close ends it
   w.stack->close(c);
   w.iterate();
+  p.expect(RST | ACK);
   EXPECT_EQ(w.stack->gauges().connections, 0U);
 }
 

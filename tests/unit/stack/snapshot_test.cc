@@ -20,6 +20,13 @@ std::vector<ConnSnapshot> all(const Stack& s, std::size_t page = 3) {
   return out;
 }
 
+// Nobody here is far away: the least RTO decides when the first goes again.
+Config rto_of_a_second() {
+  Config c = small_config();
+  c.tcp.rto_min = 1s;
+  return c;
+}
+
 struct Snapshots : testing::Test {
   ConnSnapshot only(tcp::State state) {
     const auto every = all(*w.stack);
@@ -32,7 +39,7 @@ struct Snapshots : testing::Test {
     }
     return {};
   }
-  World w;
+  World w{rto_of_a_second()};
   Peer p{w};
 };
 
@@ -373,6 +380,27 @@ TEST_F(Handed, DeferredUntilTheTimeIsOver) {
   ASSERT_TRUE(event);
   EXPECT_EQ(event->events, unsigned{kAccepted});
   w.end_later(event->conn);
+}
+
+// Of the retries only one sent a SYN-ACK, and none told of the path: the window is whole.
+TEST_F(Handed, DeferredIsNoSignOfLoss) {
+  listen({.defer_accept = 5s});
+  p.stamped = true;
+  p.syn();
+  p.send(ACK);
+  w.run_for(3'500ms);  // two retries are over
+  p.send(ACK, "GET /");
+  const auto event = w.next_event();
+  ASSERT_TRUE(event);
+  w.end_later(event->conn);
+  const auto info = w.stack->info(event->conn);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->rtt, 0s);
+  EXPECT_EQ(info->rto, 1s);
+  EXPECT_GE(info->snd_cwnd, 10U);
+  EXPECT_EQ(info->total_retrans, 0U);
+  w.read(event->conn);
+  w.tcp.clear();
 }
 
 TEST_F(Handed, DeferredAndUnansweredIsResentAsEver) {

@@ -81,6 +81,53 @@ TEST(SynCookies, KeepMssWindowScaleAndSack) {
   w.tcp.clear();
 }
 
+// The low bits of the echoed clock were options: it tells of no round trip.
+TEST(SynCookies, AreNotTimed) {
+  World w(always());
+  w.listen();
+  Peer p(w);
+  p.stamped = true;
+  p.send(SYN);
+  const Sent syn_ack = p.expect(SYN | ACK);
+  p.ts_ecr = syn_ack.tcp().options.ts_val;
+  w.run_for(1ms);
+  p.send(ACK);
+  const auto r = w.next_event();
+  ASSERT_TRUE(r);
+  w.end_later(r->conn);
+  EXPECT_EQ(w.stack->info(r->conn)->rtt, 0s);
+  EXPECT_EQ(w.stack->info(r->conn)->rto, 1s);
+}
+
+// Of another listener at that port, before this one: only where both told the same scale.
+TEST(SynCookies, OfAListenerWithAnotherWindowScaleAreRefused) {
+  for (const std::uint32_t rcvbuf : {0U, 4'000'000U}) {
+    World w(always());
+    auto before = w.stack->listen({IpAddr{}, 80}, {});
+    Peer p(w), q(w, {.port = 2});
+    for (Peer* each : {&p, &q}) {
+      each->stamped = true;
+      each->syn_options.window_scale = 7;
+    }
+    p.send(SYN);
+    const Sent old = p.expect(SYN | ACK);
+    EXPECT_EQ(old.tcp().options.window_scale, 3);
+    w.stack->stop_listening(*before);
+    ListenOptions o;
+    o.conn.tcp.rcvbuf = rcvbuf;
+    ASSERT_TRUE(w.stack->listen({IpAddr{}, 80}, o).ok());
+    q.send(SYN);
+    EXPECT_EQ(q.expect(SYN | ACK).tcp().options.window_scale, rcvbuf == 0 ? 3 : 6);
+    p.ts_ecr = old.tcp().options.ts_val;
+    p.send(ACK);
+    const auto r = w.next_event();
+    EXPECT_EQ(r.has_value(), rcvbuf == 0);
+    EXPECT_EQ(w.count(&C::drop_syncookie_bad), rcvbuf == 0 ? 0U : 1U);
+    if (r) w.end_later(r->conn);
+    w.tcp.clear();
+  }
+}
+
 TEST(SynCookies, WithoutTimestampsThereIsTheMssAlone) {
   World w(always());
   w.listen();
@@ -249,7 +296,7 @@ TEST(SynCookies, NumbersLookRandom) {
     e.flow = {kHost, kPeer, 80, static_cast<std::uint16_t>(i)};
     e.irs = Seq{5'000};
     e.mss = 1'460;
-    tcp::make_cookie(key, e, 0, Instant{1h});
+    tcp::make_cookie(key, e, 3, 0, Instant{1h});
     for (unsigned b = 0; b < 32; ++b) ones[b] += e.iss.raw() >> b & 1U;
   }
   for (const unsigned n : ones) EXPECT_NEAR(n, kRounds / 2, kRounds / 16);
@@ -262,7 +309,7 @@ TEST(SynCookies, TheStampIsNeverAheadOfTheClock) {
     e.flow = {kHost, kPeer, 80, 1};
     e.bits = tcp::SynEntry::kTimestampsOffered | tcp::SynEntry::kSackOffered;
     e.scale_and_retries = 14;
-    const std::uint32_t stamp = tcp::make_cookie(key, e, now, Instant{1h});
+    const std::uint32_t stamp = tcp::make_cookie(key, e, 3, now, Instant{1h});
     EXPECT_LE(stamp, now);
     EXPECT_GT(stamp + 64, now);
   }
@@ -277,14 +324,14 @@ struct CookieAttack : testing::Test {
     syn.flags = SYN;
     syn.options.mss = 1'460;
     tcp::open_syn_entry(e, syn, flow, Seq{}, config);
-    tcp::make_cookie(key, e, 0, at);
+    tcp::make_cookie(key, e, 3, 0, at);
     answer.seq = Seq{5'001};
     answer.ack = e.iss + 1;
     answer.flags = ACK;
   }
   bool opens(const FlowKey& f, const tcp::RxSegment& s, const SipKey& k, Instant now) {
     tcp::SynEntry found;
-    return tcp::open_cookie(k, found, f, s, config, now);
+    return tcp::open_cookie(k, found, f, s, 3, config, now);
   }
   bool opens(const tcp::RxSegment& s) { return opens(flow, s, key, at); }
 

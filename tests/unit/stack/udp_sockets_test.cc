@@ -273,5 +273,31 @@ TEST(UdpSocketsPorts, TheKeyDecides) {
   }
 }
 
+// The range changes while sockets live: whose a port is does not, and each shard keeps drawing from
+// its own.
+TEST(UdpRange, WhosePortItIsStaysAsItWas) {
+  UdpSockets s(8, 8, {.low = 1'000, .high = 1'099, .shard = 1, .shards = 2}, {1, 2});
+  s.set_range(1'090, 1'200);
+  EXPECT_TRUE(s.is_ephemeral(1'000));
+  EXPECT_FALSE(s.is_ephemeral(1'100));
+  for (unsigned i = 0; i < 50; ++i) {
+    const auto port = s.choose_port(kOne, false);
+    ASSERT_TRUE(port);
+    EXPECT_GE(*port, 1'090);
+    EXPECT_LE(*port, 1'099);
+    EXPECT_EQ(*port % 2, 1);
+  }
+  s.set_range(2'000, 2'100);  // nothing of it was ephemeral
+  const auto port = s.choose_port(kOne, false);
+  ASSERT_TRUE(port);
+  EXPECT_TRUE(s.is_ephemeral(*port));
+}
+
+TEST(UdpRange, OneShardHasAllOfIt) {
+  UdpSockets s(8, 8, {.low = 1'000, .high = 1'099}, {1, 2});
+  s.set_range(2'000, 2'000);
+  EXPECT_EQ(s.choose_port(kOne, false), 2'000);
+}
+
 }  // namespace
 }  // namespace weir::stack::test

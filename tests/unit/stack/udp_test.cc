@@ -883,7 +883,9 @@ TEST(UdpErrorsIn, AConnectedSocketIsToldAndLinuxsRuleCanBeHad) {
   const IcmpCase kTable[] = {
       {3, 0, UdpError::kNetUnreachable, false},  {3, 1, UdpError::kHostUnreachable, false},
       {3, 2, UdpError::kNoProtocol, true},       {3, 3, UdpError::kRefused, true},
-      {3, 4, UdpError::kTooLong, true},          {3, 5, UdpError::kHostUnreachable, false},
+      {3, 4, UdpError::kTooLong, true},          {3, 5, UdpError::kNotSupported, false},
+      {3, 6, UdpError::kNetUnreachable, true},   {3, 7, UdpError::kHostDown, true},
+      {3, 8, UdpError::kIsolated, true},         {3, 12, UdpError::kHostUnreachable, false},
       {3, 9, UdpError::kNetUnreachable, true},   {3, 10, UdpError::kHostUnreachable, true},
       {3, 13, UdpError::kHostUnreachable, true}, {11, 0, UdpError::kHostUnreachable, false},
       {12, 0, UdpError::kProtocol, true},
@@ -915,6 +917,8 @@ TEST(UdpErrorsIn, AConnectedSocketIsToldAndLinuxsRuleCanBeHad) {
 TEST(UdpErrorsIn, Ipv6) {
   const IcmpCase kTable[] = {
       {1, 0, UdpError::kNetUnreachable, false},  {1, 1, UdpError::kNotPermitted, true},
+      {1, 7, UdpError::kProtocol, true},         {1, 255, UdpError::kProtocol, true},
+      {1, 2, UdpError::kHostUnreachable, false}, {1, 6, UdpError::kNotPermitted, true},
       {1, 3, UdpError::kHostUnreachable, false}, {1, 4, UdpError::kRefused, true},
       {2, 0, UdpError::kTooLong, true},          {3, 0, UdpError::kHostUnreachable, false},
       {4, 1, UdpError::kProtocol, true},

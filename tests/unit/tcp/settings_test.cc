@@ -169,6 +169,16 @@ TEST(Settings, TheMessagesAreThoseOfTheTable) {
   }
 }
 
+// "delack_max = 20" alone is right, though delack_min is 40 ms by default.
+TEST(Settings, ALowerDelackMaxTakesDelackMinAlong) {
+  Config c;
+  EXPECT_EQ(set(c, "delack_max", "20ms"), "");
+  EXPECT_EQ(c.delack_min, 20ms);
+  EXPECT_FALSE(misfit(c).has_value());
+  EXPECT_EQ(set(c, "delack_max", "30ms"), "");
+  EXPECT_EQ(c.delack_min, 20ms);
+}
+
 TEST(Settings, TwoThatDoNotFitAreTold) {
   const auto blamed = [](auto change) {
     Config c;

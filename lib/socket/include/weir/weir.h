@@ -19,7 +19,6 @@
  * struct tcp_info of <linux/tcp.h>).
  *
  * Time is microseconds on a clock of the caller's that never goes back. */
-/* NOLINTBEGIN: C, and names of C's own kind */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 /* clang-format off */
@@ -247,4 +246,3 @@ WEIR_API const char *weir_counter_name(size_t index); /* NULL beyond the last */
 /* NOLINTEND(modernize-*,readability-identifier-naming) */
 /* clang-format on */
 #endif /* WEIR_WEIR_H */
-/* NOLINTEND */
