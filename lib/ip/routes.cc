@@ -143,6 +143,11 @@ bool Routes::is_broadcast(const IpAddr& addr) const {
          std::find(broadcast_.begin(), broadcast_.end(), value) != broadcast_.end();
 }
 
+std::optional<IpAddr> Routes::broadcast_source(const IpAddr& addr) const {
+  const Network* n = longest_match(addr);
+  return n != nullptr && n->source ? n->source : default_source(true);
+}
+
 bool Routes::is_on_link(const IpAddr& addr) const {
   return longest_match(addr) != nullptr;
 }

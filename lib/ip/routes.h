@@ -45,6 +45,8 @@ class Routes {
   [[nodiscard]] bool is_our_group(const IpAddr& group) const;
   // Limited, or directed to a connected network (RFC 1122 §3.2.1.3; not for /31 and /32, RFC 3021).
   [[nodiscard]] bool is_broadcast(const IpAddr& addr) const;
+  // What to send from to one of these.
+  [[nodiscard]] std::optional<IpAddr> broadcast_source(const IpAddr& addr) const;
   [[nodiscard]] bool is_on_link(const IpAddr& addr) const;  // on a connected prefix
   [[nodiscard]] std::optional<IpAddr> default_source(bool v4) const;
   [[nodiscard]] std::optional<IpAddr> gateway(bool v4) const;

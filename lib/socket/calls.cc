@@ -48,9 +48,8 @@ ssize_t send_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t cou
 ssize_t receive_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
   if (UdpSocket* u = udp_socket(stack, fd)) {
     if (!vector_ok(iov, count)) return -1;
-    Endpoint from;
-    bool cut = false;
-    return answer_octets(udp_receive(*stack, *u, {iov, count}, flags, from, cut));
+    UdpArrival arrival;
+    return answer_octets(udp_receive(*stack, *u, {iov, count}, flags, arrival));
   }
   TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
   if (s == nullptr || !vector_ok(iov, count, (flags & MSG_TRUNC) == 0)) return -1;

@@ -28,6 +28,7 @@ struct Descriptor {
   int fd = -1;
   int family = 0;                // AF_INET, AF_INET6; 0: no socket
   std::uint64_t user = 0;        // weir_set_user
+  std::uint64_t cookie = 0;      // SO_COOKIE; 0: nobody has asked yet
   std::vector<Watch*> watchers;  // of the epolls that watch it, which own them
 };
 

@@ -41,6 +41,10 @@ void apply_socket(stack::Stack& t, stack::ConnId id, const TcpOptions& o, int na
     case SO_RCVBUFFORCE:
       t.set_receive_buffer(id, half(o.rcvbuf));
       return;
+    case SO_MAX_PACING_RATE:  // none where it is more than can be told
+      t.set_pacing_rate(
+          id, o.max_pacing_rate > 0xffff'ffffU ? 0 : static_cast<std::uint32_t>(o.max_pacing_rate));
+      return;
     default:
       return;
   }
@@ -151,6 +155,9 @@ void apply_option(EmbeddedStack& e, TcpSocket& s, int level, int name) {
 void apply_rest(EmbeddedStack& e, TcpSocket& s) {
   const TcpOptions& o = s.options;
   if (o.cork != 0) apply_option(e, s, IPPROTO_TCP, TCP_CORK);
+  if (o.max_pacing_rate != TcpOptions::kNoRate) {
+    apply_option(e, s, SOL_SOCKET, SO_MAX_PACING_RATE);
+  }
   if (o.quickack >= 0) apply_option(e, s, IPPROTO_TCP, TCP_QUICKACK);
   if (!s.v4_only() && s.local.addr.is_v4()) apply_option(e, s, IPPROTO_IP, IP_TOS);
 }

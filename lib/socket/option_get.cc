@@ -29,14 +29,15 @@ int seconds(Duration d) {
   return static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
 }
 
-int pending_error(TcpSocket& s) {
-  const int v = take_error(s);
-  return v != 0 ? v : std::exchange(s.soft_error, 0);
+int pending_error(const EmbeddedStack& e, TcpSocket& s) {
+  if (const int v = take_error(s)) return v;
+  const int soft = std::exchange(s.soft_error, 0);
+  const bool healed = s.conn && e.tcp().soft_error(*s.conn) == tcp::CloseReason::kNone;
+  return healed ? 0 : soft;
 }
 
 // struct linger, struct timeval, SO_MEMINFO's nine words. -1 for what is none of these.
-int get_struct(const EmbeddedStack& e, const TcpSocket& s, int name, void* value,
-               socklen_t& length) {
+int get_struct(EmbeddedStack& e, TcpSocket& s, int name, void* value, socklen_t& length) {
   switch (name) {
     case SO_LINGER: {
       const struct linger l { s.options.linger, s.options.linger_s };
@@ -59,6 +60,15 @@ int get_struct(const EmbeddedStack& e, const TcpSocket& s, int name, void* value
                                                0};
       return give(words.data(), sizeof words, value, length);
     }
+    case SO_MAX_PACING_RATE: {
+      const std::uint64_t rate = s.options.max_pacing_rate;
+      if (length >= sizeof rate) return give(&rate, sizeof rate, value, length);
+      const auto four =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(rate, ~std::uint32_t{0}));
+      return give(&four, sizeof four, value, length);
+    }
+    case SO_COOKIE:
+      return give_cookie(e, s, value, length);
     default:
       return -1;
   }
@@ -67,7 +77,7 @@ int get_struct(const EmbeddedStack& e, const TcpSocket& s, int name, void* value
 int get_socket(const EmbeddedStack& e, TcpSocket& s, int name, int& v) {
   switch (name) {
     case SO_ERROR:
-      v = pending_error(s);
+      v = pending_error(e, s);
       return 0;
     case SO_TYPE:
       v = SOCK_STREAM;
@@ -101,6 +111,18 @@ int get_socket(const EmbeddedStack& e, TcpSocket& s, int name, int& v) {
   }
 }
 
+// How long so many seconds are in SYN-ACKs resent, as Linux rounds them (secs_to_retrans).
+int defer_accept_of(const TcpOptions& o) {
+  constexpr int kFirst = 1, kMost = 120;  // TCP_TIMEOUT_INIT, TCP_RTO_MAX
+  if (o.defer_accept == 0) return 0;
+  int step = kFirst, period = kFirst;
+  for (int n = 1; o.defer_accept > period && n < 255; ++n) {
+    step = std::min(2 * step, kMost);
+    period += step;
+  }
+  return period;
+}
+
 int maxseg_of(const EmbeddedStack& e, const TcpSocket& s) {
   constexpr int kDefault = 536;  // TCP_MSS_DEFAULT
   const int live = mss_of(e, s);
@@ -132,7 +154,7 @@ int get_tcp(const EmbeddedStack& e, const TcpSocket& s, int name, int& v) {
       v = o.linger2 < 0 ? -1 : or_else(o.linger2, seconds(c.fin_timeout));
       return 0;
     case TCP_DEFER_ACCEPT:
-      v = o.defer_accept;
+      v = defer_accept_of(o);
       return 0;
     case TCP_WINDOW_CLAMP:
       v = o.window_clamp;
@@ -198,11 +220,22 @@ int get_int(const EmbeddedStack& e, TcpSocket& s, int level, int name, int& v) {
     case IPPROTO_IPV6:
       return get_ip6(e, s, name, v);
     default:
-      return ENOPROTOOPT;
+      return unknown_option(level, s.v4_only());
   }
 }
 
 }  // namespace
+
+int give_cookie(EmbeddedStack& e, Descriptor& d, void* value, socklen_t& length) {
+  if (length < sizeof d.cookie) return EINVAL;
+  while (d.cookie == 0) d.cookie = e.draw();
+  return give(&d.cookie, sizeof d.cookie, value, length);
+}
+
+int unknown_option(int level, bool v4) {
+  const bool known = level == SOL_SOCKET || level == IPPROTO_TCP || level == IPPROTO_IP;
+  return known || !v4 ? ENOPROTOOPT : EOPNOTSUPP;
+}
 
 int get_option(EmbeddedStack& e, TcpSocket& s, int level, int name, void* value,
                socklen_t& length) {
@@ -215,7 +248,7 @@ int get_option(EmbeddedStack& e, TcpSocket& s, int level, int name, void* value,
     length = 0;  // neither cubic nor reno has any
     return 0;
   }
-  if (level == IPPROTO_IPV6 && s.v4_only()) return ENOPROTOOPT;
+  if (level == IPPROTO_IPV6 && s.v4_only()) return EOPNOTSUPP;
   int v = 0;
   const IntOption* one = int_option(level, name);
   int fault = get_int(e, s, level, name, v);

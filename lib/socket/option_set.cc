@@ -99,16 +99,19 @@ int set_tcp(TcpSocket& s, int name, int v) {
   }
 }
 
-// One octet will do, where four are not given.
-int set_ip(TcpSocket& s, int name, const void* value, socklen_t length) {
+// Four octets, or a word of the machine's.
+int set_pacing_rate(TcpSocket& s, const void* value, socklen_t length) {
+  std::uint32_t four = 0;
+  std::uint64_t& rate = s.options.max_pacing_rate;
+  if (length < sizeof four) return EINVAL;
+  std::memcpy(&four, value, sizeof four);
+  rate = four == ~std::uint32_t{0} ? TcpOptions::kNoRate : four;
+  if (length >= sizeof rate) std::memcpy(&rate, value, sizeof rate);
+  return 0;
+}
+
+int set_ip(TcpSocket& s, int name, int v) {
   if (name != IP_TOS && name != IP_TTL) return ENOPROTOOPT;
-  int v = 0;
-  if (length < 1) return EINVAL;
-  if (length >= sizeof v) {
-    std::memcpy(&v, value, sizeof v);
-  } else {
-    v = static_cast<const unsigned char*>(value)[0];
-  }
   if (name == IP_TOS) {
     s.options.tos = v & 0xfc;  // the two bits below are TCP's, for ECN
     return 0;
@@ -143,14 +146,14 @@ int store(TcpSocket& s, int level, int name, const void* value, socklen_t length
     return set_time(s.options.rcvtimeo, value, length);
   if (level == SOL_SOCKET && name == SO_SNDTIMEO)
     return set_time(s.options.sndtimeo, value, length);
+  if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE) return set_pacing_rate(s, value, length);
   if (level == IPPROTO_IPV6 && s.v4_only()) return ENOPROTOOPT;
-  const IntOption* one = int_option(level, name);
-  if (one == nullptr && level == IPPROTO_IP) return set_ip(s, name, value, length);
   int v = 0;
-  if (length < sizeof v) return EINVAL;
-  std::memcpy(&v, value, sizeof v);
-  if (one != nullptr) return set_int(s, *one, v);
+  if (!read_int(level, value, length, v)) return EINVAL;
+  if (const IntOption* one = int_option(level, name)) return set_int(s, *one, v);
   switch (level) {
+    case IPPROTO_IP:
+      return set_ip(s, name, v);
     case SOL_SOCKET:
       return set_socket(s, name, v);
     case IPPROTO_TCP:
@@ -162,13 +165,36 @@ int store(TcpSocket& s, int level, int name, const void* value, socklen_t length
   }
 }
 
+// What the new value lets happen at once, and what it makes worth waiting for (Linux's
+// sk_write_space and tcp_set_rcvlowat).
+void tell_anew(EmbeddedStack& e, TcpSocket& s, std::uint32_t before, bool rcvlowat) {
+  const std::uint32_t ready = ready_of(e, s);
+  if (s.conn && (ready & EPOLLOUT) == 0) e.tcp().want_room(*s.conn);
+  std::uint32_t why = ready & ~before & (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
+  if (rcvlowat) why |= ready & (EPOLLIN | EPOLLRDNORM);
+  if (why != 0) e.changed(s, why);
+}
+
 }  // namespace
+
+bool read_int(int level, const void* value, socklen_t length, int& v) {
+  if (length >= sizeof v) {
+    std::memcpy(&v, value, sizeof v);
+  } else if (level == IPPROTO_IP && length >= 1) {
+    v = static_cast<const unsigned char*>(value)[0];
+  } else {
+    return false;
+  }
+  return true;
+}
 
 int set_option(EmbeddedStack& e, TcpSocket& s, int level, int name, const void* value,
                socklen_t length) {
+  const std::uint32_t before = ready_of(e, s);
   if (const int fault = store(s, level, name, value, length)) return fault;
   apply_option(e, s, level, name);
   e.settle();  // what was held goes
+  tell_anew(e, s, before, level == SOL_SOCKET && name == SO_RCVLOWAT);
   return 0;
 }
 

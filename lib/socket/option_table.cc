@@ -39,6 +39,7 @@ constexpr std::array kInts{
     IntOption{kIp, IP_MTU_DISCOVER, &O::mtu_discover, false, 0, 5},
     IntOption{kIp, IP_RECVERR, &O::recverr, true},
     IntOption{kIp, IP_RECVTOS, &O::recvtos, true},
+    IntOption{kIp, IP_BIND_ADDRESS_NO_PORT, &O::no_port, true},
     IntOption{kIp6, IPV6_V6ONLY, &O::v6_only, true},
     IntOption{kIp6, IPV6_MTU_DISCOVER, &O::mtu_discover, false, 0, 5},
     IntOption{kIp6, IPV6_RECVERR, &O::recverr, true},

@@ -23,6 +23,12 @@ int get_info(const EmbeddedStack& e, const TcpSocket& s, void* value, socklen_t&
 [[nodiscard]] int send_buffer_of(const EmbeddedStack& e, const TcpSocket& s);
 [[nodiscard]] std::size_t not_sent(const EmbeddedStack& e, const TcpSocket& s);  // octets queued
 
+// What was set, an int; of IP options one octet will do. False: too short.
+[[nodiscard]] bool read_int(int level, const void* value, socklen_t length, int& v);
+// getsockopt of what is not known: of a level of this socket's, or of no such level.
+[[nodiscard]] int unknown_option(int level, bool v4);
+// SO_COOKIE: a number that no other socket of the stack has.
+int give_cookie(EmbeddedStack& e, Descriptor& d, void* value, socklen_t& length);
 // errnos, 0 for none. `value` and `length` are not null.
 int set_option(EmbeddedStack& e, TcpSocket& s, int level, int name, const void* value,
                socklen_t length);

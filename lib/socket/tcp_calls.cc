@@ -99,15 +99,23 @@ int tcp_bind(EmbeddedStack& e, TcpSocket& s, const sockaddr* addr, socklen_t len
     if (as4.at.addr.is_unspecified()) name = as4;
   }
   if (const int fault = bind_fault(e, s, name)) return fault;
-  if (const int fault = claim_port(e, s, name.at)) return fault;
+  if (name.at.port == 0 && s.options.no_port != 0) {
+    s.local = name.at;  // connect or listen chooses one
+  } else if (const int fault = claim_port(e, s, name.at)) {
+    return fault;
+  }
   s.bound_addr = !name.at.addr.is_unspecified();
   s.bound_port = name.at.port != 0;
   return 0;
 }
 
 int tcp_listen(EmbeddedStack& e, TcpSocket& s, int backlog) {
-  const auto most = static_cast<std::uint32_t>(backlog);  // Linux: below 0 is without a limit
+  // Linux: below 0 is without a limit, and one more than `backlog` may wait (sk_acceptq_is_full).
+  const auto asked = static_cast<std::uint32_t>(backlog);
+  const std::uint32_t told = std::min(asked, e.tcp_config().somaxconn);
+  const std::uint32_t most = told + 1;
   if (s.phase == Phase::kListening) {
+    s.backlog = told;
     e.tcp().set_backlog(s.listener, most);
     return 0;
   }
@@ -123,6 +131,7 @@ int tcp_listen(EmbeddedStack& e, TcpSocket& s, int backlog) {
   const auto id = e.tcp().listen(s.local, how);
   if (!id.ok()) return errno_of(id.error());
   s.listener = id.value();
+  s.backlog = told;
   e.tcp().pause_accept(s.listener, true);  // accept asks for them, one by one
   s.phase = Phase::kListening;
   s.shut_read = s.shut_write = false;
@@ -162,6 +171,7 @@ int tcp_connect(EmbeddedStack& e, TcpSocket& s, const sockaddr* addr, socklen_t 
     disconnect(e, s);
     s.use = Use::kUnconnected;
     e.settle();
+    e.changed(s);
     return 0;
   }
   switch (s.use) {

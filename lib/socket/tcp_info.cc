@@ -140,7 +140,7 @@ int get_info(const EmbeddedStack& e, const TcpSocket& s, void* value, socklen_t&
   if (s.phase == Phase::kListening) {
     if (const auto stats = e.tcp().listener_stats(s.listener)) {
       info.base.tcpi_unacked = stats->waiting;
-      info.base.tcpi_sacked = stats->backlog;
+      info.base.tcpi_sacked = s.backlog;
     }
   } else if (const auto i = info_of(e, s)) {
     fill_times(*i, info.base);

@@ -9,6 +9,7 @@ namespace weir::posix {
 
 struct TcpOptions {
   static constexpr int kUnset = -1;
+  static constexpr std::uint64_t kNoRate = ~std::uint64_t{0};
 
   // SOL_SOCKET
   int reuse_addr = 0, reuse_port = 0, keepalive = 0, broadcast = 0, dont_route = 0, oob_inline = 0;
@@ -17,6 +18,7 @@ struct TcpOptions {
   int rcvlowat = 1;
   int linger = 0, linger_s = 0;
   timeval rcvtimeo{}, sndtimeo{};
+  std::uint64_t max_pacing_rate = kNoRate;  // octets a second
   // IPPROTO_TCP; 0, but where kUnset is said: as the stack's settings have it
   int nodelay = 0, cork = 0, maxseg = 0;
   int keepidle = 0, keepintvl = 0, keepcnt = 0, user_timeout = 0, syncnt = 0;
@@ -30,6 +32,7 @@ struct TcpOptions {
   int v6_only = 0;
   int mtu_discover = 1;  // IP_PMTUDISC_WANT: DF is on every packet anyhow
   int recverr = 0, recvtos = 0;
+  int no_port = 0;  // IP_BIND_ADDRESS_NO_PORT
 };
 
 }  // namespace weir::posix

@@ -24,7 +24,8 @@ void on_closed(EmbeddedStack& e, TcpSocket& s, tcp::CloseReason reason) {
   forget_if_over(e, s);
 }
 
-// Linux: text that comes once both directions are shut answers a reset (RFC 1122 §4.2.2.13).
+// Linux: text that comes once both directions are shut answers a reset (RFC 1122 §4.2.2.13), though
+// a FIN came with it.
 bool text_for_nobody(const EmbeddedStack& e, const TcpSocket& s) {
   return s.shut_read && s.shut_write && !s.fin_seen && e.tcp().readable(*s.conn) > 0;
 }
@@ -81,7 +82,8 @@ void attach(EmbeddedStack& e, TcpSocket& s, stack::ConnId id) {
 void detach(EmbeddedStack& e, TcpSocket& s, bool abort) {
   if (!s.conn) return;
   s.last = e.tcp().info(*s.conn);
-  if (abort) {
+  const bool waits = e.tcp().state_of(*s.conn) == tcp::State::kTimeWait;  // no reset ends it
+  if (abort && !waits) {
     e.tcp().abort(*s.conn);
   } else {
     e.tcp().close(*s.conn);
@@ -109,7 +111,9 @@ int take_error(TcpSocket& s) {
 
 void on_reset(EmbeddedStack& e, TcpSocket& s) {
   if (!s.conn) return;
-  detach(e, s, true);
+  s.last = e.tcp().info(*s.conn);
+  e.tcp().abort(*s.conn);  // with a RST in TIME-WAIT too: there is text that nobody has read
+  s.conn.reset();
   on_closed(e, s, tcp::CloseReason::kReset);
   e.changed(s);
 }
@@ -139,11 +143,11 @@ void on_event(EmbeddedStack& e, const stack::Ready& r) {
   const auto has = [&r](stack::Event what) { return (r.events & what) != 0; };
   if (has(stack::kConnected)) s.phase = Phase::kOpen;
   if (has(stack::kSoftError)) s.soft_error = errno_of(e.tcp().soft_error(r.conn));
-  if (has(stack::kPeerClosed)) s.shut_read = s.fin_seen = true;
   if (has(stack::kReadable) && text_for_nobody(e, s)) {
     on_reset(e, s);
     return;
   }
+  if (has(stack::kPeerClosed)) s.shut_read = s.fin_seen = true;
   if (has(stack::kWritable) && (ready_of(e, s) & EPOLLOUT) == 0) e.tcp().want_room(r.conn);
   if (has(stack::kClosed)) {
     on_closed(e, s, r.reason);

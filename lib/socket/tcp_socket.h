@@ -37,11 +37,11 @@ struct TcpSocket : Descriptor {
   bool fin_seen = false;                       // SOCK_DONE: nothing follows what is there
   int error = 0, soft_error = 0;               // errnos, each told once
   stack::ListenerId listener = 0;              // kListening
+  std::uint32_t backlog = 0;                   // kListening: as it is told, one less than wait
   std::uint64_t came = 0;                      // connections that entered its accept queue
   std::optional<stack::ConnId> conn;           // kOpening, kOpen; kClosed while text is unread
   std::optional<tcp::Info> last;               // of a connection that is over
   TcpOptions options;
-  bool more = false;  // the last write said MSG_MORE: what is held waits for the next
 
   [[nodiscard]] bool v4_only() const { return family == AF_INET; }
 };

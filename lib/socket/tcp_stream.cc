@@ -83,10 +83,9 @@ ssize_t tcp_send(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> from, in
   if (total(from) == 0) return 0;
   const stack::ConnId id = *s.conn;
   const bool more = (flags & MSG_MORE) != 0;
-  if (more && s.options.cork == 0) e.tcp().set_cork(id, true);
   const std::size_t done = queue(e, id, from, (flags & MSG_OOB) != 0);
-  if (!more && s.more && s.options.cork == 0) e.tcp().set_cork(id, false);
-  s.more = more;
+  // What was taken in part goes, whatever is to follow (tcp_sendmsg's wait_for_space).
+  if (done > 0) e.tcp().set_more(id, more && done == total(from));
   // Room below a third of the buffer is told of when it has become that (sk_stream_is_writeable);
   // text that room was left for found no buffers, and these come back without a sign.
   if (done < total(from) && e.tcp().send_room(id) > 0) {

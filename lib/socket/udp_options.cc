@@ -1,11 +1,14 @@
 // setsockopt and getsockopt of a UDP socket (Linux's net/core/sock.c, net/ipv4/ip_sockglue.c).
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/udp.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
+#include "socket/options.h"
 #include "socket/udp_socket.h"
 
 namespace weir::posix {
@@ -24,8 +27,19 @@ constexpr Plain kPlain[] = {
     {SOL_SOCKET, SO_REUSEADDR, &UdpOptions::reuse_addr, true, 0, 1},
     {SOL_SOCKET, SO_REUSEPORT, &UdpOptions::reuse_port, true, 0, 1},
     {SOL_SOCKET, SO_BROADCAST, &UdpOptions::broadcast, true, 0, 1},
+    {SOL_SOCKET, SO_KEEPALIVE, &UdpOptions::keepalive, true, 0, 1},
+    {SOL_SOCKET, SO_PRIORITY, &UdpOptions::priority, false, 0, 6},
+    {SOL_SOCKET, SO_MARK, &UdpOptions::mark, false, INT_MIN, INT_MAX},
+    {SOL_SOCKET, SO_TIMESTAMP, &UdpOptions::timestamp, true, 0, 1},
+    {IPPROTO_UDP, UDP_CORK, &UdpOptions::cork, true, 0, 1},
+    {IPPROTO_IP, IP_RECVTOS, &UdpOptions::recvtos, true, 0, 1},
+    {IPPROTO_IP, IP_RECVTTL, &UdpOptions::recvttl, true, 0, 1},
+    {IPPROTO_IP, IP_PKTINFO, &UdpOptions::pktinfo, true, 0, 1},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS, &UdpOptions::recvtclass, true, 0, 1},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &UdpOptions::recvhops, true, 0, 1},
+    {IPPROTO_IPV6, IPV6_RECVPKTINFO, &UdpOptions::pktinfo6, true, 0, 1},
     {IPPROTO_IP, IP_TOS, &UdpOptions::tos, false, 0, 255},
-    {IPPROTO_IP, IP_TTL, &UdpOptions::ttl, false, 1, 255},
+    {IPPROTO_IP, IP_TTL, &UdpOptions::ttl, false, -1, 255},
     {IPPROTO_IP, IP_RECVERR, &UdpOptions::recverr, true, 0, 1},
     {IPPROTO_IP, IP_MTU_DISCOVER, &UdpOptions::mtu_discover, false, 0, 5},
     {IPPROTO_IPV6, IPV6_V6ONLY, &UdpOptions::v6_only, true, 0, 1},
@@ -56,13 +70,25 @@ int buffer_size(int asked, int least) {
 int set_plain(EmbeddedStack& e, UdpSocket& s, const Plain& p, int v) {
   if (p.boolean) v = v != 0 ? 1 : 0;
   if (p.name == IPV6_V6ONLY && p.level == IPPROTO_IPV6 && s.id) return EINVAL;
-  if (v < p.least || v > p.most) return EINVAL;
+  if (v < p.least || v > p.most) return p.value == &UdpOptions::priority ? EPERM : EINVAL;
+  if (p.value == &UdpOptions::ttl && v == 0) return EINVAL;
   if (p.value == &UdpOptions::tclass && v < 0) v = 0;
   s.options.*p.value = v;
   const bool all = s.options.recverr != 0 || s.options.recverr6 != 0;
+  if (p.value == &UdpOptions::cork && v == 0) return udp_flush(e, s);
   if (s.id) {
+    e.tcp().set_udp_broadcast(*s.id, s.options.broadcast != 0);
     e.tcp().set_udp_errors(*s.id, all ? stack::UdpErrors::kAll : stack::UdpErrors::kHard);
   }
+  return 0;
+}
+
+int set_linger(UdpSocket& s, const void* value, socklen_t length) {
+  struct linger l {};
+  if (length < sizeof l) return EINVAL;
+  std::memcpy(&l, value, sizeof l);
+  s.options.linger = l.l_onoff != 0 ? 1 : 0;
+  if (l.l_onoff != 0) s.options.linger_s = l.l_linger;
   return 0;
 }
 
@@ -85,7 +111,9 @@ int set_buffer(EmbeddedStack& e, UdpSocket& s, int name, int v) {
 
 // What is only told.
 int told(EmbeddedStack& e, UdpSocket& s, int level, int name, int& v) {
-  if (level != SOL_SOCKET) return level == IPPROTO_UDP ? ENOPROTOOPT : EOPNOTSUPP;
+  if (level == IPPROTO_UDP) return ENOPROTOOPT;
+  if (level == IPPROTO_TCP) return s.family == AF_INET ? EOPNOTSUPP : ENOPROTOOPT;
+  if (level != SOL_SOCKET) return unknown_option(level, s.family == AF_INET);
   switch (name) {
     case SO_TYPE:
       v = SOCK_DGRAM;
@@ -134,9 +162,9 @@ int udp_set_option(EmbeddedStack& e, UdpSocket& s, int level, int name, const vo
     *time = t.tv_sec < 0 ? timeval{} : t;
     return 0;
   }
+  if (level == SOL_SOCKET && name == SO_LINGER) return set_linger(s, value, length);
   int v = 0;
-  if (length < sizeof v) return EINVAL;
-  std::memcpy(&v, value, sizeof v);
+  if (!read_int(level, value, length, v)) return EINVAL;
   if (const Plain* p = plain_of(s, level, name)) return set_plain(e, s, *p, v);
   return level == SOL_SOCKET ? set_buffer(e, s, name, v) : ENOPROTOOPT;
 }
@@ -147,14 +175,25 @@ int udp_get_option(EmbeddedStack& e, UdpSocket& s, int level, int name, void* va
     give(*time, value, length);
     return 0;
   }
+  if (level == SOL_SOCKET && name == SO_COOKIE) return give_cookie(e, s, value, length);
+  if (level == SOL_SOCKET && name == SO_LINGER) {
+    give(linger{s.options.linger, s.options.linger_s}, value, length);
+    return 0;
+  }
   int v = 0;
   if (const Plain* p = plain_of(s, level, name)) {
     v = s.options.*p->value;
-    if (v < 0 && p->value != &UdpOptions::tclass) v = e.tcp().tcp_config().ttl;
+    if (v < 0 && (p->value == &UdpOptions::ttl || p->value == &UdpOptions::hops))
+      v = e.tcp().tcp_config().ttl;
   } else if (const int fault = told(e, s, level, name, v)) {
     return fault;
   }
-  give(v, value, length);
+  // What fits an octet fits a program's char, of IP options.
+  if (level == IPPROTO_IP && length > 0 && length < sizeof v && v >= 0 && v <= 255) {
+    give(static_cast<unsigned char>(v), value, length);
+  } else {
+    give(v, value, length);
+  }
   return 0;
 }
 

@@ -36,6 +36,7 @@ int bind_to(EmbeddedStack& e, UdpSocket& s, const Endpoint& at) {
   options.v6_only = s.options.v6_only != 0;
   options.rcvbuf = static_cast<std::uint32_t>(s.options.rcvbuf);
   options.errors = errors_of(s);
+  options.broadcast = s.options.broadcast != 0;
   auto id = e.tcp().udp_bind(at, options);
   if (!id) return errno_of_bind(id.error());
   s.id = *id;
@@ -44,7 +45,7 @@ int bind_to(EmbeddedStack& e, UdpSocket& s, const Endpoint& at) {
 }
 
 int bind_if_not(EmbeddedStack& e, UdpSocket& s) {
-  return s.id ? 0 : bind_to(e, s, {any_of(s.family == AF_INET), 0});
+  return s.id ? 0 : bind_to(e, s, {s.bound.addr, 0});
 }
 
 std::size_t total(std::span<const iovec> pieces) {
@@ -79,6 +80,15 @@ int take_error(EmbeddedStack& e, const UdpSocket& s) {
   return s.id ? errno_of(e.tcp().udp_take_error(*s.id)) : 0;
 }
 
+// Linux gives a port back that bind has not asked for; here it is kept while datagrams wait, which
+// would go with it.
+void disconnect(EmbeddedStack& e, UdpSocket& s) {
+  s.connected = false;
+  if (!s.id) return;
+  e.tcp().udp_disconnect(*s.id);
+  if (s.bound.port == 0 && !e.tcp().udp_peek(*s.id)) udp_close(e, s);
+}
+
 // The socket's own TOS and TTL, by the family of who it is for.
 stack::UdpSend how_of(const UdpSocket& s, const IpAddr& to) {
   stack::UdpSend how;
@@ -89,7 +99,38 @@ stack::UdpSend how_of(const UdpSocket& s, const IpAddr& to) {
   return how;
 }
 
+using Pieces = std::vector<std::span<const std::byte>>;
+
+// What is held, if anything is, and these behind it, as one datagram.
+int send_all(EmbeddedStack& e, UdpSocket& s, Pieces& pieces) {
+  if (s.holding) pieces.insert(pieces.begin(), std::span<const std::byte>(s.held));
+  const stack::UdpError error = e.tcp().udp_send_pieces(*s.id, pieces, s.held_how);
+  s.holding = false;
+  s.held.clear();
+  if (error != stack::UdpError::kNone) return errno_of(error);
+  e.settle();
+  return 0;
+}
+
+// The beginning of a datagram, or more of it. One that gets too long is forgotten, as on Linux.
+int hold(UdpSocket& s, const Pieces& pieces, std::size_t octets) {
+  constexpr std::size_t kMost = 0xffff;
+  const bool fits = s.held.size() + octets <= kMost;
+  s.holding = fits;
+  if (!fits) {
+    s.held.clear();
+    return EMSGSIZE;
+  }
+  for (const auto& piece : pieces) s.held.insert(s.held.end(), piece.begin(), piece.end());
+  return 0;
+}
+
 }  // namespace
+
+UdpSocket::UdpSocket(int address_family) : Descriptor(Kind::kUdp) {
+  family = address_family;
+  bound.addr = any_of(family == AF_INET);
+}
 
 int errno_of(stack::UdpError error) {
   using enum stack::UdpError;
@@ -136,7 +177,9 @@ int udp_bind(EmbeddedStack& e, UdpSocket& s, const sockaddr* addr, socklen_t len
   const Name name = name_of(s.family, addr, length);
   if (name.error != 0) return name.error;
   if (s.id) return EINVAL;
-  return bind_to(e, s, name.at);
+  if (const int fault = bind_to(e, s, name.at)) return fault;
+  s.bound = name.at;
+  return 0;
 }
 
 int udp_connect(EmbeddedStack& e, UdpSocket& s, const sockaddr* addr, socklen_t length) {
@@ -144,8 +187,7 @@ int udp_connect(EmbeddedStack& e, UdpSocket& s, const sockaddr* addr, socklen_t 
   if (length < sizeof family) return EINVAL;
   std::memcpy(&family, addr, sizeof family);
   if (family == AF_UNSPEC) {
-    if (s.id) e.tcp().udp_disconnect(*s.id);
-    s.connected = false;
+    disconnect(e, s);
     return 0;
   }
   const Name name = name_of(s.family, addr, length);
@@ -169,11 +211,13 @@ int udp_shutdown(UdpSocket& s, int how) {
 void udp_close(EmbeddedStack& e, UdpSocket& s) {
   if (s.id) e.tcp().udp_close(*s.id);
   s.id.reset();
+  s.holding = false;
+  s.held.clear();
 }
 
 Endpoint udp_local(const EmbeddedStack& e, const UdpSocket& s) {
   const auto stats = s.id ? e.tcp().udp_stats(*s.id) : std::nullopt;
-  return stats ? stats->local : Endpoint{any_of(s.family == AF_INET), 0};
+  return stats ? stats->local : Endpoint{s.bound.addr, 0};
 }
 
 std::optional<Endpoint> udp_peer(const EmbeddedStack& e, const UdpSocket& s) {
@@ -193,42 +237,50 @@ ssize_t udp_send(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> from, in
   if (octets > kMost) return -EMSGSIZE;
   if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
   std::optional<Endpoint> to;
+  if (s.holding) {
+    addr = nullptr;  // one datagram, one destination
+  } else if (addr == nullptr && !s.connected) {
+    return -EDESTADDRREQ;
+  }
   if (addr != nullptr) {
     const Name name = name_of(s.family, addr, length);
     if (name.error != 0) return -name.error;
     to = name.at;
-  } else if (!s.connected) {
-    return -EDESTADDRREQ;
   }
   if (const int fault = bind_if_not(e, s)) return -(fault == EADDRINUSE ? EAGAIN : fault);
   if (const int error = take_error(e, s)) return -error;
   if (s.shut_write) return -EPIPE;
   std::vector<std::span<const std::byte>> pieces;
-  pieces.reserve(from.size());
+  pieces.reserve(from.size() + 1);
   for (const iovec& v : from) {
     pieces.emplace_back(static_cast<const std::byte*>(v.iov_base), v.iov_len);
   }
-  const auto peer = to ? to : udp_peer(e, s);
-  stack::UdpSend how = how_of(s, peer ? peer->addr : IpAddr{});
-  how.to = to;
-  const stack::UdpError error = e.tcp().udp_send_pieces(*s.id, pieces, how);
-  if (error != stack::UdpError::kNone) return -errno_of(error);
-  e.settle();
-  return static_cast<ssize_t>(octets);
+  if (!s.holding) {
+    const auto peer = to ? to : udp_peer(e, s);
+    s.held_how = how_of(s, peer ? peer->addr : IpAddr{});
+    s.held_how.to = to;
+  }
+  const bool more = (flags & MSG_MORE) != 0 || s.options.cork != 0;
+  const int fault = more ? hold(s, pieces, octets) : send_all(e, s, pieces);
+  return fault != 0 ? -fault : static_cast<ssize_t>(octets);
+}
+
+int udp_flush(EmbeddedStack& e, UdpSocket& s) {
+  std::vector<std::span<const std::byte>> none;
+  return s.holding ? send_all(e, s, none) : 0;
 }
 
 ssize_t udp_receive(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> to, int flags,
-                    Endpoint& from, bool& cut) {
-  cut = false;
+                    UdpArrival& arrival) {
   if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
   if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
   if (const int error = take_error(e, s)) return -error;
   const auto next = s.id ? e.tcp().udp_peek(*s.id) : std::nullopt;
   if (!next) return s.shut_read ? 0 : -EAGAIN;
-  from = next->from;
+  arrival = {next->from, next->to, next->tos, next->ttl, next->at, false};
   const std::size_t whole = next->len;
   const std::size_t done = copy_out(next->text, to);
-  cut = done < whole;
+  arrival.cut = done < whole;
   if ((flags & MSG_PEEK) == 0) {
     if (auto taken = e.tcp().udp_receive(*s.id)) e.tcp().release(std::move(taken->text));
     e.settle();  // its buffers go back

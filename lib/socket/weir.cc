@@ -66,6 +66,12 @@ int check_type(int domain, int type, int protocol) {
   return protocol == 0 || protocol == only ? 0 : EPROTONOSUPPORT;
 }
 
+// Nothing is read where nothing is asked for, whatever there is to tell (sock_read_iter).
+int answer_nothing(weir_stack* stack, int fd) {
+  if (udp_socket(stack, fd) != nullptr) return 0;
+  return tcp_socket(stack, fd, EINVAL) == nullptr ? -1 : 0;
+}
+
 void tell(char* error, std::size_t size, const std::string& line) {
   if (error == nullptr || size == 0) return;
   const std::size_t n = std::min(size - 1, line.size());
@@ -214,10 +220,15 @@ int weir_connect(weir_stack* stack, int fd, const sockaddr* addr, socklen_t leng
 }
 
 ssize_t weir_read(weir_stack* stack, int fd, void* buf, size_t count) {
+  if (count == 0) return answer_nothing(stack, fd);
   return weir_recv(stack, fd, buf, count, 0);
 }
 ssize_t weir_readv(weir_stack* stack, int fd, const iovec* iov, int count) {
   if (count < 0 || count > IOV_MAX) return answer(EINVAL);
+  const auto empty = [](const iovec& v) { return v.iov_len == 0; };
+  if (count == 0 || (iov != nullptr && std::all_of(iov, iov + count, empty))) {
+    return answer_nothing(stack, fd);
+  }
   return receive_pieces(stack, fd, iov, static_cast<std::size_t>(count), 0);
 }
 ssize_t weir_recv(weir_stack* stack, int fd, void* buf, size_t count, int flags) {

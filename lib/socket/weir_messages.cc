@@ -20,7 +20,8 @@ namespace {
 using namespace weir::posix;  // NOLINT(google-build-using-namespace): C names none
 
 // As Linux's put_cmsg: what does not fit is cut, and MSG_CTRUNC says so.
-void put_control(msghdr& m, std::size_t& used, int level, int type, int value) {
+template <class T>
+void put_control(msghdr& m, std::size_t& used, int level, int type, const T& value) {
   const std::size_t room = m.msg_controllen - used;
   if (m.msg_control == nullptr || room < sizeof(cmsghdr)) {
     m.msg_flags |= MSG_CTRUNC;
@@ -43,36 +44,82 @@ int inq_of(const EmbeddedStack& e, const TcpSocket& s) {
   return left == 0 && s.fin_seen ? 1 : left;
 }
 
+// Whether a FIN of ours waits for its ACK: it counts as an octet.
+bool fin_waits(const EmbeddedStack& e, const TcpSocket& s) {
+  using enum weir::tcp::State;
+  const weir::tcp::State state = e.tcp().state_of(*s.conn);
+  return state == kFinWait1 || state == kClosing || state == kLastAck;
+}
+
+// What is read next is the last octet of urgent text (Linux counts to that octet, not behind it).
+bool at_mark(const EmbeddedStack& e, const TcpSocket& s) {
+  return s.conn && e.tcp().urgent(*s.conn).octets == 1;
+}
+
 int queued(const EmbeddedStack& e, const TcpSocket& s, unsigned long request, int& octets) {
+  if (request == SIOCATMARK) return octets = at_mark(e, s) ? 1 : 0, 0;
   if (s.phase == Phase::kListening) return EINVAL;
   const bool open = s.phase == Phase::kOpen && s.conn;
+  const int fin = open && fin_waits(e, s) ? 1 : 0;
   switch (request) {
     case SIOCINQ:
       octets = static_cast<int>(unread(e, s));
       return 0;
     case SIOCOUTQ:
-      octets = open ? static_cast<int>(e.tcp().unacked(*s.conn)) : 0;
+      octets = open ? static_cast<int>(e.tcp().unacked(*s.conn)) + fin : 0;
       return 0;
     default:
       octets = open ? static_cast<int>(not_sent(e, s)) : 0;
+      if (octets > 0) octets += fin;  // behind it
       return 0;
   }
 }
 
+// In the order of Linux's: sock_recv_timestamp, ip_cmsg_recv, ip6_datagram_recv_ctl.
+void put_arrival(const UdpSocket& s, const UdpArrival& a, msghdr& m) {
+  constexpr unsigned kInterface = 1;  // the one there is
+  const UdpOptions& o = s.options;
+  std::size_t used = 0;
+  if (o.timestamp != 0) {
+    const auto us = a.at.time_since_epoch().count();
+    put_control(m, used, SOL_SOCKET, SO_TIMESTAMP, timeval{us / 1'000'000, us % 1'000'000});
+  }
+  if (s.family == AF_INET6) {
+    if (o.pktinfo6 != 0) {
+      in6_pktinfo info{};
+      std::memcpy(&info.ipi6_addr, a.to.addr.octets().data(), sizeof info.ipi6_addr);
+      info.ipi6_ifindex = kInterface;
+      put_control(m, used, IPPROTO_IPV6, IPV6_PKTINFO, info);
+    }
+    if (o.recvhops != 0) put_control(m, used, IPPROTO_IPV6, IPV6_HOPLIMIT, int{a.ttl});
+    if (o.recvtclass != 0) put_control(m, used, IPPROTO_IPV6, IPV6_TCLASS, int{a.tos});
+  } else {
+    if (o.pktinfo != 0) {
+      in_pktinfo info{};
+      info.ipi_ifindex = kInterface;
+      info.ipi_addr.s_addr = info.ipi_spec_dst.s_addr = htonl(a.to.addr.v4_value());
+      put_control(m, used, IPPROTO_IP, IP_PKTINFO, info);
+    }
+    if (o.recvttl != 0) put_control(m, used, IPPROTO_IP, IP_TTL, int{a.ttl});
+    if (o.recvtos != 0) put_control(m, used, IPPROTO_IP, IP_TOS, a.tos);
+  }
+  m.msg_controllen = used;
+}
+
 ssize_t receive_datagram(EmbeddedStack& e, UdpSocket& s, msghdr& m, int flags) {
   if (!vector_ok(m.msg_iov, m.msg_iovlen)) return -1;
-  weir::Endpoint from;
-  bool cut = false;
-  const ssize_t n = udp_receive(e, s, {m.msg_iov, m.msg_iovlen}, flags, from, cut);
+  UdpArrival a;
+  const ssize_t n = udp_receive(e, s, {m.msg_iov, m.msg_iovlen}, flags, a);
   if (n < 0) return answer_octets(n);
   if (m.msg_name != nullptr) {
-    const int fault = give_name(s.family, from, static_cast<sockaddr*>(m.msg_name), &m.msg_namelen);
+    const int fault =
+        give_name(s.family, a.from, static_cast<sockaddr*>(m.msg_name), &m.msg_namelen);
     if (fault != 0) return answer(fault);
   } else {
     m.msg_namelen = 0;
   }
-  m.msg_flags = cut ? MSG_TRUNC : 0;
-  m.msg_controllen = 0;
+  m.msg_flags = a.cut ? MSG_TRUNC : 0;
+  put_arrival(s, a, m);
   return n;
 }
 
@@ -143,9 +190,9 @@ ssize_t weir_sendfile(weir_stack* stack, int fd, int in_fd, off_t* offset, size_
 int weir_ioctl(weir_stack* stack, int fd, unsigned long request, void* argument) {
   Descriptor* d = stack == nullptr ? nullptr : stack->descriptors().find(fd);
   if (d == nullptr) return answer(EBADF);
-  if (request != FIONBIO && request != SIOCINQ && request != SIOCOUTQ && request != SIOCOUTQNSD) {
-    return answer(ENOTTY);
-  }
+  constexpr std::array<unsigned long, 5> kKnown{FIONBIO, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD,
+                                                SIOCATMARK};
+  if (std::find(kKnown.begin(), kKnown.end(), request) == kKnown.end()) return answer(ENOTTY);
   if (argument == nullptr) return answer(EFAULT);
   int value = 0;
   if (request == FIONBIO) {
@@ -154,7 +201,7 @@ int weir_ioctl(weir_stack* stack, int fd, unsigned long request, void* argument)
     return 0;
   }
   const UdpSocket* u = udp_socket(stack, fd);
-  if (u != nullptr && request == SIOCOUTQNSD) return answer(ENOTTY);
+  if (u != nullptr && (request == SIOCOUTQNSD || request == SIOCATMARK)) return answer(ENOTTY);
   if (u != nullptr) {
     value = request == SIOCINQ ? static_cast<int>(udp_next_size(*stack, *u)) : 0;
     std::memcpy(argument, &value, sizeof value);

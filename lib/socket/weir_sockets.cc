@@ -113,7 +113,7 @@ void give_tcp(const EmbeddedStack& e, const TcpSocket& s, weir_socket_info& out)
     const auto stats = e.tcp().listener_stats(s.listener);
     out.state = TCP_LISTEN;
     out.receive_queue = stats ? stats->waiting : 0;
-    out.send_queue = stats ? stats->backlog : 0;
+    out.send_queue = s.backlog;
   }
   if (!s.conn) return;
   stack::SnapshotCursor at{0, s.conn->index};

@@ -247,7 +247,8 @@ std::optional<Error> Stack::Impl::choose_port(FlowKey& flow) {
   }
   const auto usable = [&](std::uint16_t port) {
     flow.local_port = port;
-    return comes_here() && tuple_free(flow);
+    const bool listened_on = listening.find(flow.local, port) != kNoIndex;
+    return comes_here() && tuple_free(flow) && !listened_on;
   };
   const auto port = ports.pick(flow.local, {flow.remote, flow.remote_port}, usable);
   if (!port) return Error::kNoPort;

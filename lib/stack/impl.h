@@ -276,6 +276,7 @@ struct Stack::Impl {
   UdpError udp_send(std::uint32_t index, Text text, const UdpSend& how);
   [[nodiscard]] UdpError udp_flow(const UdpSocket& s, const UdpSend& how, FlowKey& flow,
                                   IpAddr& next_hop) const;
+  [[nodiscard]] UdpError broadcast_flow(const UdpSend& how, FlowKey& flow) const;
   [[nodiscard]] UdpStats describe_udp(std::uint32_t index) const;
   [[nodiscard]] std::uint16_t path_mtu(const UdpSocket& s) const;
   [[nodiscard]] std::size_t udp_limit(const UdpSocket& s, const FlowKey& flow) const;

@@ -350,6 +350,13 @@ void Stack::set_cork(ConnId id, bool on) {
   impl_->mark_output(id.index);
 }
 
+void Stack::set_more(ConnId id, bool more) {
+  Conn* c = impl_->find(id);
+  if (c == nullptr) return;
+  tcp::user_more(c->tcb, more);
+  impl_->mark_output(id.index);
+}
+
 //= RFC9293 MUST-48
 //= RFC9293 SHLD-21
 void Stack::set_tos(ConnId id, std::uint8_t tos) {

@@ -278,13 +278,16 @@ class Stack {
   bool set_notsent_lowat(ConnId id, std::uint32_t octets);
   bool set_mss(ConnId id, std::uint16_t mss);  // as TCP_MAXSEG: of use before the SYN
   void set_congestion_control(ConnId id, tcp::CongestionControl algorithm);
-  // On: ACKs go at once, until text goes the other way; off: they are delayed (TCP_QUICKACK).
+  // On: the ACK that waits goes, and while quick ACKs are left the next go at once, until text goes
+  // the other way; off: they are delayed (TCP_QUICKACK).
   void set_quickack(ConnId id, bool on);
   void set_ttl(ConnId id, std::uint8_t ttl);  // TTL or hop limit; 0: as the Config says
   [[nodiscard]] tcp::OwnSettings settings_of(ConnId id) const;
-  // Holds text below a full segment for more of it, 200 ms at most; `on` = false sends what is
-  // held, and so does set_nodelay (Linux's TCP_CORK).
+  // Holds text below a full segment for more of it, until a time-out after the last ACK at most;
+  // `on` = false sends what is held, and so does set_nodelay (Linux's TCP_CORK).
   void set_cork(ConnId id, bool on);
+  // The same for the text queued last, until more is queued or an ACK comes (Linux's MSG_MORE).
+  void set_more(ConnId id, bool more);
   // DSCP in the upper 6 bits, as in IPv4's TOS; the lower 2 are ECN's and ignored. For what is sent
   // from here on; at first `tos` of the configuration.
   void set_tos(ConnId id, std::uint8_t tos);
@@ -332,6 +335,7 @@ class Stack {
   void set_udp_tos(UdpId id, std::uint8_t tos);  // DSCP and ECN
   void set_udp_ttl(UdpId id, std::uint8_t ttl);  // 0: as the Config says
   void set_udp_errors(UdpId id, UdpErrors errors);
+  void set_udp_broadcast(UdpId id, bool allowed);  // as UdpOptions::broadcast
   [[nodiscard]] std::optional<UdpStats> udp_stats(UdpId id) const;
   [[nodiscard]] std::uint32_t udp_sockets() const;
   // The next sockets from the record `from` on, which it moves; how many were written, 0 at the

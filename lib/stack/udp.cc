@@ -153,7 +153,10 @@ UdpError Stack::Impl::udp_flow(const UdpSocket& s, const UdpSend& how, FlowKey& 
     flow.remote_port = how.to->port;
   }
   if (flow.remote_port == 0 || flow.remote.is_unspecified()) return UdpError::kInvalid;
-  if (routes.is_broadcast(flow.remote)) return UdpError::kNotPermitted;
+  if (routes.is_broadcast(flow.remote)) {
+    if (!s.broadcast) return UdpError::kNotPermitted;
+    return broadcast_flow(how, flow);
+  }
   const bool v4 = flow.remote.is_v4();
   const bool spoken = flow.local.is_v4() ? v4 : !v4 || (flow.local.is_unspecified() && !s.v6_only);
   const auto route =
@@ -164,6 +167,19 @@ UdpError Stack::Impl::udp_flow(const UdpSocket& s, const UdpSend& how, FlowKey& 
   if (flow.local.is_v4() != v4 || !routes.is_local(flow.local)) return UdpError::kAddressNotLocal;
   next_hop = route->next_hop;
   return UdpError::kNone;
+}
+
+// To all on the link (RFC 1122 §3.3.6): from an address there, or the default one.
+UdpError Stack::Impl::broadcast_flow(const UdpSend& how, FlowKey& flow) const {
+  if (!flow.local.is_v4() && !flow.local.is_unspecified()) return UdpError::kNetUnreachable;
+  if (flow.local.is_unspecified()) {
+    const auto source = routes.broadcast_source(flow.remote);
+    if (!source) return UdpError::kNetUnreachable;
+    flow.local = *source;
+  }
+  if (how.source) flow.local = *how.source;
+  const bool ours = flow.local.is_v4() && routes.is_local(flow.local);
+  return ours ? UdpError::kNone : UdpError::kAddressNotLocal;
 }
 
 // To its remote: the link's, or what ICMP told of less for as long as that holds.
@@ -244,6 +260,10 @@ UdpError Stack::Impl::udp_send(std::uint32_t index, Text text, const UdpSend& ho
   counters.udp_out_datagrams.add();
   if (looping) {
     loop_frame(frame);
+  } else if (routes.is_broadcast(f.flow.remote)) {
+    wire::set_destination_mac({frame->data, frame->len}, MacAddr::broadcast());
+    ++udp_tx;
+    tx_frames.push_back(frame);
   } else {
     send_datagram(frame, neighbours.lookup_or_create(next_hop));
   }
@@ -403,6 +423,10 @@ void Stack::set_udp_ttl(UdpId id, std::uint8_t ttl) {
 
 void Stack::set_udp_errors(UdpId id, UdpErrors errors) {
   if (UdpSocket* const s = impl_->udp.get(id)) s->errors = errors;
+}
+
+void Stack::set_udp_broadcast(UdpId id, bool allowed) {
+  if (UdpSocket* const s = impl_->udp.get(id)) s->broadcast = allowed;
 }
 
 UdpStats Stack::Impl::describe_udp(std::uint32_t index) const {

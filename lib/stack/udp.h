@@ -37,18 +37,19 @@ struct UdpOptions {
   std::optional<bool> v6_only = std::nullopt;
   std::uint32_t rcvbuf = 0;  // octets that may wait, with the buffers they lie in; 0: rmem_default
   UdpErrors errors = UdpErrors::kConnected;
+  bool broadcast = false;  // SO_BROADCAST: may send to broadcast addresses
 };
 
 // Why a datagram was not sent, or what an ICMP error said of an earlier one.
 enum class UdpError : std::uint8_t {
   kNone,
-  kBadSocket,        // EBADF: closed, or never bound
-  kWouldBlock,       // EAGAIN: too many in this iteration; kUdpWritable follows in the next
-  kNoBuffers,        // ENOBUFS
-  kTooLong,          // EMSGSIZE: beyond UDP's limit or the path's MTU (Weir makes no fragments)
-  kNoDestination,    // EDESTADDRREQ: not connected, and no `to`
-  kInvalid,          // EINVAL: to port 0 or the unspecified address
-  kNotPermitted,     // EACCES: a broadcast address, or ICMPv6: prohibited
+  kBadSocket,      // EBADF: closed, or never bound
+  kWouldBlock,     // EAGAIN: too many in this iteration; kUdpWritable follows in the next
+  kNoBuffers,      // ENOBUFS
+  kTooLong,        // EMSGSIZE: beyond UDP's limit or the path's MTU (Weir makes no fragments)
+  kNoDestination,  // EDESTADDRREQ: not connected, and no `to`
+  kInvalid,        // EINVAL: to port 0 or the unspecified address
+  kNotPermitted,   // EACCES: a broadcast address without UdpOptions::broadcast; ICMPv6: prohibited
   kAddressNotLocal,  // EADDRNOTAVAIL: `source` is no usable address of this stack
   kNetUnreachable,   // ENETUNREACH: no route here or, by ICMP, on the way
   kHostUnreachable,  // EHOSTUNREACH: the next hop does not answer, or ICMP

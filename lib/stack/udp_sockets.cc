@@ -88,6 +88,7 @@ std::uint32_t UdpSockets::add(const Endpoint& local, const UdpOptions& options, 
   s.reuse_port = options.reuse_port;
   s.rcvbuf = options.rcvbuf;
   s.errors = options.errors;
+  s.broadcast = options.broadcast;
   s.v6_only = v6_only;
   std::uint32_t& head = unconnected_[bucket_of(local.port)];
   s.port_next = std::exchange(head, index);

@@ -54,6 +54,7 @@ struct UdpSocket {
   UdpError error = UdpError::kNone;
   UdpErrors errors = UdpErrors::kConnected;
   bool reuse_addr = false, reuse_port = false, v6_only = false, connected = false;
+  bool broadcast = false;
 };
 
 class UdpSockets {

@@ -13,22 +13,28 @@ Micros ack_delay(const Tcb& t) {
 
 void begin_quick_acks(Tcb& t) {
   const std::uint32_t half = t.rcv_buf / (2 * std::uint32_t{t.rcv_mss});
-  t.quick_acks = static_cast<std::uint8_t>(
-      std::min<std::uint32_t>(std::max<std::uint32_t>(half, 2), t.config->quickacks));
+  const std::uint32_t most =
+      std::min<std::uint32_t>(std::max<std::uint32_t>(half, 2), t.config->quickacks);
+  const std::uint32_t left = t.quick_acks & ~unsigned{kInteractive};
+  if (most > left) t.quick_acks = static_cast<std::uint8_t>(t.quick_acks - left + most);
 }
 
 void user_quickack(Tcb& t, bool on) {
-  constexpr std::uint8_t kMost = 16;  // Linux's TCP_MAX_QUICKACKS
-  t.quick_acks = on ? kMost : std::uint8_t{0};
-  if (on && t.unacked_in > 0) t.set(kAckNow);
+  if (!on) {
+    t.quick_acks |= kInteractive;
+    return;
+  }
+  t.quick_acks = static_cast<std::uint8_t>(t.quick_acks & ~unsigned{kInteractive});
+  if (t.unacked_in > 0) t.set(kAckNow);
 }
 
 void on_text_sent(Tcb& t) {
-  if (t.rcv_nxt != t.irs + 1) t.quick_acks = 0;
+  if (t.rcv_nxt != t.irs + 1) t.quick_acks |= kInteractive;
 }
 
 void on_ack_sent(Tcb& t) {
-  if (t.unacked_in > 0 && t.quick_acks > 0) --t.quick_acks;
+  const bool left = (t.quick_acks & ~unsigned{kInteractive}) != 0;
+  if (t.unacked_in > 0 && left) --t.quick_acks;
   t.unacked_in = 0;
   t.delack_deadline = kNever;
 }
@@ -44,7 +50,8 @@ void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, In
   const std::uint32_t longest = t.rcv_mss - (t.has(kTimestamps) ? 12U : 0U);
   const std::uint32_t full = std::min(in_segment, longest);
   t.peer_seg = static_cast<std::uint16_t>(std::max<std::uint32_t>(t.peer_seg, full));
-  if (t.unacked_in >= 2 * std::uint32_t{t.peer_seg} || t.quick_acks > 0) {
+  const bool quick = t.quick_acks > 0 && t.quick_acks < kInteractive;
+  if (t.unacked_in >= 2 * std::uint32_t{t.peer_seg} || quick) {
     t.set(kAckNow);
   } else if (t.delack_deadline == kNever) {
     t.delack_deadline = now + ack_delay(t);

@@ -223,6 +223,7 @@ void mark_urgent(const Tcb& t, TxSegment& s);
 [[nodiscard]] bool cork_holds(const Tcb& t, bool fin);
 void cork_text_held(Tcb& t, Instant now);
 void cork_nothing_held(Tcb& t);
+void cork_on_ack(Tcb& t);
 void on_cork_deadline(Tcb& t, Outbox& out);
 
 // -- output.cc -------------------------------------------------------------------------------

@@ -58,15 +58,24 @@ void begin_keepalive(Tcb& t, Instant now) {
   if (wants_keepalive(t)) t.life_deadline = now + keepalive_time(t);
 }
 
+// As Linux has it: what turns them on begins to count now, another time counts from the last
+// segment, and the rest waits for its turn.
 bool user_set_keepalive(Tcb& t, const Keepalive& k, Instant now, Outbox& out) {
+  const bool was_armed = keepalive_on(t) && t.life_deadline != kNever;
+  const Duration was_time = keepalive_time(t);
   if (lend_own(t, out) == nullptr) return false;
   OwnSettings& own = t.own->set;
   own.keepalive = k.on ? OwnSettings::kOn : OwnSettings::kOff;
   own.keepalive_time_s = whole_seconds(k.time);
   own.keepalive_intvl_s = whole_seconds(k.intvl);
   own.keepalive_probes = k.probes;
-  t.keepalive_unanswered = 0;
-  if (wants_keepalive(t)) t.life_deadline = std::max(now, t.last_received + keepalive_time(t));
+  if (!wants_keepalive(t)) return true;
+  const Duration time = keepalive_time(t);
+  if (!was_armed) {
+    t.life_deadline = now + time;
+  } else if (time != was_time) {
+    t.life_deadline = std::max(now, t.last_received + time);
+  }
   return true;
 }
 

@@ -78,7 +78,8 @@ TxSegment& emit(Tcb& t, Seq seq, std::uint32_t len, bool fin, Instant now, Outbo
   if (len > 0) {
     attach_text(t, seq, s);
     //= RFC9293 MUST-61
-    if (distance(t.snd_una, seq) + len == t.sndq.bytes()) s.flags |= PSH;
+    const bool last = distance(t.snd_una, seq) + len == t.sndq.bytes();
+    if (last && !t.in_mode(kMore)) s.flags |= PSH;
   }
   if (fin) s.flags |= FIN;
   mark_urgent(t, s);

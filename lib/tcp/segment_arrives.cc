@@ -241,10 +241,12 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   const Seq ack = a.seg.ack;
   if (!ack_in_range(t, ack, now, out)) return false;
   // Only now: a blind segment must neither poison TS.Recent nor pass for a sign of life.
+  if (a.len > 0 && now - t.last_received > t.rto.rto()) begin_quick_acks(t);  // it slow-starts
   t.last_received = now;
   t.keepalive_unanswered = 0;
   t.tos_in = a.seg.tos;  //= RFC9293 MAY-9
   update_ts_recent(t, a.seg, now);
+  cork_on_ack(t);
   ecn_note_echo(t, a.flags, ack);
   const Recovery recovery = t.recovery;
   const std::uint32_t flight = distance(t.snd_una, t.snd_nxt);

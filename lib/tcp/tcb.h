@@ -77,9 +77,11 @@ enum ModeFlag : std::uint8_t {
   kReno = 16,      // not CUBIC
   kModerate = 32,  // the receive buffer grows with what is read
   kLowat = 64,     // of its own: see OwnSettings::notsent_lowat
+  kMore = 128,     // the last SEND said that more follows (Linux's MSG_MORE)
 };
 
 inline constexpr std::uint32_t kNoRtt = 0xffff'ffffU;
+inline constexpr std::uint8_t kInteractive = 0x80;  // text goes both ways (Linux's pingpong)
 
 //= RFC5681 3.1-h
 inline constexpr std::uint32_t kNoSsthresh = 0xffff'ffffU;  // nothing was ever lost
@@ -176,7 +178,7 @@ struct Tcb {
   Seq rcv_rtt_edge;                // without timestamps: RCV.NXT there ends the measurement
   std::uint32_t rcv_rtt_edge_us = 0;
   std::uint32_t rcv_rtt_us = 0;  // 0: none measured
-  std::uint8_t quick_acks = 0;   // ACKs left to be sent at once
+  std::uint8_t quick_acks = 0;   // ACKs left to be sent at once; kInteractive: not now
   std::uint8_t retries = 0;      // of the timer that rtx_deadline is
   std::uint8_t keepalive_unanswered = 0;
   std::uint8_t dup_acks_due = 0;  // segments that came early since the last ACK (RFC 5681 §4.2)
@@ -270,8 +272,12 @@ void user_urgent(Tcb& tcb);
 [[nodiscard]] Urgent urgent_unread(const Tcb& tcb);
 // Nagle off (MUST-17); what kCork holds back goes at once, as Linux does it.
 void user_nodelay(Tcb& tcb, bool on);
-// Holds text below a full segment back, 200 ms at most; off: it goes (Linux's TCP_CORK).
+// Holds text below a full segment back, until a time-out after the last ACK at most; off: it goes
+// (Linux's TCP_CORK).
 void user_cork(Tcb& tcb, bool on);
+// What was queued last is followed by more, or is not (Linux's MSG_MORE): the same for it alone,
+// until the next SEND or the next ACK.
+void user_more(Tcb& tcb, bool more);
 void user_shutdown(Tcb& tcb);  // FIN after what is queued
 void user_close(Tcb& tcb, Instant now, Outbox& out);
 void user_abort(Tcb& tcb, Outbox& out);
@@ -313,8 +319,8 @@ bool user_set_notsent_lowat(Tcb& tcb, std::uint32_t octets, Outbox& out);
 bool user_set_mss(Tcb& tcb, std::uint16_t mss, Outbox& out);
 // These need no record.
 void user_set_congestion_control(Tcb& tcb, CongestionControl algorithm);
-// ACKs at once from here on, the one that waits included, until text goes the other way; off: they
-// are delayed (Linux's TCP_QUICKACK).
+// On: the ACK that waits goes, and as many more at once as the connection has left, until text goes
+// the other way; off: they are delayed (Linux's TCP_QUICKACK).
 void user_quickack(Tcb& tcb, bool on);
 
 // For the counts, where there are any: what is on its way out.

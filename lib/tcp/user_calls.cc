@@ -152,10 +152,23 @@ void end_stalled(Tcb& t, Outbox& out) {
   if (t.state != State::kClosed) close_now(t, CloseReason::kAborted, out);
 }
 
+namespace {
+
+// §3.10.5: where both ends have sent all and their FINs there is nothing to reset. But a peer whose
+// text nobody has read is told, in whatever state (SHLD-3).
+bool abort_resets(const Tcb& t) {
+  if (t.state <= State::kListen) return false;
+  if (!t.rcvq.empty()) return true;
+  const bool done = t.state == State::kClosing || t.state == State::kLastAck;
+  return t.state != State::kTimeWait && !(done && t.fin_sent());
+}
+
+}  // namespace
+
 //= RFC6429 4-b
 void user_abort(Tcb& t, Outbox& out) {
   t.set(kUserClosed);
-  if (t.state != State::kTimeWait && t.state > State::kListen) send_reset(t, out);
+  if (abort_resets(t)) send_reset(t, out);
   if (t.state != State::kClosed) close_now(t, CloseReason::kAborted, out);
   out.release.append(std::move(t.rcvq));
 }

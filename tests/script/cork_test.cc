@@ -28,24 +28,26 @@ TEST(Cork, FullSegmentsGo) {
 //= RFC9293 MUST-60 type=test
 TEST(Cork, ButNotForEver) {
   Script s{Established{}};
-  s.app_cork(true).app_send(100).quiet().next_timer(200ms).at(100ms).app_send(100).quiet();
-  s.at(200ms).sends({.len = 200, .flags = ACK | PSH}).receives({.ack = 200});
+  s.app_cork(true).app_send(100).quiet().next_timer(1s).at(100ms).app_send(100).quiet();
+  s.at(1s).sends({.len = 200, .flags = ACK | PSH}).at(1'010ms).receives({.ack = 200});
   EXPECT_EQ(s.counters().cork_flushes.get(), 1U);
-  s.app_send(100).quiet().at(400ms).sends({.seq = 200, .len = 100}).receives({.ack = 300});
+  s.app_send(100).quiet().runs_until(1'219ms).quiet();  // 10 ms of round trip, and 200 ms
+  s.at(1'220ms).sends({.seq = 200, .len = 100}).receives({.ack = 300});
 }
 
 // Nothing in flight and text that waits: yet no window is to be probed.
 TEST(Cork, HeldTextIsNoZeroWindow) {
   Script s{Established{}};
-  s.app_cork(true).app_send(100).runs_until(199ms).quiet();
+  s.app_cork(true).app_send(100).runs_until(999ms).quiet();
   EXPECT_EQ(s.counters().persist_probes.get(), 0U);
-  s.at(200ms).sends({.len = 100}).receives({.ack = 100});
+  s.at(1s).sends({.len = 100}).receives({.ack = 100});
 }
 
 TEST(Cork, AnAckDoesNotUncork) {
   Script s{Established{}};
   s.app_send(100).skip().app_cork(true).app_send(100).quiet();
-  s.at(10ms).receives({.ack = 100}).quiet().at(200ms).sends({.seq = 100, .len = 100});
+  s.at(100ms).quiet().receives({.ack = 100}).quiet();  // what is in flight, and its time begins
+  s.runs_until(399ms).quiet().at(400ms).sends({.seq = 100, .len = 100});
   s.receives({.ack = 200});
 }
 
@@ -74,7 +76,7 @@ TEST(Cork, NodelayWithNothingQueuedFlushesNothingLater) {
 //= RFC9293 MUST-17 type=test
 TEST(Cork, UncorkedTextIsUnderNagle) {
   Script s{Established{}};
-  s.app_send(100).skip().app_cork(true).app_send(100).next_timer(200ms).app_cork(false).quiet();
+  s.app_send(100).skip().app_cork(true).app_send(100).next_timer(1s).app_cork(false).quiet();
   s.next_timer(1s);
   s.receives({.ack = 100}).sends({.seq = 100, .len = 100}).receives({.ack = 200});
 }
@@ -89,15 +91,16 @@ TEST(Cork, AClosedWindowIsProbed) {
   Script s{Established{}};
   s.receives({.wnd = 0}).app_cork(true).app_send(100).quiet();
   s.at(1s).sends({.seq = 0, .len = 1}).receives({.ack = 1, .wnd = 65'535}).quiet();
-  s.at(1200ms).sends({.seq = 1, .len = 99}).receives({.ack = 100});
+  s.at(2s).sends({.seq = 1, .len = 99}).receives({.ack = 100});
 }
 
 // The cork's time may end while the window is closed: its timer is not due for ever.
 TEST(Cork, ItsTimeEndsInAClosedWindowToo) {
   Script s{Established{}};
-  s.app_cork(true).app_send(100).quiet().receives({.wnd = 0}).at(200ms).quiet();
+  s.app_cork(true).app_send(100).quiet().receives({.wnd = 0});
+  s.at(1s).sends({.seq = 0, .len = 1});
   EXPECT_EQ(s.counters().cork_flushes.get(), 1U);
-  s.next_timer(1s).at(1s).sends({.seq = 0, .len = 1}).receives({.ack = 1});
+  s.next_timer(3s).receives({.ack = 1});
   s.sends({.seq = 1, .len = 99}).receives({.ack = 100});
 }
 

@@ -247,7 +247,7 @@ TEST(AcceptCall, ErrorsAndNames) {
 // The queue counts against the backlog until the program accepts; Linux lets one more in.
 TEST(AcceptCall, ABacklogThatIsFullDropsTheLastAck) {
   Host h;
-  const int l = h.listener(80, 2);
+  const int l = h.listener(80, 1);
   std::vector<Peer> peers;
   for (std::uint16_t i = 0; i < 3; ++i) {
     peers.emplace_back(h, kPeer, static_cast<std::uint16_t>(4'000 + i), kHost, 80);

@@ -249,5 +249,161 @@ TEST_F(Udp, BindsOnceAndToItsOwnAddresses) {
   EXPECT_EQ(ESOCKTNOSUPPORT, errno);
 }
 
+TEST_F(Udp, OneThatWasGivenItsPortGivesItBackWithItsPeer) {
+  sockaddr none{};
+  none.sa_family = AF_UNSPEC;
+  const int c = udp(a);
+  EXPECT_EQ(0, a.connect(c, kPeer, 53));
+  EXPECT_NE(0, a.local(c).port);
+  EXPECT_EQ(0, weir_connect(a, c, &none, sizeof none));
+  EXPECT_EQ(0, a.local(c).port);
+  EXPECT_EQ(0, a.connect(c, kPeer, 53));
+  const int bound = udp(a);
+  EXPECT_EQ(0, a.bind(bound, kHost, 99));
+  EXPECT_EQ(0, a.connect(bound, kPeer, 53));
+  EXPECT_EQ(0, weir_connect(a, bound, &none, sizeof none));
+  EXPECT_EQ((Endpoint{kHost, 99}), a.local(bound));
+  const int here = udp(a);
+  EXPECT_EQ(0, a.bind(here, kHost, 0));
+  EXPECT_EQ(0, weir_connect(a, here, &none, sizeof none));
+  EXPECT_EQ((Endpoint{kHost, 0}), a.local(here));
+}
+
+TEST_F(Udp, BroadcastsArePermittedWhereTheyAreAskedFor) {
+  const int c = udp(a);
+  for (const IpAddr& to : {IpAddr::v4(192, 0, 2, 255), IpAddr::v4(255, 255, 255, 255)}) {
+    EXPECT_EQ(0, a.set(c, SOL_SOCKET, SO_BROADCAST, 0));
+    EXPECT_EQ(-1, send_to(a, c, "all", to, 53));
+    EXPECT_EQ(EACCES, errno);
+    EXPECT_EQ(-1, a.connect(c, to, 53));
+    EXPECT_EQ(EACCES, errno);
+    EXPECT_EQ(0, a.set(c, SOL_SOCKET, SO_BROADCAST, 1));
+    EXPECT_EQ(3, send_to(a, c, "all", to, 53));
+    std::byte frame[200];
+    std::size_t n = 0;
+    ASSERT_EQ(1, weir_stack_output_ethernet(a, frame, sizeof frame, &n, nullptr));
+    EXPECT_EQ(0xff, std::to_integer<int>(frame[14 + 19]));
+    EXPECT_EQ(1, std::to_integer<int>(frame[14 + 15]));  // from 192.0.2.1
+  }
+  EXPECT_EQ(0, a.connect(c, IpAddr::v4(192, 0, 2, 255), 53));
+  const int early = udp(a);
+  EXPECT_EQ(0, a.set(early, SOL_SOCKET, SO_BROADCAST, 1));  // before it is bound
+  EXPECT_EQ(3, send_to(a, early, "all", IpAddr::v4(192, 0, 2, 255), 53));
+}
+
+TEST_F(Udp, MoreMakesOneDatagramOfSeveralWrites) {
+  const int s = server(53);
+  const int c = udp(a);
+  EXPECT_EQ(0, a.connect(c, kPeer, 53));
+  EXPECT_EQ(3, weir_send(a, c, "one", 3, MSG_MORE));
+  EXPECT_EQ(1, weir_send(a, c, " ", 1, MSG_MORE));
+  carry();
+  EXPECT_EQ("!11", receive(b, s).first);
+  EXPECT_EQ(3, weir_send(a, c, "two", 3, 0));
+  carry();
+  EXPECT_EQ("one two", receive(b, s).first);
+  EXPECT_EQ("!11", receive(b, s).first);
+  EXPECT_EQ(0, a.set(c, IPPROTO_UDP, 1, 1));  // UDP_CORK
+  EXPECT_EQ(1, weir_send(a, c, "a", 1, 0));
+  EXPECT_EQ(1, weir_send(a, c, "b", 1, 0));
+  EXPECT_EQ(0, a.set(c, IPPROTO_UDP, 1, 0));
+  carry();
+  EXPECT_EQ("ab", receive(b, s).first);
+  // What gets too long is forgotten, whole.
+  const std::string most(60'000, 'x');
+  EXPECT_EQ(60'000, weir_send(a, c, most.data(), most.size(), MSG_MORE));
+  EXPECT_EQ(-1, weir_send(a, c, most.data(), most.size(), MSG_MORE));
+  EXPECT_EQ(EMSGSIZE, errno);
+  EXPECT_EQ(3, weir_send(a, c, "new", 3, 0));
+  carry();
+  EXPECT_EQ("new", receive(b, s).first);
+  // One datagram has one destination.
+  const int other = server(54);
+  EXPECT_EQ(1, weir_send(a, c, "x", 1, MSG_MORE));
+  EXPECT_EQ(1, send_to(a, c, "y", kPeer, 54));
+  carry();
+  EXPECT_EQ("xy", receive(b, s).first);
+  EXPECT_EQ("!11", receive(b, other).first);
+}
+
+TEST_F(Udp, WhatIsKeptAndTold) {
+  const int c = udp(a);
+  const std::pair<int, int> booleans[] = {{SOL_SOCKET, SO_KEEPALIVE}, {SOL_SOCKET, SO_TIMESTAMP},
+                                          {IPPROTO_IP, IP_RECVTOS},   {IPPROTO_IP, IP_RECVTTL},
+                                          {IPPROTO_IP, IP_PKTINFO},   {SOL_SOCKET, SO_BROADCAST}};
+  for (const auto& [level, name] : booleans) {
+    EXPECT_EQ(0, a.get(c, level, name)) << name;
+    EXPECT_EQ(0, a.set(c, level, name, 7)) << name;
+    EXPECT_EQ(1, a.get(c, level, name)) << name;
+  }
+  EXPECT_EQ(0, a.set(c, SOL_SOCKET, SO_PRIORITY, 6));
+  EXPECT_EQ(6, a.get(c, SOL_SOCKET, SO_PRIORITY));
+  EXPECT_EQ(-1, a.set(c, SOL_SOCKET, SO_PRIORITY, 7));
+  EXPECT_EQ(EPERM, errno);
+  EXPECT_EQ(0, a.set(c, SOL_SOCKET, SO_MARK, -5));
+  EXPECT_EQ(-5, a.get(c, SOL_SOCKET, SO_MARK));
+  const struct linger on { 1, 7 };
+  EXPECT_EQ(0, weir_setsockopt(a, c, SOL_SOCKET, SO_LINGER, &on, sizeof on));
+  struct linger l {};
+  socklen_t n = sizeof l;
+  EXPECT_EQ(0, weir_getsockopt(a, c, SOL_SOCKET, SO_LINGER, &l, &n));
+  EXPECT_EQ(7, l.l_linger);
+  const unsigned char octet = 9;
+  EXPECT_EQ(0, weir_setsockopt(a, c, IPPROTO_IP, IP_TTL, &octet, 1));
+  EXPECT_EQ(9, a.get(c, IPPROTO_IP, IP_TTL));
+  EXPECT_EQ(0, a.set(c, IPPROTO_IP, IP_TTL, -1));
+  EXPECT_EQ(64, a.get(c, IPPROTO_IP, IP_TTL));
+  EXPECT_EQ(-1, a.set(c, IPPROTO_IP, IP_TTL, 0));
+  EXPECT_EQ(-1, weir_setsockopt(a, c, SOL_SOCKET, SO_MARK, &octet, 1));
+  EXPECT_EQ(-ENOPROTOOPT, a.get(c, IPPROTO_IP, 9'999));
+  EXPECT_EQ(-EOPNOTSUPP, a.get(c, IPPROTO_TCP, TCP_NODELAY));
+  EXPECT_EQ(-EOPNOTSUPP, a.get(c, IPPROTO_IPV6, IPV6_V6ONLY));
+}
+
+// What recvmsg tells along with a datagram, and what it does not.
+TEST_F(Udp, WhatCameAlong) {
+  const int s = server(53);
+  for (const int name : {IP_RECVTOS, IP_RECVTTL, IP_PKTINFO}) {
+    EXPECT_EQ(0, b.set(s, IPPROTO_IP, name, 1));
+  }
+  EXPECT_EQ(0, b.set(s, SOL_SOCKET, SO_TIMESTAMP, 1));
+  const int c = udp(a);
+  EXPECT_EQ(0, a.set(c, IPPROTO_IP, IP_TOS, 0x28));
+  EXPECT_EQ(0, a.set(c, IPPROTO_IP, IP_TTL, 9));
+  for (int i = 0; i < 2; ++i) (void)send_to(a, c, "x", kPeer, 53);
+  carry();
+  char text[4];
+  iovec v{text, sizeof text};
+  alignas(cmsghdr) char control[200];
+  msghdr m{};
+  m.msg_iov = &v;
+  m.msg_iovlen = 1;
+  m.msg_control = control;
+  m.msg_controllen = sizeof control;
+  EXPECT_EQ(1, weir_recvmsg(b, s, &m, 0));
+  EXPECT_EQ(0, m.msg_flags);
+  std::string seen;
+  for (cmsghdr* h = CMSG_FIRSTHDR(&m); h != nullptr; h = CMSG_NXTHDR(&m, h)) {
+    const unsigned char* data = CMSG_DATA(h);
+    if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_TIMESTAMP) {
+      timeval t{};
+      std::memcpy(&t, data, sizeof t);
+      seen += t.tv_sec == 1'000 && t.tv_usec == 5'000 ? "at " : "wrong ";
+    } else if (h->cmsg_type == IP_PKTINFO) {
+      in_pktinfo info{};
+      std::memcpy(&info, data, sizeof info);
+      seen += ntohl(info.ipi_addr.s_addr) == kPeer.v4_value() ? "to " : "wrong ";
+    } else if (h->cmsg_type == IP_TTL) {
+      seen += *data == 9 && h->cmsg_len == CMSG_LEN(4) ? "ttl " : "wrong ";
+    } else if (h->cmsg_type == IP_TOS) {
+      seen += *data == 0x28 && h->cmsg_len == CMSG_LEN(1) ? "tos " : "wrong ";
+    }
+  }
+  EXPECT_EQ("at to ttl tos ", seen);
+  m.msg_controllen = 0;
+  EXPECT_EQ(1, weir_recvmsg(b, s, &m, 0));
+  EXPECT_EQ(MSG_CTRUNC, m.msg_flags);
+}
+
 }  // namespace
 }  // namespace weir::posix::test

@@ -154,12 +154,14 @@ WEIR_API void weir_stack_on_ready(weir_stack *stack, weir_ready_fn *ready, void 
  * EMFILE, EINVAL. */
 WEIR_API int weir_socket(weir_stack *stack, int domain, int type, int protocol);
 WEIR_API int weir_bind(weir_stack *stack, int fd, const struct sockaddr *addr, socklen_t length);
-/* `backlog` connections may wait for accept (1 for 0; below 0: without a limit but somaxconn). */
+/* `backlog` + 1 connections may wait for accept, as on Linux, somaxconn at most (below 0: these). */
 WEIR_API int weir_listen(weir_stack *stack, int fd, int backlog);
 WEIR_API int weir_accept4(weir_stack *stack, int fd, struct sockaddr *addr, socklen_t *length,
                           int flags);
 WEIR_API int weir_accept(weir_stack *stack, int fd, struct sockaddr *addr, socklen_t *length);
-/* EINPROGRESS at first; EALREADY while it goes on; 0 once, when it has succeeded; then EISCONN. */
+/* EINPROGRESS at first; EALREADY while it goes on; 0 once, when it has succeeded; then EISCONN. An
+ * ICMP error that net or host is unreachable does not end it at once, as on Linux: the SYN is sent
+ * again, and that error is told when all were in vain (RFC 9293 MUST-56). */
 WEIR_API int weir_connect(weir_stack *stack, int fd, const struct sockaddr *addr, socklen_t length);
 
 WEIR_API ssize_t weir_read(weir_stack *stack, int fd, void *buf, size_t count);
@@ -191,7 +193,7 @@ WEIR_API int weir_setsockopt(weir_stack *stack, int fd, int level, int name, con
                              socklen_t length);
 /* F_GETFL, F_SETFL (O_NONBLOCK), F_GETFD, F_SETFD (FD_CLOEXEC); else EINVAL. */
 WEIR_API int weir_fcntl(weir_stack *stack, int fd, int command, int argument);
-/* SIOCINQ (FIONREAD), SIOCOUTQ (TIOCOUTQ), SIOCOUTQNSD, FIONBIO; else ENOTTY. */
+/* SIOCINQ (FIONREAD), SIOCOUTQ (TIOCOUTQ), SIOCOUTQNSD, SIOCATMARK, FIONBIO; else ENOTTY. */
 WEIR_API int weir_ioctl(weir_stack *stack, int fd, unsigned long request, void *argument);
 
 /* -- Readiness: as the calls of those names, without their time-outs --------------------------- */
