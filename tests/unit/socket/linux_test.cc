@@ -218,6 +218,15 @@ TEST_F(Linux, ButTextThatIsUnreadOrUnsentIsReset) {
   EXPECT_EQ(RST | ACK, q.expect().flags());
 }
 
+TEST_F(Linux, NorWhatIsUnreadInTimeWait) {
+  EXPECT_EQ(0, weir_shutdown(h, fd, SHUT_WR));
+  (void)p.expect();
+  p.send({.seq = 1, .ack = 2, .flags = FIN | ACK, .text = "unread"});
+  EXPECT_EQ(ACK, p.expect().flags());
+  close_hard();
+  p.expect_none();
+}
+
 TEST_F(Linux, ASoftErrorThatHasHealedIsNotTold) {
   EXPECT_EQ(1, h.write(fd, "x"));
   (void)p.expect();
@@ -290,6 +299,14 @@ TEST_F(Linux, AnotherLevelIsAnotherError) {
   EXPECT_EQ(-EOPNOTSUPP, h.get(fd, IPPROTO_IPV6, IPV6_V6ONLY));
   EXPECT_EQ(-ENOPROTOOPT, h.get(fd, IPPROTO_IP, 9'999));
   EXPECT_EQ(-ENOPROTOOPT, h.get(h.tcp(AF_INET6), 9'999, 1));
+}
+
+TEST_F(Linux, ADeferredAcceptIsToldInWholeSynAcks) {
+  for (const auto& [asked, told] :
+       {std::pair{0, 0}, {1, 1}, {2, 3}, {3, 3}, {4, 7}, {7, 7}, {8, 15}}) {
+    EXPECT_EQ(0, h.set(l, IPPROTO_TCP, TCP_DEFER_ACCEPT, asked));
+    EXPECT_EQ(told, h.get(l, IPPROTO_TCP, TCP_DEFER_ACCEPT));
+  }
 }
 
 TEST_F(Linux, OneOctetWillDoForEveryOptionOfIp) {

@@ -321,7 +321,10 @@ TEST_F(Udp, MoreMakesOneDatagramOfSeveralWrites) {
   const int other = server(54);
   EXPECT_EQ(1, weir_send(a, c, "x", 1, MSG_MORE));
   EXPECT_EQ(1, send_to(a, c, "y", kPeer, 54));
+  EXPECT_EQ(1, weir_send(a, c, "x", 1, MSG_MORE));
+  EXPECT_EQ(1, weir_sendto(a, c, "y", 1, 0, Name(kPeer, 54).get(), 3));  // nobody looks at it
   carry();
+  EXPECT_EQ("xy", receive(b, s).first);
   EXPECT_EQ("xy", receive(b, s).first);
   EXPECT_EQ("!11", receive(b, other).first);
 }

@@ -175,7 +175,8 @@ WEIR_API ssize_t weir_recvfrom(weir_stack *stack, int fd, void *buf, size_t coun
 WEIR_API ssize_t weir_recvmsg(weir_stack *stack, int fd, struct msghdr *message, int flags);
 WEIR_API ssize_t weir_write(weir_stack *stack, int fd, const void *buf, size_t count);
 WEIR_API ssize_t weir_writev(weir_stack *stack, int fd, const struct iovec *iov, int count);
-/* MSG_MORE, MSG_NOSIGNAL, MSG_DONTWAIT, MSG_EOR, MSG_OOB (urgent text). */
+/* MSG_MORE (of datagrams too: several calls make one), MSG_NOSIGNAL, MSG_DONTWAIT, MSG_EOR, MSG_OOB
+ * (urgent text). */
 WEIR_API ssize_t weir_send(weir_stack *stack, int fd, const void *buf, size_t count, int flags);
 WEIR_API ssize_t weir_sendto(weir_stack *stack, int fd, const void *buf, size_t count, int flags,
                              const struct sockaddr *addr, socklen_t length);
