@@ -31,6 +31,9 @@ void in_flight_by_log(const Tcb& t, Info& i) {
       ++i.lost;
     } else if (s.is(kSentAgain) && !s.is(kSentUntimed)) {
       ++i.retrans;
+      // Lost it still is, until the peer has it (Linux's lost_out); not so what only probes.
+      const bool probe = t.tlp_out && t.tlp_again && k + 1 == log.size();
+      if (!probe) ++i.lost;
     }
   }
 }

@@ -101,6 +101,12 @@ void insert_early(Tcb& t, Buf* b, Outbox& out) {
   out.counters->ofo_queued.add();
 }
 
+// Of a newcomer that covers several pieces the first is told of (RFC 2883 §4.1), as Linux does.
+//= RFC2883 4.1.2
+void note_covered(Tcb& t, Seq left, Seq right) {
+  if (!t.has(kDsackDue) || t.dsack_right == left) note_twice(t, left, right);
+}
+
 // Pieces that RCV.NXT has reached become text in order.
 void collect_ready(Tcb& t, Outbox& out) {
   while (t.ofo_head != nullptr && at_or_before(t.ofo_head->seq, t.rcv_nxt)) {
@@ -109,6 +115,7 @@ void collect_ready(Tcb& t, Outbox& out) {
     if (t.ofo_head == nullptr) t.ofo_tail = nullptr;
     --t.ofo_count;
     const std::uint32_t old = distance(b->seq, t.rcv_nxt);
+    if (old > 0) note_covered(t, b->seq, b->seq + std::min(old, b->len));
     if (old >= b->len) {
       release_one(b, out);
     } else {
@@ -151,6 +158,7 @@ void receive_text(Tcb& t, BufChain&& text, Outbox& out) {
       insert_early(t, b, out);
     } else {  // the collected pieces already covered its front
       const std::uint32_t old = distance(b->seq, t.rcv_nxt);
+      note_covered(t, b->seq, b->seq + std::min(old, b->len));
       if (old >= b->len) {
         release_one(b, out);
       } else {

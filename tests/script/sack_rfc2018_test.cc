@@ -145,11 +145,28 @@ TEST(Dsack, TheSettingSwitchesItOff) {
   s.receives(text(0)).sends({.ack = 1'000, .sack = Blocks{}});
 }
 
-// Octets beyond the window were never kept.
 TEST(Dsack, WhatNeverCameBeforeIsNotToldAsADuplicate) {
   Script s(Established{.sack = true});
   s.receives(text(1'000)).skip();
-  s.receives(text(0, 1'500)).sends({.ack = 2'000, .sack = Blocks{}});
+  s.receives(text(0, 1'000)).sends({.ack = 2'000, .sack = Blocks{}});
+}
+
+// The early copy was the first.
+//= RFC2883 4.1.2 type=test
+TEST(Dsack, TextInOrderThatReachesIntoEarlyTextNamesWhatCameTwice) {
+  Script s(Established{.sack = true});
+  s.receives(text(1'000)).skip();
+  s.receives(text(0, 1'500)).sends({.ack = 2'000, .sack = Blocks{{1'000, 1'500}}});
+}
+
+// Of several pieces that one segment covers the first is told of, as Linux does.
+//= RFC2883 4.1.2 type=test
+TEST(Dsack, TextThatCoversTwoPiecesNamesTheFirst) {
+  Script s(Established{.sack = true});
+  s.receives(text(1'000, 500)).skip();
+  s.receives(text(1'500, 500)).skip();
+  s.receives(text(3'000, 200)).skip();
+  s.receives(text(0, 3'500)).sends({.ack = 3'500, .sack = Blocks{{1'000, 2'000}}});
 }
 
 }  // namespace
