@@ -91,6 +91,15 @@ TEST(Info, AtoIsSetByText) {
 // -- What is in flight, and how it fares
 // --------------------------------------------------------------
 
+// A tail loss probe only asks: its segment is not taken for lost (Linux's lost_out).
+TEST(Info, ATailProbeIsSentAgainAndNotLost) {
+  Script s{Established{.sack = true, .counted = true}};
+  s.app_send(1'000).skip().at(50ms).receives({.ack = 1'000});
+  s.app_send(1'000).skip().next_timer(300ms).at(300ms).sends({.seq = 1'000, .len = 1'000});
+  EXPECT_EQ(s.info().retrans, 1U);
+  EXPECT_EQ(s.info().lost, 0U);
+}
+
 TEST(Info, InFlightWithSack) {
   Script s{Established{.sack = true, .counted = true}};
   five_segments(s);
