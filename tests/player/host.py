@@ -217,7 +217,7 @@ def read_packet(when, octets):
 def icmp_packet(source, target, kind, code, mtu, quoted):
     """`quoted`: the IP packet that the message is about."""
     v4 = ipaddress.ip_address(target).version == 4
-    if kind == "unreachable" and code == "packet_too_big":
+    if not v4 and kind == "unreachable" and code in ("frag_needed", "packet_too_big"):
         kind, code = "packet_too_big", None
     table = ICMP4 if v4 else ICMP6
     if kind not in table:

@@ -6,7 +6,8 @@ from typing import Any
 
 KEPT = re.compile(r'("(?:[^"\\\n]|\\.)*")|%\{(.*?)\}%|`(.*?)`|(//[^\n]*|#[^\n]*|/\*.*?\*/)', re.S)
 MOMENT = r"\+?\s*\d*\.?\d+"
-START = re.compile(r"^[ \t]*(\*|" + MOMENT + r"(?:[ \t]*~[ \t]*" + MOMENT + r")?(?:[ \t]*\.\.\.[ \t]*\d*\.?\d+)?)(?=\s*[<>`%A-Za-z_])", re.M)
+START = re.compile(r"^[ \t]*(\*|" + MOMENT +
+                   r"(?:[ \t]*~[ \t]*" + MOMENT + r")?(?:[ \t]*\.\.\.[ \t]*\d*\.?\d+)?)(?=\s*[<>`%A-Za-z_])", re.M)
 TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|\.\.\.|0[xX][0-9a-fA-F]+|\d+|[A-Za-z_]\w*|\S)')
 SPACE = re.compile(r"\s+")
 
