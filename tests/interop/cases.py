@@ -689,6 +689,8 @@ def try_connect(port, address=VIP):
         return "connected"
     except ConnectionRefusedError:
         return "refused"
+    except ConnectionResetError:  # the listener went while the handshake was under way
+        return "reset"
 
 
 def kernel_counter(group, name):
