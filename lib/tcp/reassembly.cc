@@ -71,7 +71,7 @@ Buf* piece_before(const Tcb& t, Seq s) {
 }
 
 // What already waits wins over the newcomer where they overlap.
-void insert_early(Tcb& t, Buf* b, Outbox& out) {
+[[gnu::noinline]] void insert_early(Tcb& t, Buf* b, Outbox& out) {
   Buf* prev = piece_before(t, b->seq);
   if (prev != nullptr && after(end_of(prev), b->seq)) {
     const std::uint32_t overlap = distance(b->seq, end_of(prev));
@@ -108,7 +108,7 @@ void note_covered(Tcb& t, Seq left, Seq right) {
 }
 
 // Pieces that RCV.NXT has reached become text in order.
-void collect_ready(Tcb& t, Outbox& out) {
+[[gnu::noinline]] void collect_ready(Tcb& t, Outbox& out) {
   while (t.ofo_head != nullptr && at_or_before(t.ofo_head->seq, t.rcv_nxt)) {
     Buf* b = t.ofo_head;
     t.ofo_head = b->next;
@@ -123,6 +123,16 @@ void collect_ready(Tcb& t, Outbox& out) {
       append_in_order(t, b, out);
     }
   }
+}
+
+// Of text whose front the collected pieces have covered already.
+[[gnu::noinline]] void take_rest(Tcb& t, Buf* b, Outbox& out) {
+  const std::uint32_t old = distance(b->seq, t.rcv_nxt);
+  note_covered(t, b->seq, b->seq + std::min(old, b->len));
+  if (old >= b->len) return release_one(b, out);
+  b->trim_front(old);
+  append_in_order(t, b, out);
+  collect_ready(t, out);
 }
 
 }  // namespace
@@ -153,19 +163,11 @@ void receive_text(Tcb& t, BufChain&& text, Outbox& out) {
       release_one(b, out);
     } else if (b->seq == t.rcv_nxt) {
       append_in_order(t, b, out);
-      collect_ready(t, out);
+      if (t.ofo_head != nullptr) collect_ready(t, out);
     } else if (after(b->seq, t.rcv_nxt)) {
       insert_early(t, b, out);
-    } else {  // the collected pieces already covered its front
-      const std::uint32_t old = distance(b->seq, t.rcv_nxt);
-      note_covered(t, b->seq, b->seq + std::min(old, b->len));
-      if (old >= b->len) {
-        release_one(b, out);
-      } else {
-        b->trim_front(old);
-        append_in_order(t, b, out);
-        collect_ready(t, out);
-      }
+    } else {
+      take_rest(t, b, out);
     }
   }
 }
