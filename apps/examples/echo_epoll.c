@@ -4,10 +4,7 @@
  *   echo_epoll DEVICE ADDRESS/LENGTH PORT      echo_epoll weir0 10.99.0.2/24 7
  *
  * docs/embedding.md goes through it line by line. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <stdlib.h>
 
 #include "tun.h"
 
@@ -34,24 +31,14 @@ static void watch(weir_stack* stack, int epoll, int fd, uint32_t events) {
   weir_epoll_ctl(stack, epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static int listen_on(weir_stack* stack, const char* port) {
-  struct sockaddr_in at;
-  memset(&at, 0, sizeof at);
-  at.sin_family = AF_INET;
-  at.sin_port = htons((uint16_t)atoi(port));
-  const int fd = weir_socket(stack, AF_INET, SOCK_STREAM, 0);
-  if (weir_bind(stack, fd, (struct sockaddr*)&at, sizeof at) != 0) return -1;
-  return weir_listen(stack, fd, 128) == 0 ? fd : -1;
-}
-
 int main(int argc, char** argv) {
   if (argc != 4) return fprintf(stderr, "usage: echo_epoll DEVICE ADDRESS/LENGTH PORT\n"), 2;
   const int tun = tun_open(argv[1]);
   if (tun < 0) return perror(argv[1]), 1;
   weir_stack* stack = tun_stack(argv[2]);
-  if (stack == NULL) return 1;
-  const int listener = listen_on(stack, argv[3]), epoll = weir_epoll_create1(stack, 0);
-  if (listener < 0) return perror(argv[3]), 1;
+  if (stack == NULL) return 2;
+  const int listener = tun_listen(stack, argv[3]), epoll = weir_epoll_create1(stack, 0);
+  if (listener < 0) return 2;
   watch(stack, epoll, listener, EPOLLIN);
   puts("ready");
   fflush(stdout);

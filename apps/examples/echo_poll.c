@@ -4,10 +4,7 @@
  *
  * Then `ip addr add 10.99.0.1/24 dev weir0; ip link set weir0 up; nc 10.99.0.2 7`.
  * docs/embedding.md goes through it line by line. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <stdlib.h>
 
 #include "tun.h"
 
@@ -26,27 +23,17 @@ static int echo(weir_stack* stack, int fd) {
   }
 }
 
-static int listen_on(weir_stack* stack, const char* port) {
-  struct sockaddr_in at;
-  memset(&at, 0, sizeof at);
-  at.sin_family = AF_INET;
-  at.sin_port = htons((uint16_t)atoi(port));
-  const int fd = weir_socket(stack, AF_INET, SOCK_STREAM, 0);
-  if (weir_bind(stack, fd, (struct sockaddr*)&at, sizeof at) != 0) return -1;
-  return weir_listen(stack, fd, 128) == 0 ? fd : -1;
-}
-
 int main(int argc, char** argv) {
   if (argc != 4) return fprintf(stderr, "usage: echo_poll DEVICE ADDRESS/LENGTH PORT\n"), 2;
   const int tun = tun_open(argv[1]);
   if (tun < 0) return perror(argv[1]), 1;
   weir_stack* stack = tun_stack(argv[2]);
-  if (stack == NULL) return 1;
+  if (stack == NULL) return 2;
   struct pollfd sockets[kMost];
   nfds_t count = 1;
-  sockets[0].fd = listen_on(stack, argv[3]);
+  sockets[0].fd = tun_listen(stack, argv[3]);
   sockets[0].events = POLLIN;
-  if (sockets[0].fd < 0) return perror(argv[3]), 1;
+  if (sockets[0].fd < 0) return 2;
   puts("ready");
   fflush(stdout);
   for (;;) {

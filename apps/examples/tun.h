@@ -3,12 +3,15 @@
 #ifndef WEIR_EXAMPLES_TUN_H
 #define WEIR_EXAMPLES_TUN_H
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -48,6 +51,27 @@ static weir_stack* tun_stack(const char* address) {
   weir_stack* stack = weir_stack_create(&config, error, sizeof error);
   if (stack == NULL) fprintf(stderr, "%s\n", error);
   return stack;
+}
+
+/* A listener on every address of the stack; -1 and a line on stderr where there can be none. */
+static int tun_listen(weir_stack* stack, const char* port) {
+  char* end = NULL;
+  const long number = strtol(port, &end, 10);
+  if (end == port || *end != 0 || number < 1 || number > 65535) {
+    fprintf(stderr, "PORT = \"%s\": must be a number from 1 to 65535, as 7\n", port);
+    return -1;
+  }
+  struct sockaddr_in at;
+  memset(&at, 0, sizeof at);
+  at.sin_family = AF_INET;
+  at.sin_port = htons((uint16_t)number);
+  const int fd = weir_socket(stack, AF_INET, SOCK_STREAM, 0);
+  if (weir_bind(stack, fd, (struct sockaddr*)&at, sizeof at) == 0 &&
+      weir_listen(stack, fd, 128) == 0) {
+    return fd;
+  }
+  perror(port);
+  return -1;
 }
 
 /* One turn: what is to be sent is sent, then a packet or the next timer is waited for. */
