@@ -1,12 +1,15 @@
 #include "dpdk/port.h"
 
+#include <fcntl.h>
 #include <rte_alarm.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_ring.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <semaphore>
 
@@ -262,6 +265,7 @@ std::string Port::Impl::configure() {
   conf.rxmode.mtu = config.mtu;
   conf.rxmode.offloads = rx_offloads;
   conf.txmode.offloads = tx_offloads;
+  conf.intr_conf.rxq = config.wakeable ? 1 : 0;
   if (rss.hardware) {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & kRssTcp;
@@ -454,6 +458,23 @@ std::string_view Port::driver() const {
 }
 std::array<PoolStats, 4> Port::pool_stats() const {
   return impl_->pools.stats();
+}
+
+int Port::wake_this_thread(unsigned worker) {
+  WEIR_ASSERT(impl_->config.wakeable && worker < impl_->queues.size());
+  if (worker >= impl_->rx_queues) return -1;
+  const int fd =
+      rte_eth_dev_rx_intr_ctl_q_get_fd(impl_->port(), static_cast<std::uint16_t>(worker));
+  if (fd < 0) return -1;
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || (flags & O_ASYNC) == 0) return fd;
+  const int signal = fcntl(fd, F_GETSIG);
+  const f_owner_ex self{F_OWNER_TID, gettid()};
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal > 0 ? signal : SIGIO);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  return fcntl(fd, F_SETOWN_EX, &self) == 0 ? fd : -1;
 }
 
 PortStats Port::stats() const {

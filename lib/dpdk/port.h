@@ -41,6 +41,7 @@ struct PortConfig {
   std::uint32_t handover_slots = 1'024;  // frames that may wait for a worker; rounded up to 2^n
   std::optional<MacAddr> mac;            // empty: the device's own
   OffloadUse offloads = OffloadUse::kAuto;
+  bool wakeable = false;                // wake_this_thread will be asked
   bool multicast = false;               // frames to groups too: IPv6 needs them (RFC 4861 §7.2.1)
   std::array<std::byte, 52> rss_key{};  // random octets
 };
@@ -86,6 +87,11 @@ class Port {
   [[nodiscard]] std::string_view driver() const;  // the PMD's name
   [[nodiscard]] std::array<PoolStats, 4> pool_stats() const;
   [[nodiscard]] PortStats stats() const;
+
+  // For a worker that sleeps in poll or epoll: a descriptor that is readable when frames have come
+  // for it, or -1 where the driver has none. What the driver says by signal it says to the calling
+  // thread from now on, and to no other. Pre: PortConfig::wakeable.
+  [[nodiscard]] int wake_this_thread(unsigned worker);
 
  private:
   struct Impl;

@@ -1,0 +1,149 @@
+// Listeners: each connection that the stack accepts goes through the gate with its stand-in, to the
+// process that takes it first.
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "preload/host.h"
+
+namespace weir::preload {
+namespace {
+
+constexpr int kGateBuffer = 32'768;  // some dozens of connections wait there; the rest in the stack
+
+bool is_wildcard(const sockaddr_storage& address) {
+  const ShortAddress a = shorten(address);
+  return a.octets == decltype(a.octets){};
+}
+
+bool has_room(int fd) {
+  pollfd p{fd, POLLOUT, 0};
+  return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+}
+
+}  // namespace
+
+bool Host::gate(Line& line, int& theirs) {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return false;
+  theirs = ends[1];
+  Name name;
+  name.stack = token_;
+  name.id = line.id;
+  name.kind = Kind::kGate;
+  name.local = shorten(line.bound);
+  sockaddr_storage address;
+  const socklen_t length = write_name(name, address);
+  (void)setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &kGateBuffer, sizeof kGateBuffer);
+  epoll_event e{EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {&line}};
+  if (bind(theirs, reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
+      epoll_ctl(epoll_, EPOLL_CTL_ADD, ends[0], &e) != 0) {
+    const int why = errno;
+    close(ends[0]);
+    close(std::exchange(theirs, -1));
+    errno = why;
+    return false;
+  }
+  line.what = Line::What::kGate;
+  line.fd = ends[0];
+  queue(line);
+  return true;
+}
+
+// A program that listens on every address has those of the kernel too: the kernel's connections
+// come through the same gate, as they are.
+bool Host::listen_in_kernel(Line& line, int backlog) {
+  if (!is_wildcard(line.bound)) return true;
+  const int fd = socket(line.bound.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return false;
+  const int on = 1;
+  int v6only = 0;
+  socklen_t size = sizeof v6only;
+  (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (line.bound.ss_family == AF_INET6 &&
+      weir_getsockopt(stack_, line.weir, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) == 0) {
+    (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
+  }
+  Line* kernel = nullptr;
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&line.bound), line.bound_length) == 0 &&
+      listen(fd, backlog) == 0) {
+    kernel = add(Line::What::kKernel, fd, EPOLLIN | EPOLLET);
+  }
+  if (kernel == nullptr) {
+    const int why = errno;
+    close(fd);
+    errno = why;
+    return false;
+  }
+  kernel->gate = &line;
+  line.kernel_line = kernel;
+  return true;
+}
+
+bool Host::hand_over(Line& gate, int fd, const ShortAddress& peer) {
+  Arrival arrival{peer};
+  iovec iov{&arrival, sizeof arrival};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &iov;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const c = CMSG_FIRSTHDR(&message);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_RIGHTS;
+  c->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
+  const bool sent = sendmsg(gate.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  const int why = errno;
+  close(fd);
+  errno = why;
+  return sent;
+}
+
+void Host::pass_on(Line& line) {
+  if (line.program_gone) {
+    if (line.kernel_line != nullptr) forget(*std::exchange(line.kernel_line, nullptr));
+    close_socket(line, false);
+    return forget(line);
+  }
+  for (;;) {
+    if (!has_room(line.fd)) return;  // what is accepted has to go through
+    sockaddr_storage peer{};
+    socklen_t length = sizeof peer;
+    const int weir =
+        weir_accept4(stack_, line.weir, reinterpret_cast<sockaddr*>(&peer), &length, 0);
+    if (weir < 0) break;
+    Line* const made = opened(weir);
+    if (made == nullptr) return;
+    int theirs = -1;
+    Name name = name_of(*made);
+    name.peer = shorten(peer);
+    if (!relay(*made, theirs, name, false) || !hand_over(line, theirs, name.peer)) {
+      close_socket(*made, true);
+      forget(*made);
+    }
+  }
+  pass_on_kernels(line);
+}
+
+void Host::pass_on_kernels(Line& line) {
+  while (line.kernel_line != nullptr) {
+    if (!has_room(line.fd)) return;
+    sockaddr_storage peer{};
+    socklen_t length = sizeof peer;
+    const int fd =
+        accept4(line.kernel_line->fd, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC);
+    if (fd < 0) return;
+    (void)hand_over(line, fd, shorten(peer));
+  }
+}
+
+}  // namespace weir::preload

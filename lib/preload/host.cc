@@ -1,0 +1,224 @@
+#include "preload/host.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <utility>
+
+namespace weir::preload {
+namespace {
+
+constexpr std::uint64_t kLongest = 1'000'000;  // us that it sleeps at most
+constexpr std::uint64_t kAskAgain = 100;       // us, of a wire that cannot wake it up
+constexpr std::size_t kEvents = 256;
+
+timespec span_of(std::uint64_t us) {
+  return {static_cast<time_t>(us / 1'000'000), static_cast<long>(us % 1'000'000 * 1'000)};
+}
+
+}  // namespace
+
+std::uint64_t Host::clock_us() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(t.tv_nsec) / 1'000;
+}
+
+Host::Host(weir_stack* stack, Wire& wire, std::uint64_t token)
+    : stack_(stack), wire_(wire), token_(token) {
+  weir_stack_on_ready(stack_, &Host::on_ready, this);
+}
+
+Host::~Host() {
+  for (auto& [key, line] : lines_) {
+    if (line->fd >= 0 && line->what != Line::What::kWire) close(line->fd);
+  }
+  for (const int fd : finishing_) close(fd);  // the callers read that it is done
+  if (epoll_ >= 0) close(epoll_);
+}
+
+bool Host::open() {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  const int door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (epoll_ < 0 || door < 0) return false;
+  sockaddr_storage address;
+  const socklen_t length = write_door(token_, address);
+  if (bind(door, reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
+      listen(door, SOMAXCONN) != 0 || add(Line::What::kDoor, door, EPOLLIN) == nullptr) {
+    return false;
+  }
+  const int wire = wire_.event_fd();
+  return wire < 0 || add(Line::What::kWire, wire, EPOLLIN | EPOLLET) != nullptr;
+}
+
+Line* Host::add(Line::What what, int fd, std::uint32_t events) {
+  auto line = std::make_unique<Line>();
+  line->what = what;
+  line->fd = fd;
+  epoll_event e{events, {line.get()}};
+  if (fd >= 0 && epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &e) != 0) return nullptr;
+  Line* const out = line.get();
+  lines_.emplace(out, std::move(line));
+  return out;
+}
+
+// Events of this turn may still name it: it goes when the turn is over.
+void Host::forget(Line& line) {
+  if (line.gone) return;
+  line.gone = true;
+  if (line.id != 0) by_id_.erase(line.id);
+  if (line.weir >= 0) by_weir_[static_cast<std::size_t>(line.weir)] = nullptr;
+  if (line.fd >= 0) close(std::exchange(line.fd, -1));
+  gone_.push_back(&line);
+}
+
+void Host::sweep() {
+  for (Line* line : gone_) lines_.erase(line);
+  gone_.clear();
+}
+
+void Host::queue(Line& line) {
+  if (line.queued || line.gone) return;
+  line.queued = true;
+  queued_.push_back(&line);
+}
+
+void Host::on_ready(void* self, int fd, std::uint32_t /*events*/) {
+  auto* const host = static_cast<Host*>(self);
+  const auto at = static_cast<std::size_t>(fd);
+  if (at < host->by_weir_.size() && host->by_weir_[at] != nullptr) {
+    host->queue(*host->by_weir_[at]);
+  }
+}
+
+void Host::hear(Line& line, std::uint32_t events) {
+  if (line.gone) return;
+  switch (line.what) {
+    case Line::What::kWire:
+    case Line::What::kOpened:
+      return;
+    case Line::What::kDoor:
+      return open_door();
+    case Line::What::kCaller:
+      return hear_caller(line);
+    case Line::What::kRelay:
+      line.program_shut |= (events & (EPOLLRDHUP | EPOLLHUP)) != 0;
+      line.program_gone |= (events & EPOLLHUP) != 0;
+      line.broken |= (events & EPOLLERR) != 0;
+      return queue(line);
+    case Line::What::kGate:
+      line.program_gone |= (events & (EPOLLHUP | EPOLLRDHUP)) != 0;
+      return queue(line);
+    case Line::What::kKernel:
+      return pass_on_kernels(*line.gate);
+  }
+}
+
+void Host::receive() {
+  const std::uint64_t now = clock_us();
+  for (const std::span<const std::byte> frame : wire_.receive()) {
+    (void)weir_stack_input(stack_, frame.data(), frame.size(), now);  // what fails, it counts
+  }
+  (void)weir_stack_advance(stack_, now);
+}
+
+// What one connection does may make others ready: those are looked at in the next turn.
+void Host::look_at_queued() {
+  std::swap(queued_, queued_next_);
+  for (Line* line : queued_next_) {
+    line->queued = false;
+    if (line->gone) continue;
+    if (line->what == Line::What::kRelay) move(*line);
+    if (line->what == Line::What::kGate) pass_on(*line);
+  }
+  queued_next_.clear();
+}
+
+void Host::transmit() {
+  std::size_t length = 0;
+  while (weir_stack_output(stack_, room_.data(), room_.size(), &length, nullptr) == 1) {
+    wire_.send({room_.data(), length});
+  }
+  wire_.flush();
+}
+
+std::uint64_t Host::wait_for(std::uint64_t most) const {
+  if (!queued_.empty()) return 0;
+  if (wire_.event_fd() < 0) most = std::min(most, kAskAgain);
+  const std::uint64_t next = weir_stack_next_deadline(stack_);
+  const std::uint64_t now = clock_us();
+  return next <= now ? 0 : std::min(most, next - now);
+}
+
+bool Host::turn(std::uint64_t wait_us) {
+  std::array<epoll_event, kEvents> events;
+  const timespec wait = span_of(wait_for(wait_us));
+  const int n = epoll_pwait2(epoll_, events.data(), kEvents, &wait, nullptr);
+  (void)weir_stack_advance(stack_, clock_us());
+  for (int i = 0; i < n; ++i) {
+    const epoll_event& e = events[static_cast<std::size_t>(i)];
+    hear(*static_cast<Line*>(e.data.ptr), e.events);
+  }
+  receive();
+  look_at_queued();
+  transmit();
+  sweep();
+  return !ending_ || !at_rest();
+}
+
+void Host::run(std::uint64_t patience_us) {
+  std::uint64_t limit = WEIR_NEVER;
+  while (turn(ending_ ? 1'000 : kLongest)) {
+    if (!ending_) continue;
+    const std::uint64_t now = clock_us();
+    if (limit == WEIR_NEVER) limit = now + patience_us;
+    if (now < limit) continue;
+    weir_stack_reset_all(stack_);
+    transmit();
+    return;
+  }
+}
+
+// The program ends: what it wrote is sent, what it did not read is lost, as when a process exits.
+void Host::begin_end() {
+  if (ending_) return;
+  ending_ = true;
+  std::vector<Line*> all;
+  for (auto& [key, line] : lines_) all.push_back(key);
+  for (Line* line : all) {
+    if (line->gone) continue;
+    if (line->what == Line::What::kRelay) {
+      line->program_shut = line->program_gone = true;
+      line->broken |= line->stand_in.unread();
+      queue(*line);
+    } else if (line->what == Line::What::kGate) {
+      line->program_gone = true;
+      queue(*line);
+    } else if (line->what == Line::What::kOpened) {
+      close_socket(*line, false);
+      forget(*line);
+    }
+  }
+}
+
+// Nothing is left that a peer waits for: all is sent and acknowledged, its end included.
+bool Host::at_rest() {
+  for (const auto& [key, line] : lines_) {
+    if (line->what == Line::What::kRelay) return false;
+  }
+  std::array<weir_socket_info, 64> infos;
+  std::uint64_t cursor = 0;
+  while (const std::size_t n = weir_stack_sockets(stack_, &cursor, infos.data(), infos.size())) {
+    for (std::size_t i = 0; i < n; ++i) {
+      if (infos[i].type == SOCK_STREAM && infos[i].send_queue != 0) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace weir::preload

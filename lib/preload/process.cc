@@ -1,0 +1,153 @@
+#include "preload/process.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "preload/channel.h"
+#include "preload/real.h"
+#include "preload/settings.h"
+
+namespace weir::preload {
+namespace {
+
+constexpr int kStartPatience = 60'000;  // ms
+
+struct Process {
+  const char* settings = nullptr;
+  const Routes* routes = nullptr;
+  pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
+  std::uint64_t stack = 0;  // of this process, or of the parent that had it
+  pid_t owner = 0;          // whose it is
+  bool failed = false;
+  int ready = -1;  // the thread's end of the pipe
+};
+Process process;
+
+// On the stack thread every call is the system's: it is what the others wait for.
+thread_local bool on_stack_thread = false;
+
+void complain(const char* line) {
+  std::array<char, 1'024> text;
+  const int n = std::snprintf(text.data(), text.size(), "weir run: %s\n", line);
+  (void)!write(STDERR_FILENO, text.data(), static_cast<std::size_t>(n));
+}
+
+// libweir-stack.so lies beside this library, and finds the system's calls before those of this one:
+// DPDK's own threads are none of the program's either.
+void* load() {
+  Dl_info self{};
+  std::array<char, PATH_MAX> path{};
+  if (dladdr(reinterpret_cast<void*>(&load), &self) == 0 || self.dli_fname == nullptr)
+    return nullptr;
+  const char* const slash = std::strrchr(self.dli_fname, '/');
+  if (slash == nullptr) return nullptr;
+  const int n = std::snprintf(path.data(), path.size(), "%.*s/libweir-stack.so",
+                              static_cast<int>(slash - self.dli_fname), self.dli_fname);
+  if (n <= 0 || static_cast<std::size_t>(n) >= path.size()) return nullptr;
+  return dlopen(path.data(), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+}
+
+using ThreadMain = void(const char*, std::uint64_t, int);
+
+void* thread_main(void* function) {
+  on_stack_thread = true;
+  reinterpret_cast<ThreadMain*>(function)(process.settings, process.stack, process.ready);
+  return nullptr;
+}
+
+// The line that the thread writes when it runs, or when it cannot.
+bool wait_ready(int fd) {
+  std::array<char, 900> line{};
+  pollfd p{fd, POLLIN, 0};
+  int n = 0;
+  do {
+    n = real().poll(&p, 1, kStartPatience);
+  } while (n < 0 && errno == EINTR);
+  const ssize_t got = n == 1 ? read(fd, line.data(), line.size() - 1) : -1;
+  if (got == 2 && std::strcmp(line.data(), "ok") == 0) return true;
+  complain(got > 0 ? line.data() : "the stack thread did not start");
+  return false;
+}
+
+bool start() {
+  void* const library = load();
+  void* const function = library == nullptr ? nullptr : dlsym(library, "weir_stack_thread");
+  if (function == nullptr) {
+    const char* const why = dlerror();
+    complain(why == nullptr ? "libweir-stack.so is not beside libweir-preload.so" : why);
+    return false;
+  }
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0 ||
+      getrandom(&process.stack, sizeof process.stack, 0) != sizeof process.stack) {
+    complain("no descriptors or no entropy for the stack thread");
+    return false;
+  }
+  process.ready = ends[1];
+  process.owner = getpid();
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals are its own threads'
+  pthread_t thread{};
+  const int failed = pthread_create(&thread, nullptr, &thread_main, function);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (failed == 0) pthread_detach(thread);
+  const bool good = failed == 0 && wait_ready(ends[0]);
+  close(ends[0]);
+  close(ends[1]);
+  return good;
+}
+
+void end() {
+  if (process.stack != 0 && process.owner == getpid()) finish(process.stack);
+}
+
+void in_child() {
+  pthread_mutex_init(&process.starting, nullptr);
+}
+
+__attribute__((constructor)) void begin() {
+  const char* const text = std::getenv(kEnvironment);
+  if (text == nullptr || process.routes != nullptr) return;
+  process.settings = strdup(text);
+  static const Routes routes(process.settings);
+  process.routes = &routes;
+  (void)pthread_atfork(nullptr, nullptr, &in_child);
+  (void)std::atexit(&end);
+}
+
+}  // namespace
+
+const Routes* routes() {
+  return on_stack_thread ? nullptr : process.routes;
+}
+
+std::uint64_t running_stack() {
+  return process.stack;
+}
+
+std::uint64_t stack() {
+  pthread_mutex_lock(&process.starting);
+  if (process.stack == 0 && !process.failed && !start()) {
+    process.failed = true;
+    process.stack = 0;
+  }
+  const std::uint64_t out = process.stack;
+  pthread_mutex_unlock(&process.starting);
+  if (out == 0) errno = ENETDOWN;
+  return out;
+}
+
+}  // namespace weir::preload
