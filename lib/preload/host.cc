@@ -103,9 +103,12 @@ void Host::hear(Line& line, std::uint32_t events) {
     case Line::What::kOpened:
       return;
     case Line::What::kDoor:
-      return open_door();
+      return open_door(line);
     case Line::What::kCaller:
-      return hear_caller(line);
+      if (std::find(asking_.begin(), asking_.end(), &line) == asking_.end()) {
+        asking_.push_back(&line);
+      }
+      return;
     case Line::What::kRelay:
       line.program_shut |= (events & (EPOLLRDHUP | EPOLLHUP)) != 0;
       line.program_gone |= (events & EPOLLHUP) != 0;
@@ -148,7 +151,7 @@ void Host::transmit() {
 }
 
 std::uint64_t Host::wait_for(std::uint64_t most) const {
-  if (!queued_.empty()) return 0;
+  if (!queued_.empty() || !asking_.empty()) return 0;
   if (wire_.event_fd() < 0) most = std::min(most, kAskAgain);
   const std::uint64_t next = weir_stack_next_deadline(stack_);
   const std::uint64_t now = clock_us();
@@ -157,6 +160,7 @@ std::uint64_t Host::wait_for(std::uint64_t most) const {
 
 bool Host::turn(std::uint64_t wait_us) {
   std::array<epoll_event, kEvents> events;
+  const std::size_t asked = asking_.size();
   const timespec wait = span_of(wait_for(wait_us));
   const int n = epoll_pwait2(epoll_, events.data(), kEvents, &wait, nullptr);
   (void)weir_stack_advance(stack_, clock_us());
@@ -166,6 +170,7 @@ bool Host::turn(std::uint64_t wait_us) {
   }
   receive();
   look_at_queued();
+  hear_callers(asked);
   transmit();
   sweep();
   return !ending_ || !at_rest();

@@ -100,7 +100,8 @@ class Host {
   bool listen_in_kernel(Line& line, int backlog);
 
   // requests.cc
-  void open_door();
+  void open_door(Line& door);
+  void hear_callers(std::size_t count);
   void hear_caller(Line& line);
   int answer(const Request& request, Reply& reply, int& fd);
   Line* opened(int weir);
@@ -121,6 +122,7 @@ class Host {
   std::unordered_map<std::uint64_t, Line*> by_id_;
   std::vector<Line*> by_weir_;  // by the stack's descriptor
   std::vector<Line*> queued_, queued_next_, gone_;
+  std::vector<Line*> asking_;  // callers: answered when all that happened before is done
   std::unordered_map<std::uint64_t, int> errors_;  // of connections that are no more, until told
   std::deque<std::uint64_t> told_;                 // their order
   std::vector<int> finishing_;                     // callers that wait for the end

@@ -426,3 +426,8 @@ WEIR_CALL int pselect(int count, fd_set* in, fd_set* out, fd_set* except, const 
   listen_if_any_waits(in, count);
   return real().pselect(count, in, out, except, timeout, mask);
 }
+
+WEIR_CALL int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                             void* (*function)(void*), void* argument) noexcept {
+  return create_thread(thread, attributes, function, argument);
+}

@@ -35,8 +35,21 @@ struct Process {
 };
 Process process;
 
-// On the stack thread every call is the system's: it is what the others wait for.
+// On the stack thread, and on those that it makes (DPDK's), every call is the system's: they are
+// what the program's threads wait for.
 thread_local bool on_stack_thread = false;
+
+struct Start {
+  void* (*function)(void*);
+  void* argument;
+};
+
+void* start_aside(void* start) {
+  on_stack_thread = true;
+  const Start s = *static_cast<Start*>(start);
+  delete static_cast<Start*>(start);
+  return s.function(s.argument);
+}
 
 void complain(const char* line) {
   std::array<char, 1'024> text;
@@ -44,8 +57,8 @@ void complain(const char* line) {
   (void)!write(STDERR_FILENO, text.data(), static_cast<std::size_t>(n));
 }
 
-// libweir-stack.so lies beside this library, and finds the system's calls before those of this one:
-// DPDK's own threads are none of the program's either.
+// libweir-stack.so lies beside this library. Not RTLD_DEEPBIND: the program may have a malloc of
+// its own, and what one module allocates another frees.
 void* load() {
   Dl_info self{};
   std::array<char, PATH_MAX> path{};
@@ -56,7 +69,7 @@ void* load() {
   const int n = std::snprintf(path.data(), path.size(), "%.*s/libweir-stack.so",
                               static_cast<int>(slash - self.dli_fname), self.dli_fname);
   if (n <= 0 || static_cast<std::size_t>(n) >= path.size()) return nullptr;
-  return dlopen(path.data(), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+  return dlopen(path.data(), RTLD_NOW | RTLD_LOCAL);
 }
 
 using ThreadMain = void(const char*, std::uint64_t, int);
@@ -129,6 +142,15 @@ __attribute__((constructor)) void begin() {
 }
 
 }  // namespace
+
+int create_thread(pthread_t* thread, const pthread_attr_t* attributes, void* (*function)(void*),
+                  void* argument) {
+  if (!on_stack_thread) return real().pthread_create(thread, attributes, function, argument);
+  auto* const start = new Start{function, argument};
+  const int r = real().pthread_create(thread, attributes, &start_aside, start);
+  if (r != 0) delete start;
+  return r;
+}
 
 const Routes* routes() {
   return on_stack_thread ? nullptr : process.routes;

@@ -1,6 +1,8 @@
 // What this process knows of Weir: its settings, its stack thread, once there is one.
 #pragma once
 
+#include <pthread.h>
+
 #include <cstdint>
 
 #include "preload/routes.h"
@@ -17,5 +19,9 @@ namespace weir::preload {
 [[nodiscard]] std::uint64_t stack();
 // The same, or 0 when none runs yet.
 [[nodiscard]] std::uint64_t running_stack();
+
+// pthread_create, which tells a thread of the stack thread's that it is one.
+int create_thread(pthread_t* thread, const pthread_attr_t* attributes, void* (*function)(void*),
+                  void* argument);
 
 }  // namespace weir::preload

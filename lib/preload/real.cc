@@ -31,6 +31,7 @@ Real look_up() {
   find(r.ppoll, "ppoll");
   find(r.select, "select");
   find(r.pselect, "pselect");
+  find(r.pthread_create, "pthread_create");
   return r;
 }
 

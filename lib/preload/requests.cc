@@ -49,13 +49,9 @@ bool send_reply(int to, const Reply& reply, int fd) {
 
 }  // namespace
 
-void Host::open_door() {
-  Line* door = nullptr;
-  for (auto& [key, line] : lines_) {
-    if (line->what == Line::What::kDoor) door = key;
-  }
+void Host::open_door(Line& door) {
   for (;;) {
-    const int fd = accept4(door->fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    const int fd = accept4(door.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) return;
     if (!may_ask(fd)) {
       close(fd);
@@ -65,12 +61,20 @@ void Host::open_door() {
     if (caller == nullptr) {
       close(fd);
     } else {
-      hear_caller(*caller);  // most have asked by now
+      asking_.push_back(caller);  // most have asked by now
     }
   }
 }
 
+// Those who asked in an earlier turn: what their program did before, epoll has told since. A
+// program that closes a listener and binds its port again finds it free.
+void Host::hear_callers(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) hear_caller(*asking_[i]);
+  asking_.erase(asking_.begin(), asking_.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
 void Host::hear_caller(Line& line) {
+  if (line.gone) return;
   Request request;
   const ssize_t n = recv(line.fd, &request, sizeof request, MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
