@@ -19,7 +19,7 @@
 
 namespace weir::app {
 
-enum class Command : std::uint8_t { kLb, kServe, kLoad };
+enum class Command : std::uint8_t { kLb, kServe, kLoad, kRun };
 struct CommandInfo {
   Command command;
   const char* name;
@@ -28,7 +28,8 @@ struct CommandInfo {
 inline constexpr std::array kCommands{
     CommandInfo{Command::kLb, "lb", "balance TCP connections over backends"},
     CommandInfo{Command::kServe, "serve", "answer HTTP, for trials and benchmarks"},
-    CommandInfo{Command::kLoad, "load", "open connections and ask over HTTP; check and measure"}};
+    CommandInfo{Command::kLoad, "load", "open connections and ask over HTTP; check and measure"},
+    CommandInfo{Command::kRun, "run", "run a program that nobody rebuilt, with its sockets here"}};
 [[nodiscard]] std::string_view name_of(Command command);
 
 // What a worker does while there is nothing to do.

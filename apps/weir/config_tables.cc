@@ -378,6 +378,9 @@ void read_tables(const toml::table& root_table, const Machine& machine, Config& 
       config.drain_timeout = 5s;
       read_load(sub("load"), config, problem);
       break;
+    case Command::kRun:
+      config.drain_timeout = 5s;
+      break;
   }
   TableReader run = sub("run");
   run.duration("drain_timeout", config.drain_timeout, 1s, 0s, 24h);

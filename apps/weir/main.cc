@@ -14,6 +14,7 @@
 #include "config.h"
 #include "flags.h"
 #include "run.h"
+#include "run_program.h"
 #include "toml_reader.h"
 #include "version.h"
 
@@ -28,21 +29,42 @@ struct Arguments {
   bool check = false, stats = false, json = false, verbose = false;
   double duration = 0;
   FlagValues flags;
+  RunProgram program;  // of `weir run`
 };
 
-void add_options(CLI::App& command, const CommandInfo& info, Arguments& a) {
+void add_config_options(CLI::App& command, Arguments& a) {
   command.add_option("-c,--config", a.config, "the TOML file; see config/ for one that works")
       ->type_name("FILE");
   command.add_option("--set", a.sets, "lay one value over the file, as in port.mtu=9000")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command.add_flag("--check-config", a.check, "say whether the file is right, and end");
+  command.add_flag("--verbose", a.verbose, "DPDK's own log on stderr");
+}
+
+void add_run_options(CLI::App& command, Arguments& a) {
+  add_config_options(command, a);
+  command
+      .add_option("--summary", a.program.summary,
+                  "each stack adds a line of its counters, JSON, when its process ends")
+      ->type_name("FILE");
+  command.add_option("PROGRAM", a.program.words, "behind --, with what it is called with")
+      ->type_name("");
+  command.footer(
+      "TCP sockets whose address is on a network of the port are Weir's; the rest stay with the\n"
+      "kernel, in the same poll and epoll. Listeners on every address have both. docs/run.md says\n"
+      "what is covered, and what is not.\n"
+      "Exit code: the program's; 2 a bad command line or config, or it could not start.");
+}
+
+void add_options(CLI::App& command, const CommandInfo& info, Arguments& a) {
+  if (info.command == Command::kRun) return add_run_options(command, a);
+  add_config_options(command, a);
   command.add_option("--duration", a.duration, "drain and end after this time")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 1e9).description(""));
   command.add_flag("--stats", a.stats, "a line of statistics every interval, to a pipe as well");
   command.add_flag("--json", a.json, "statistics and summary as JSON, one object a line");
-  command.add_flag("--verbose", a.verbose, "DPDK's own log on stderr");
   add_flags(command, info.command, a.flags);
   command.footer(
       "IPv6: port.addresses = [\"2001:db8::2/64\"], listeners and backends as [2001:db8::2]:80, "
@@ -63,11 +85,23 @@ int execute(Command command, const Arguments& a) {
   if (!config) return complain(config.error());
   const std::string name = a.config.empty() ? "command line" : printable(a.config, 256);
   if (const auto error = check_device_form(config.value())) return complain(name + ": " + *error);
+  if (command == Command::kRun) {
+    if (const auto error = refuse_for_program(config.value()))
+      return complain(name + ": " + *error);
+  }
   if (a.check) {
     if (std::printf("%s: ok\n", name.c_str()) < 0 || std::fflush(stdout) != 0) {
       return complain(std::string("stdout: ") + std::strerror(errno));
     }
     return 0;
+  }
+  if (command == Command::kRun) {
+    if (a.program.words.empty()) {
+      return complain("run: which program? write it behind --, as in weir run -c FILE -- curl URL");
+    }
+    RunProgram program = a.program;
+    program.verbose = a.verbose;
+    return complain(run_program(config.value(), program));
   }
   RunOptions options;
   options.config_path = name;
@@ -93,6 +127,7 @@ std::string explain(const CLI::ParseError& e, int argc, char** argv) {
     return first + ": unknown command" + (near ? "; did you mean " + *near + "?" : "") +
            "; --help lists them";
   }
+  if (first == "run") return std::string(e.what()) + "; write the program behind --";
   return std::string(e.what()) + "; --help says more";
 }
 
@@ -125,7 +160,8 @@ int main(int argc, char** argv) {
     }
     return execute(kCommands[i].command, a);
   }
-  return complain("which command? weir lb, weir serve, weir load or weir bench; --help says more");
+  return complain(
+      "which command? weir lb, weir serve, weir load, weir run or weir bench; --help says more");
 }
 
 }  // namespace

@@ -131,6 +131,8 @@ std::unique_ptr<Program> make_program(const Config& config) {
       return std::make_unique<ServeProgram>(config);
     case Command::kLoad:
       return std::make_unique<LoadProgram>(config);
+    case Command::kRun:  // is another program (run_program.h)
+      break;
   }
   return nullptr;
 }

@@ -1,5 +1,6 @@
 #include "preload/channel.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -68,15 +69,14 @@ int ask(std::uint64_t stack, const Request& request, Reply& reply, int* fd) {
   return reply.error;
 }
 
-void finish(std::uint64_t stack) {
+void finish(std::uint64_t stack, int patience_ms) {
   const int to = knock(stack);
   if (to < 0) return;
   Request request;
   request.op = Op::kFinish;
-  char end = 0;
+  pollfd done{to, POLLIN, 0};
   if (send(to, &request, sizeof request, MSG_NOSIGNAL) == sizeof request) {
-    while (recv(to, &end, 1, 0) < 0 && errno == EINTR) {
-    }
+    (void)real().poll(&done, 1, patience_ms);  // hangs up when all is over
   }
   close(to);
 }

@@ -9,8 +9,9 @@ namespace weir::preload {
 // gets the descriptor that came with the answer, close-on-exec, or -1.
 [[nodiscard]] int ask(std::uint64_t stack, const Request& request, Reply& reply, int* fd = nullptr);
 
-// Says that the program ends, and returns when the stack thread is done.
-void finish(std::uint64_t stack);
+// Says that the program ends, and returns when the stack thread is done, or after `patience_ms`.
+// May be called in a signal's handler.
+void finish(std::uint64_t stack, int patience_ms);
 
 // The name of the stand-in that `fd` is; false when it is none. Leaves errno.
 [[nodiscard]] bool name_of(int fd, Name& name);

@@ -431,3 +431,13 @@ WEIR_CALL int pthread_create(pthread_t* thread, const pthread_attr_t* attributes
                              void* (*function)(void*), void* argument) noexcept {
   return create_thread(thread, attributes, function, argument);
 }
+
+WEIR_CALL [[noreturn]] void _exit(int code) {
+  end_of_process();
+  real().exit_at_once(code);
+  __builtin_unreachable();
+}
+
+WEIR_CALL [[noreturn]] void _Exit(int code) noexcept {
+  _exit(code);
+}

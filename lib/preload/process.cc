@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -23,6 +24,7 @@ namespace weir::preload {
 namespace {
 
 constexpr int kStartPatience = 60'000;  // ms
+constexpr int kEndPatience = 30'000;    // beyond what the stack thread grants itself
 
 struct Process {
   const char* settings = nullptr;
@@ -55,6 +57,41 @@ void complain(const char* line) {
   std::array<char, 1'024> text;
   const int n = std::snprintf(text.data(), text.size(), "weir run: %s\n", line);
   (void)!write(STDERR_FILENO, text.data(), static_cast<std::size_t>(n));
+}
+
+// Once; what comes to its end meanwhile on another thread does not wait.
+void end() {
+  static std::atomic<bool> ended{false};
+  if (process.stack == 0 || process.owner != getpid() || ended.exchange(true)) return;
+  finish(process.stack, kEndPatience);
+}
+
+// A signal that would end the process at once, had nobody asked for another way: no peer is left
+// with a connection that nobody will ever answer for.
+void last_words(int signal) {
+  end();
+  struct sigaction usual {};
+  usual.sa_handler = SIG_DFL;
+  (void)sigaction(signal, &usual, nullptr);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  (void)raise(signal);
+}
+
+void arm_last_words() {
+  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV,
+                           SIGTERM, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU}) {
+    struct sigaction now {};
+    if (sigaction(signal, nullptr, &now) != 0 || (now.sa_flags & SA_SIGINFO) != 0 ||
+        now.sa_handler != SIG_DFL) {
+      continue;
+    }
+    struct sigaction ours {};
+    ours.sa_handler = &last_words;
+    (void)sigaction(signal, &ours, nullptr);
+  }
 }
 
 // libweir-stack.so lies beside this library. Not RTLD_DEEPBIND: the program may have a malloc of
@@ -120,11 +157,8 @@ bool start() {
   const bool good = failed == 0 && wait_ready(ends[0]);
   close(ends[0]);
   close(ends[1]);
+  if (good) arm_last_words();
   return good;
-}
-
-void end() {
-  if (process.stack != 0 && process.owner == getpid()) finish(process.stack);
 }
 
 void in_child() {
@@ -139,9 +173,14 @@ __attribute__((constructor)) void begin() {
   process.routes = &routes;
   (void)pthread_atfork(nullptr, nullptr, &in_child);
   (void)std::atexit(&end);
+  (void)at_quick_exit(&end);
 }
 
 }  // namespace
+
+void end_of_process() {
+  end();
+}
 
 int create_thread(pthread_t* thread, const pthread_attr_t* attributes, void* (*function)(void*),
                   void* argument) {

@@ -20,6 +20,10 @@ namespace weir::preload {
 // The same, or 0 when none runs yet.
 [[nodiscard]] std::uint64_t running_stack();
 
+// What the program has sent goes out, its connections end, the port closes. Whoever owns no stack
+// thread does nothing.
+void end_of_process();
+
 // pthread_create, which tells a thread of the stack thread's that it is one.
 int create_thread(pthread_t* thread, const pthread_attr_t* attributes, void* (*function)(void*),
                   void* argument);

@@ -25,6 +25,7 @@ struct Real {
   int (*select)(int, fd_set*, fd_set*, fd_set*, timeval*);
   int (*pselect)(int, fd_set*, fd_set*, fd_set*, const timespec*, const sigset_t*);
   int (*pthread_create)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  void (*exit_at_once)(int);  // _exit
 };
 
 [[nodiscard]] const Real& real();
