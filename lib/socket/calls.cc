@@ -1,5 +1,6 @@
 #include "socket/calls.h"
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 
@@ -21,16 +22,24 @@ UdpSocket* udp_socket(weir_stack* stack, int fd) {
   return d != nullptr && d->kind == Kind::kUdp ? static_cast<UdpSocket*>(d) : nullptr;
 }
 
-bool vector_ok(const iovec* iov, std::size_t count, bool touched) {
+bool vector_ok(const iovec* iov, std::size_t count) {
   if (count > IOV_MAX) return answer(EMSGSIZE) == 0;
   if (iov == nullptr && count > 0) return answer(EFAULT) == 0;
   std::size_t total = 0;
   for (std::size_t i = 0; i < count; ++i) {
     if (iov[i].iov_len > static_cast<std::size_t>(SSIZE_MAX) - total) return answer(EINVAL) == 0;
     total += iov[i].iov_len;
-    if (touched && iov[i].iov_base == nullptr && iov[i].iov_len > 0) return answer(EFAULT) == 0;
   }
   return true;
+}
+
+bool nowhere_within(std::span<const iovec> pieces, std::size_t octets) {
+  for (const iovec& v : pieces) {
+    if (octets == 0) return false;
+    if (v.iov_base == nullptr && v.iov_len > 0) return true;
+    octets -= std::min(octets, v.iov_len);
+  }
+  return false;
 }
 
 ssize_t send_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags) {
@@ -52,7 +61,7 @@ ssize_t receive_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t 
     return answer_octets(udp_receive(*stack, *u, {iov, count}, flags, arrival));
   }
   TcpSocket* s = tcp_socket(stack, fd, EOPNOTSUPP);
-  if (s == nullptr || !vector_ok(iov, count, (flags & MSG_TRUNC) == 0)) return -1;
+  if (s == nullptr || !vector_ok(iov, count)) return -1;
   return answer_octets(tcp_receive(*stack, *s, {iov, count}, flags));
 }
 

@@ -32,9 +32,9 @@ TcpSocket* tcp_socket(weir_stack* stack, int fd, int otherwise);
 // The UDP socket `fd`; null, and errno as it was, for anything else.
 UdpSocket* udp_socket(weir_stack* stack, int fd);
 
-// False and errno where Linux would not take it: EMSGSIZE, EFAULT, EINVAL. What is not `touched`
-// may be nowhere.
-[[nodiscard]] bool vector_ok(const iovec* iov, std::size_t count, bool touched = true);
+// False and errno where Linux would not take it: EMSGSIZE, EFAULT, EINVAL. Where its pieces lie is
+// looked at when text goes there (nowhere_within).
+[[nodiscard]] bool vector_ok(const iovec* iov, std::size_t count);
 
 ssize_t send_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags);
 ssize_t receive_pieces(weir_stack* stack, int fd, const iovec* iov, std::size_t count, int flags);

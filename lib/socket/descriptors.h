@@ -1,9 +1,12 @@
 // The sockets of one embedded stack by their numbers: the lowest free one first, as POSIX says.
 #pragma once
 
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace weir::posix {
@@ -31,6 +34,9 @@ struct Descriptor {
   std::uint64_t cookie = 0;      // SO_COOKIE; 0: nobody has asked yet
   std::vector<Watch*> watchers;  // of the epolls that watch it, which own them
 };
+
+// Whether one of the first `octets` of these pieces lies at a null pointer (calls.cc).
+[[nodiscard]] bool nowhere_within(std::span<const iovec> pieces, std::size_t octets);
 
 class Descriptors {
  public:

@@ -55,11 +55,12 @@ socklen_t write_name(int family, const Endpoint& at, sockaddr_storage& out) {
 }
 
 int give_name(int family, const Endpoint& at, sockaddr* addr, socklen_t* length) {
-  if (addr == nullptr || length == nullptr) return EFAULT;
+  if (length == nullptr) return EFAULT;
   if (static_cast<int>(*length) < 0) return EINVAL;
+  if (addr == nullptr && *length > 0) return EFAULT;
   sockaddr_storage name;
   const socklen_t size = write_name(family, at, name);
-  std::memcpy(addr, &name, std::min(*length, size));
+  if (addr != nullptr) std::memcpy(addr, &name, std::min(*length, size));
   *length = size;
   return 0;
 }

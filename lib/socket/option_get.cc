@@ -17,6 +17,7 @@ namespace {
 
 int give(const void* from, std::size_t size, void* value, socklen_t& length) {
   length = static_cast<socklen_t>(std::min<std::size_t>(length, size));
+  if (length > 0 && value == nullptr) return EFAULT;
   if (length > 0) std::memcpy(value, from, length);
   return 0;
 }
@@ -60,13 +61,8 @@ int get_struct(EmbeddedStack& e, TcpSocket& s, int name, void* value, socklen_t&
                                                0};
       return give(words.data(), sizeof words, value, length);
     }
-    case SO_MAX_PACING_RATE: {
-      const std::uint64_t rate = s.options.max_pacing_rate;
-      if (length >= sizeof rate) return give(&rate, sizeof rate, value, length);
-      const auto four =
-          static_cast<std::uint32_t>(std::min<std::uint64_t>(rate, ~std::uint32_t{0}));
-      return give(&four, sizeof four, value, length);
-    }
+    case SO_MAX_PACING_RATE:
+      return give_pacing_rate(s.options.max_pacing_rate, value, length);
     case SO_COOKIE:
       return give_cookie(e, s, value, length);
     default:
@@ -103,9 +99,6 @@ int get_socket(const EmbeddedStack& e, TcpSocket& s, int name, int& v) {
     case SO_SNDLOWAT:
       v = 1;
       return 0;
-    case SO_INCOMING_CPU:
-      v = 0;
-      return 0;
     default:
       return ENOPROTOOPT;
   }
@@ -121,6 +114,13 @@ int defer_accept_of(const TcpOptions& o) {
     period += step;
   }
   return period;
+}
+
+// Of a connection that is not, the clock without an offset of its own.
+std::uint32_t timestamp_of(const EmbeddedStack& e, const TcpSocket& s) {
+  if (s.conn) return e.tcp().timestamp(*s.conn, e.now());
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(e.now().time_since_epoch());
+  return static_cast<std::uint32_t>(ms.count());
 }
 
 int maxseg_of(const EmbeddedStack& e, const TcpSocket& s) {
@@ -158,6 +158,9 @@ int get_tcp(const EmbeddedStack& e, const TcpSocket& s, int name, int& v) {
       return 0;
     case TCP_WINDOW_CLAMP:
       v = o.window_clamp;
+      return 0;
+    case TCP_TIMESTAMP:
+      v = static_cast<int>(timestamp_of(e, s));
       return 0;
     case TCP_QUICKACK:
       v = o.quickack < 0 ? 1 : o.quickack;
@@ -225,6 +228,12 @@ int get_int(const EmbeddedStack& e, TcpSocket& s, int level, int name, int& v) {
 }
 
 }  // namespace
+
+int give_pacing_rate(std::uint64_t rate, void* value, socklen_t& length) {
+  if (length >= sizeof rate) return give(&rate, sizeof rate, value, length);
+  const auto four = static_cast<std::uint32_t>(std::min<std::uint64_t>(rate, ~std::uint32_t{0}));
+  return give(&four, sizeof four, value, length);
+}
 
 int give_cookie(EmbeddedStack& e, Descriptor& d, void* value, socklen_t& length) {
   if (length < sizeof d.cookie) return EINVAL;

@@ -84,6 +84,8 @@ int set_tcp(TcpSocket& s, int name, int v) {
       if (v != 0 && (v < kLeastMss || v > kMostMss)) return EINVAL;
       o.maxseg = v;
       return 0;
+    case TCP_TIMESTAMP:  // for who repairs a connection, which is not to be had here
+      return EPERM;
     case TCP_LINGER2:
       o.linger2 = v < 0 ? TcpOptions::kUnset : std::min(v, kMostLinger2);
       return 0;
@@ -97,17 +99,6 @@ int set_tcp(TcpSocket& s, int name, int v) {
     default:
       return ENOPROTOOPT;
   }
-}
-
-// Four octets, or a word of the machine's.
-int set_pacing_rate(TcpSocket& s, const void* value, socklen_t length) {
-  std::uint32_t four = 0;
-  std::uint64_t& rate = s.options.max_pacing_rate;
-  if (length < sizeof four) return EINVAL;
-  std::memcpy(&four, value, sizeof four);
-  rate = four == ~std::uint32_t{0} ? TcpOptions::kNoRate : four;
-  if (length >= sizeof rate) std::memcpy(&rate, value, sizeof rate);
-  return 0;
 }
 
 int set_ip(TcpSocket& s, int name, int v) {
@@ -134,7 +125,7 @@ int set_ip6(TcpSocket& s, int name, int v) {
 
 int set_int(TcpSocket& s, const IntOption& o, int v) {
   if (!o.boolean && (v < o.least || v > o.most)) return o.name == SO_PRIORITY ? EPERM : EINVAL;
-  if (o.value == &TcpOptions::v6_only && s.local.port != 0) return EINVAL;
+  if (o.value == &TcpOptions::v6_only && s.port_held() != 0) return EINVAL;
   s.options.*o.value = o.boolean ? static_cast<int>(v != 0) : v;
   return 0;
 }
@@ -146,7 +137,9 @@ int store(TcpSocket& s, int level, int name, const void* value, socklen_t length
     return set_time(s.options.rcvtimeo, value, length);
   if (level == SOL_SOCKET && name == SO_SNDTIMEO)
     return set_time(s.options.sndtimeo, value, length);
-  if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE) return set_pacing_rate(s, value, length);
+  if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE) {
+    return read_pacing_rate(value, length, s.options.max_pacing_rate);
+  }
   if (level == IPPROTO_IPV6 && s.v4_only()) return ENOPROTOOPT;
   int v = 0;
   if (!read_int(level, value, length, v)) return EINVAL;
@@ -167,11 +160,12 @@ int store(TcpSocket& s, int level, int name, const void* value, socklen_t length
 
 // What the new value lets happen at once, and what it makes worth waiting for (Linux's
 // sk_write_space and tcp_set_rcvlowat).
-void tell_anew(EmbeddedStack& e, TcpSocket& s, std::uint32_t before, bool rcvlowat) {
+void tell_anew(EmbeddedStack& e, TcpSocket& s, std::uint32_t before, int level, int name) {
   const std::uint32_t ready = ready_of(e, s);
   if (s.conn && (ready & EPOLLOUT) == 0) e.tcp().want_room(*s.conn);
   std::uint32_t why = ready & ~before & (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
-  if (rcvlowat) why |= ready & (EPOLLIN | EPOLLRDNORM);
+  if (level == IPPROTO_TCP && name == TCP_NOTSENT_LOWAT) why |= ready & EPOLLOUT;  // at any rate
+  if (level == SOL_SOCKET && name == SO_RCVLOWAT) why |= ready & (EPOLLIN | EPOLLRDNORM);
   if (why != 0) e.changed(s, why);
 }
 
@@ -180,12 +174,21 @@ void tell_anew(EmbeddedStack& e, TcpSocket& s, std::uint32_t before, bool rcvlow
 bool read_int(int level, const void* value, socklen_t length, int& v) {
   if (length >= sizeof v) {
     std::memcpy(&v, value, sizeof v);
-  } else if (level == IPPROTO_IP && length >= 1) {
-    v = static_cast<const unsigned char*>(value)[0];
+  } else if (level == IPPROTO_IP) {  // nothing is 0
+    v = length == 0 ? 0 : static_cast<const unsigned char*>(value)[0];
   } else {
     return false;
   }
   return true;
+}
+
+int read_pacing_rate(const void* value, socklen_t length, std::uint64_t& rate) {
+  std::uint32_t four = 0;
+  if (length < sizeof four) return EINVAL;
+  std::memcpy(&four, value, sizeof four);
+  rate = four == ~std::uint32_t{0} ? TcpOptions::kNoRate : four;
+  if (length >= sizeof rate) std::memcpy(&rate, value, sizeof rate);
+  return 0;
 }
 
 int set_option(EmbeddedStack& e, TcpSocket& s, int level, int name, const void* value,
@@ -194,7 +197,7 @@ int set_option(EmbeddedStack& e, TcpSocket& s, int level, int name, const void* 
   if (const int fault = store(s, level, name, value, length)) return fault;
   apply_option(e, s, level, name);
   e.settle();  // what was held goes
-  tell_anew(e, s, before, level == SOL_SOCKET && name == SO_RCVLOWAT);
+  tell_anew(e, s, before, level, name);
   return 0;
 }
 

@@ -23,6 +23,7 @@ constexpr std::array kInts{
     IntOption{SOL_SOCKET, SO_BROADCAST, &O::broadcast, true},
     IntOption{SOL_SOCKET, SO_DONTROUTE, &O::dont_route, true},
     IntOption{SOL_SOCKET, SO_OOBINLINE, &O::oob_inline, true},
+    IntOption{SOL_SOCKET, SO_INCOMING_CPU, &O::incoming_cpu, false, INT_MIN},
     IntOption{SOL_SOCKET, SO_TIMESTAMP, &O::timestamp, true},
     IntOption{SOL_SOCKET, SO_PRIORITY, &O::priority, false, 0, 6},
     IntOption{SOL_SOCKET, SO_MARK, &O::mark, false, INT_MIN},
@@ -39,11 +40,15 @@ constexpr std::array kInts{
     IntOption{kIp, IP_MTU_DISCOVER, &O::mtu_discover, false, 0, 5},
     IntOption{kIp, IP_RECVERR, &O::recverr, true},
     IntOption{kIp, IP_RECVTOS, &O::recvtos, true},
+    IntOption{kIp, IP_RECVTTL, &O::recvttl, true},
+    IntOption{kIp, IP_PKTINFO, &O::pktinfo, true},
     IntOption{kIp, IP_BIND_ADDRESS_NO_PORT, &O::no_port, true},
     IntOption{kIp6, IPV6_V6ONLY, &O::v6_only, true},
-    IntOption{kIp6, IPV6_MTU_DISCOVER, &O::mtu_discover, false, 0, 5},
-    IntOption{kIp6, IPV6_RECVERR, &O::recverr, true},
-    IntOption{kIp6, IPV6_RECVTCLASS, &O::recvtos, true},
+    IntOption{kIp6, IPV6_MTU_DISCOVER, &O::mtu_discover6, false, 0, 5},
+    IntOption{kIp6, IPV6_RECVERR, &O::recverr6, true},
+    IntOption{kIp6, IPV6_RECVTCLASS, &O::recvtclass, true},
+    IntOption{kIp6, IPV6_RECVHOPLIMIT, &O::recvhops, true},
+    IntOption{kIp6, IPV6_RECVPKTINFO, &O::pktinfo6, true},
 };
 
 }  // namespace

@@ -25,6 +25,9 @@ int get_info(const EmbeddedStack& e, const TcpSocket& s, void* value, socklen_t&
 
 // What was set, an int; of IP options one octet will do. False: too short.
 [[nodiscard]] bool read_int(int level, const void* value, socklen_t length, int& v);
+// SO_MAX_PACING_RATE: four octets, or a word of the machine's; all ones are no rate.
+int read_pacing_rate(const void* value, socklen_t length, std::uint64_t& rate);
+int give_pacing_rate(std::uint64_t rate, void* value, socklen_t& length);
 // getsockopt of what is not known: of a level of this socket's, or of no such level.
 [[nodiscard]] int unknown_option(int level, bool v4);
 // SO_COOKIE: a number that no other socket of the stack has.

@@ -42,7 +42,7 @@ bool free_for(const EmbeddedStack& e, const TcpSocket& s, const Endpoint& at, bo
   e.descriptors().each([&](const Descriptor& d) {
     if (!free || d.kind != Kind::kTcp || &d == &s) return;
     const auto& other = static_cast<const TcpSocket&>(d);
-    if (other.local.port != at.port || other.local.port == 0) return;
+    if (other.port_held() != at.port || at.port == 0) return;
     free = !conflict(s, at.addr, other, strict);
   });
   return free;
@@ -70,6 +70,7 @@ int claim_port(EmbeddedStack& e, TcpSocket& s, const Endpoint& at) {
   if (at.port != 0) {
     if (!free_for(e, s, at, false) || held_by_the_closed(e, s, at)) return EADDRINUSE;
     s.local = at;
+    s.port_back = false;
     return 0;
   }
   const tcp::Config& c = e.tcp_config();
@@ -79,6 +80,7 @@ int claim_port(EmbeddedStack& e, TcpSocket& s, const Endpoint& at) {
     const auto port = static_cast<std::uint16_t>(c.port_low + (start + i) % range);
     if (!free_for(e, s, {at.addr, port}, true)) continue;
     s.local = {at.addr, port};
+    s.port_back = false;
     return 0;
   }
   return EADDRINUSE;

@@ -18,16 +18,18 @@ bool is_ours(const EmbeddedStack& e, const IpAddr& addr) {
 
 int bind_fault(const EmbeddedStack& e, const TcpSocket& s, const Name& name) {
   if (name.error != 0) return name.error;
-  if (s.family == AF_INET6 && name.at.addr.is_v4() && s.options.v6_only) return EINVAL;
-  if (!is_ours(e, name.at.addr)) return EADDRNOTAVAIL;
-  return s.phase != Phase::kClosed || s.local.port != 0 ? EINVAL : 0;
+  const int taken = s.phase != Phase::kClosed || s.port_held() != 0 ? EINVAL : 0;
+  if (s.family == AF_INET6 && (taken != 0 || (name.at.addr.is_v4() && s.options.v6_only))) {
+    return EINVAL;
+  }
+  return is_ours(e, name.at.addr) ? taken : EADDRNOTAVAIL;
 }
 
-// What a socket without a connection is again: its name goes, but for what bind gave it.
+// What a socket without a connection is again: its name goes, but for what bind gave it, and for
+// the port, which is told even when it is given back.
 void forget_names(TcpSocket& s) {
   s.peer = {};
   if (!s.bound_addr) s.local.addr = any_of(s.v4_only());
-  if (!s.bound_port) s.local.port = 0;
 }
 
 void stop_listening(EmbeddedStack& e, TcpSocket& s) {
@@ -39,6 +41,7 @@ void stop_listening(EmbeddedStack& e, TcpSocket& s) {
 
 // tcp_disconnect(): whatever the socket was, it is as new, bound as it was bound.
 void disconnect(EmbeddedStack& e, TcpSocket& s) {
+  s.port_back = s.port_back || (s.phase != Phase::kClosed && !s.bound_port);
   if (s.phase == Phase::kListening) {
     stop_listening(e, s);
   } else if (s.phase != Phase::kClosed) {
@@ -70,7 +73,7 @@ int open_connection(EmbeddedStack& e, TcpSocket& s, const Endpoint& remote) {
   const bool any = s.local.addr.is_unspecified();
   const stack::ConnOptions own = conn_options(s, remote.addr.is_v4());
   const auto id = e.tcp().connect(remote, any ? std::nullopt : std::optional(s.local.addr), e.now(),
-                                  s.local.port, &own);
+                                  s.port_held(), &own);
   if (!id.ok()) {
     const int error = errno_of(id.error());
     return error == EADDRINUSE ? EADDRNOTAVAIL : error;  // of this very 4-tuple
@@ -102,10 +105,12 @@ int tcp_bind(EmbeddedStack& e, TcpSocket& s, const sockaddr* addr, socklen_t len
   if (name.at.port == 0 && s.options.no_port != 0) {
     s.local = name.at;  // connect or listen chooses one
   } else if (const int fault = claim_port(e, s, name.at)) {
+    s.local.addr = any_of(s.v4_only());  // inet_reset_saddr
     return fault;
   }
   s.bound_addr = !name.at.addr.is_unspecified();
   s.bound_port = name.at.port != 0;
+  if (!s.v4_only() && !name.at.addr.is_v4() && s.bound_addr) s.options.v6_only = 1;
   return 0;
 }
 
@@ -120,7 +125,7 @@ int tcp_listen(EmbeddedStack& e, TcpSocket& s, int backlog) {
     return 0;
   }
   if (s.use != Use::kUnconnected || s.phase != Phase::kClosed) return EINVAL;
-  if (s.local.port == 0) {
+  if (s.port_held() == 0) {
     if (const int fault = claim_port(e, s, {s.local.addr, 0})) return fault;
   } else if (!may_listen(e, s)) {
     return EADDRINUSE;
@@ -134,7 +139,6 @@ int tcp_listen(EmbeddedStack& e, TcpSocket& s, int backlog) {
   s.backlog = told;
   e.tcp().pause_accept(s.listener, true);  // accept asks for them, one by one
   s.phase = Phase::kListening;
-  s.shut_read = s.shut_write = false;
   e.listens(s);
   return 0;
 }
@@ -152,6 +156,9 @@ TcpSocket* tcp_accept(EmbeddedStack& e, TcpSocket& s, int flags, int& error) {
   auto made = std::make_unique<TcpSocket>(s.family);
   TcpSocket& child = *made;
   child.options = s.options;
+  child.bound_addr = s.bound_addr;
+  child.shut_read = s.shut_read;
+  child.shut_write = s.shut_write;
   child.nonblock = (flags & SOCK_NONBLOCK) != 0;
   child.cloexec = (flags & SOCK_CLOEXEC) != 0;
   std::unique_ptr<Descriptor> owned = std::move(made);
@@ -160,6 +167,7 @@ TcpSocket* tcp_accept(EmbeddedStack& e, TcpSocket& s, int flags, int& error) {
   child.phase = Phase::kOpen;
   child.use = Use::kConnected;
   apply_rest(e, child);
+  if (child.shut_write) e.tcp().shutdown_send(*id);
   e.settle();  // what it did while it waited
   error = 0;
   return &child;

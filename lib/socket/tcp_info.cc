@@ -2,6 +2,7 @@
 #include <linux/tcp.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <optional>
@@ -154,6 +155,7 @@ int get_info(const EmbeddedStack& e, const TcpSocket& s, void* value, socklen_t&
   }
   info.base.tcpi_state = static_cast<__u8>(linux_state(e, s));
   length = static_cast<socklen_t>(std::min<std::size_t>(length, sizeof info));
+  if (length > 0 && value == nullptr) return EFAULT;
   std::memcpy(value, &info, length);
   return 0;
 }

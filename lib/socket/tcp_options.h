@@ -13,7 +13,7 @@ struct TcpOptions {
 
   // SOL_SOCKET
   int reuse_addr = 0, reuse_port = 0, keepalive = 0, broadcast = 0, dont_route = 0, oob_inline = 0;
-  int priority = 0, mark = 0, timestamp = 0;
+  int priority = 0, mark = 0, timestamp = 0, incoming_cpu = 0;
   int sndbuf = 0, rcvbuf = 0;  // doubled; 0: the stack's
   int rcvlowat = 1;
   int linger = 0, linger_s = 0;
@@ -31,7 +31,10 @@ struct TcpOptions {
   int tos = kUnset, ttl = kUnset, tclass = kUnset, hops = kUnset;
   int v6_only = 0;
   int mtu_discover = 1;  // IP_PMTUDISC_WANT: DF is on every packet anyhow
-  int recverr = 0, recvtos = 0;
+  int mtu_discover6 = 1;
+  int recverr = 0, recverr6 = 0;
+  // What a datagram would bring along: kept and told.
+  int recvtos = 0, recvttl = 0, pktinfo = 0, recvtclass = 0, recvhops = 0, pktinfo6 = 0;
   int no_port = 0;  // IP_BIND_ADDRESS_NO_PORT
 };
 

@@ -21,12 +21,15 @@ void on_closed(EmbeddedStack& e, TcpSocket& s, tcp::CloseReason reason) {
   if (reason == tcp::CloseReason::kAborted) s.fin_seen = false;  // text before it is gone: no end
   s.phase = Phase::kClosed;
   s.shut_read = s.shut_write = true;
+  s.port_back = !s.bound_port;
   forget_if_over(e, s);
 }
 
-// Linux: text that comes once both directions are shut answers a reset (RFC 1122 §4.2.2.13), though
-// a FIN came with it.
+// Linux: text that comes once our FIN is out and nobody reads answers a reset (RFC 1122 §4.2.2.13),
+// though a FIN came with it.
 bool text_for_nobody(const EmbeddedStack& e, const TcpSocket& s) {
+  const tcp::State state = e.tcp().state_of(*s.conn);
+  if (state == tcp::State::kEstablished) return false;  // shut before it was connected
   return s.shut_read && s.shut_write && !s.fin_seen && e.tcp().readable(*s.conn) > 0;
 }
 
@@ -73,6 +76,7 @@ int errno_of(tcp::CloseReason r) {
 
 void attach(EmbeddedStack& e, TcpSocket& s, stack::ConnId id) {
   s.conn = id;
+  s.port_back = false;
   e.tcp().set_user(id, user_of(s));
   const FlowKey flow = e.tcp().flow_of(id);
   s.local = {flow.local, flow.local_port};
@@ -96,12 +100,16 @@ std::size_t unread(const EmbeddedStack& e, const TcpSocket& s) {
 }
 
 void forget_if_over(EmbeddedStack& e, TcpSocket& s) {
-  if (!s.conn || unread(e, s) > 0) return;
+  if (!s.conn) return;
   // TIME-WAIT needs no socket: Linux ends it there too, and a record of its own takes the place.
   const bool over = s.phase == Phase::kClosed || e.tcp().state_of(*s.conn) == tcp::State::kTimeWait;
   if (!over) return;
-  s.phase = Phase::kClosed;
-  s.shut_read = s.shut_write = true;
+  if (s.phase != Phase::kClosed) {
+    s.phase = Phase::kClosed;
+    s.shut_read = s.shut_write = true;
+    s.port_back = !s.bound_port;
+  }
+  if (unread(e, s) > 0) return;
   detach(e, s, false);
 }
 

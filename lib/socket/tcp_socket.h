@@ -33,6 +33,7 @@ struct TcpSocket : Descriptor {
   Endpoint local, peer;     // port 0: none
   bool bound_addr = false;  // by bind: they outlive a connection
   bool bound_port = false;
+  bool port_back = false;  // the connection that had it is over: local.port is told, not held
   bool shut_read = false, shut_write = false;  // sk_shutdown
   bool fin_seen = false;                       // SOCK_DONE: nothing follows what is there
   int error = 0, soft_error = 0;               // errnos, each told once
@@ -43,6 +44,7 @@ struct TcpSocket : Descriptor {
   std::optional<tcp::Info> last;               // of a connection that is over
   TcpOptions options;
 
+  [[nodiscard]] std::uint16_t port_held() const { return port_back ? 0 : local.port; }
   [[nodiscard]] bool v4_only() const { return family == AF_INET; }
 };
 

@@ -81,6 +81,7 @@ ssize_t tcp_send(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> from, in
   }
   if (opening) return -EAGAIN;
   if (total(from) == 0) return 0;
+  if (nowhere_within(from, total(from))) return -EFAULT;
   const stack::ConnId id = *s.conn;
   const bool more = (flags & MSG_MORE) != 0;
   const std::size_t done = queue(e, id, from, (flags & MSG_OOB) != 0);
@@ -111,6 +112,7 @@ ssize_t tcp_receive(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> to, i
   }
   if (waits_for_all(e, s, have, want, flags)) return -EAGAIN;
   const std::size_t n = std::min(have, want);
+  if ((flags & MSG_TRUNC) == 0 && nowhere_within(to, n)) return -EFAULT;
   copy_out(e, *s.conn, to, n, flags);
   if ((flags & MSG_PEEK) == 0) forget_if_over(e, s);
   e.settle();

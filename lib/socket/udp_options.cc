@@ -4,6 +4,7 @@
 #include <netinet/udp.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -28,6 +29,9 @@ constexpr Plain kPlain[] = {
     {SOL_SOCKET, SO_REUSEPORT, &UdpOptions::reuse_port, true, 0, 1},
     {SOL_SOCKET, SO_BROADCAST, &UdpOptions::broadcast, true, 0, 1},
     {SOL_SOCKET, SO_KEEPALIVE, &UdpOptions::keepalive, true, 0, 1},
+    {SOL_SOCKET, SO_DONTROUTE, &UdpOptions::dont_route, true, 0, 1},
+    {SOL_SOCKET, SO_OOBINLINE, &UdpOptions::oob_inline, true, 0, 1},
+    {SOL_SOCKET, SO_INCOMING_CPU, &UdpOptions::incoming_cpu, false, INT_MIN, INT_MAX},
     {SOL_SOCKET, SO_PRIORITY, &UdpOptions::priority, false, 0, 6},
     {SOL_SOCKET, SO_MARK, &UdpOptions::mark, false, INT_MIN, INT_MAX},
     {SOL_SOCKET, SO_TIMESTAMP, &UdpOptions::timestamp, true, 0, 1},
@@ -38,7 +42,7 @@ constexpr Plain kPlain[] = {
     {IPPROTO_IPV6, IPV6_RECVTCLASS, &UdpOptions::recvtclass, true, 0, 1},
     {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &UdpOptions::recvhops, true, 0, 1},
     {IPPROTO_IPV6, IPV6_RECVPKTINFO, &UdpOptions::pktinfo6, true, 0, 1},
-    {IPPROTO_IP, IP_TOS, &UdpOptions::tos, false, 0, 255},
+    {IPPROTO_IP, IP_TOS, &UdpOptions::tos, false, INT_MIN, INT_MAX},
     {IPPROTO_IP, IP_TTL, &UdpOptions::ttl, false, -1, 255},
     {IPPROTO_IP, IP_RECVERR, &UdpOptions::recverr, true, 0, 1},
     {IPPROTO_IP, IP_MTU_DISCOVER, &UdpOptions::mtu_discover, false, 0, 5},
@@ -72,6 +76,7 @@ int set_plain(EmbeddedStack& e, UdpSocket& s, const Plain& p, int v) {
   if (p.name == IPV6_V6ONLY && p.level == IPPROTO_IPV6 && s.id) return EINVAL;
   if (v < p.least || v > p.most) return p.value == &UdpOptions::priority ? EPERM : EINVAL;
   if (p.value == &UdpOptions::ttl && v == 0) return EINVAL;
+  if (p.value == &UdpOptions::tos) v &= 0xff;
   if (p.value == &UdpOptions::tclass && v < 0) v = 0;
   s.options.*p.value = v;
   const bool all = s.options.recverr != 0 || s.options.recverr6 != 0;
@@ -112,7 +117,6 @@ int set_buffer(EmbeddedStack& e, UdpSocket& s, int name, int v) {
 // What is only told.
 int told(EmbeddedStack& e, UdpSocket& s, int level, int name, int& v) {
   if (level == IPPROTO_UDP) return ENOPROTOOPT;
-  if (level == IPPROTO_TCP) return s.family == AF_INET ? EOPNOTSUPP : ENOPROTOOPT;
   if (level != SOL_SOCKET) return unknown_option(level, s.family == AF_INET);
   switch (name) {
     case SO_TYPE:
@@ -139,15 +143,20 @@ int told(EmbeddedStack& e, UdpSocket& s, int level, int name, int& v) {
     case SO_RCVLOWAT:
       v = s.options.rcvlowat;
       return 0;
+    case SO_SNDLOWAT:
+      v = 1;
+      return 0;
     default:
       return ENOPROTOOPT;
   }
 }
 
 template <class T>
-void give(const T& from, void* value, socklen_t& length) {
+int give(const T& from, void* value, socklen_t& length) {
   length = std::min<socklen_t>(length, sizeof from);
-  std::memcpy(value, &from, length);
+  if (length > 0 && value == nullptr) return EFAULT;
+  if (length > 0) std::memcpy(value, &from, length);
+  return 0;
 }
 
 }  // namespace
@@ -163,6 +172,9 @@ int udp_set_option(EmbeddedStack& e, UdpSocket& s, int level, int name, const vo
     return 0;
   }
   if (level == SOL_SOCKET && name == SO_LINGER) return set_linger(s, value, length);
+  if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE) {
+    return read_pacing_rate(value, length, s.options.max_pacing_rate);
+  }
   int v = 0;
   if (!read_int(level, value, length, v)) return EINVAL;
   if (const Plain* p = plain_of(s, level, name)) return set_plain(e, s, *p, v);
@@ -172,13 +184,21 @@ int udp_set_option(EmbeddedStack& e, UdpSocket& s, int level, int name, const vo
 int udp_get_option(EmbeddedStack& e, UdpSocket& s, int level, int name, void* value,
                    socklen_t& length) {
   if (const timeval* time = time_of(s, level, name)) {
-    give(*time, value, length);
-    return 0;
+    return give(*time, value, length);
+  }
+  if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE) {
+    return give_pacing_rate(s.options.max_pacing_rate, value, length);
+  }
+  if (level == SOL_SOCKET && name == SO_MEMINFO) {  // RMEM_ALLOC, RCVBUF, WMEM_ALLOC, SNDBUF, ...
+    const auto stats = s.id ? e.tcp().udp_stats(*s.id) : std::nullopt;
+    const std::array<std::uint32_t, 9> words{stats ? stats->charged : 0U,
+                                             static_cast<std::uint32_t>(s.options.rcvbuf), 0U,
+                                             static_cast<std::uint32_t>(s.options.sndbuf)};
+    return give(words, value, length);
   }
   if (level == SOL_SOCKET && name == SO_COOKIE) return give_cookie(e, s, value, length);
   if (level == SOL_SOCKET && name == SO_LINGER) {
-    give(linger{s.options.linger, s.options.linger_s}, value, length);
-    return 0;
+    return give(linger{s.options.linger, s.options.linger_s}, value, length);
   }
   int v = 0;
   if (const Plain* p = plain_of(s, level, name)) {
@@ -190,11 +210,9 @@ int udp_get_option(EmbeddedStack& e, UdpSocket& s, int level, int name, void* va
   }
   // What fits an octet fits a program's char, of IP options.
   if (level == IPPROTO_IP && length > 0 && length < sizeof v && v >= 0 && v <= 255) {
-    give(static_cast<unsigned char>(v), value, length);
-  } else {
-    give(v, value, length);
+    return give(static_cast<unsigned char>(v), value, length);
   }
-  return 0;
+  return give(v, value, length);
 }
 
 }  // namespace weir::posix

@@ -86,7 +86,8 @@ void disconnect(EmbeddedStack& e, UdpSocket& s) {
   s.connected = false;
   if (!s.id) return;
   e.tcp().udp_disconnect(*s.id);
-  if (s.bound.port == 0 && !e.tcp().udp_peek(*s.id)) udp_close(e, s);
+  const bool waits = e.tcp().udp_peek(*s.id) || e.tcp().udp_error(*s.id) != stack::UdpError::kNone;
+  if (s.bound.port == 0 && !waits) udp_close(e, s);
 }
 
 // The socket's own TOS and TTL, by the family of who it is for.
@@ -97,6 +98,42 @@ stack::UdpSend how_of(const UdpSocket& s, const IpAddr& to) {
   how.tos = static_cast<std::uint8_t>(tos);
   if (ttl >= 0) how.ttl = static_cast<std::uint8_t>(ttl);
   return how;
+}
+
+// 0.0.0.0 and :: are this host; of the family that the socket is bound in.
+Endpoint self_if_any(const EmbeddedStack& e, const UdpSocket& s, Endpoint at) {
+  if (!at.addr.is_unspecified()) return at;
+  const bool v4 = s.family == AF_INET || at.addr.is_v4() || udp_local(e, s).addr.is_v4();
+  if (const auto self = e.tcp().default_source(v4)) at.addr = *self;
+  return at;
+}
+
+// Whom a datagram is for; none: the peer. A socket of IPv6 takes IPv4's names too (udpv6_sendmsg).
+int destination_of(const EmbeddedStack& e, const UdpSocket& s, const sockaddr* addr,
+                   socklen_t length, std::optional<Endpoint>& to) {
+  if (addr == nullptr) return 0;
+  sa_family_t family = AF_UNSPEC;
+  const bool six = s.family == AF_INET6;
+  if (length < (six ? sizeof family : sizeof(sockaddr_in))) return EINVAL;
+  std::memcpy(&family, addr, sizeof family);
+  if (family == AF_UNSPEC && six) return 0;
+  sockaddr_in in{};
+  Name name;
+  if (family == AF_INET6 || (family != AF_INET && family != AF_UNSPEC)) {
+    name = name_of(s.family, addr, length);
+    if (six && name.error == EAFNOSUPPORT) name.error = EINVAL;
+  } else if (length < sizeof in) {
+    name.error = EINVAL;
+  } else {
+    std::memcpy(&in, addr, sizeof in);
+    in.sin_family = AF_INET;
+    name = name_of(AF_INET, reinterpret_cast<const sockaddr*>(&in), sizeof in);
+  }
+  if (name.error != 0) return name.error;
+  if (six && name.at.addr.is_v4() && s.options.v6_only != 0) return ENETUNREACH;
+  to = self_if_any(e, s, name.at);
+  if (to->port == 0 && !to->addr.is_v4()) return EINVAL;
+  return six && !to->addr.is_v4() && udp_local(e, s).addr.is_v4() ? EAFNOSUPPORT : 0;
 }
 
 using Pieces = std::vector<std::span<const std::byte>>;
@@ -176,8 +213,17 @@ int errno_of(stack::UdpError error) {
 int udp_bind(EmbeddedStack& e, UdpSocket& s, const sockaddr* addr, socklen_t length) {
   const Name name = name_of(s.family, addr, length);
   if (name.error != 0) return name.error;
+  if (s.family == AF_INET6 && s.id) return EINVAL;
+  if (!name.at.addr.is_unspecified() && !e.tcp().is_local(name.at.addr)) return EADDRNOTAVAIL;
   if (s.id) return EINVAL;
-  if (const int fault = bind_to(e, s, name.at)) return fault;
+  const int v6_only = s.options.v6_only;
+  if (s.family == AF_INET6 && !name.at.addr.is_v4() && !name.at.addr.is_unspecified()) {
+    s.options.v6_only = 1;
+  }
+  if (const int fault = bind_to(e, s, name.at)) {
+    s.options.v6_only = v6_only;
+    return fault;
+  }
   s.bound = name.at;
   return 0;
 }
@@ -190,10 +236,14 @@ int udp_connect(EmbeddedStack& e, UdpSocket& s, const sockaddr* addr, socklen_t 
     disconnect(e, s);
     return 0;
   }
-  const Name name = name_of(s.family, addr, length);
+  if (const int fault = bind_if_not(e, s)) return fault == EADDRINUSE ? EAGAIN : fault;
+  const bool four = s.family == AF_INET6 && family == AF_INET;
+  const Name name = name_of(four ? AF_INET : s.family, addr, length);
   if (name.error != 0) return name.error;
-  if (const int fault = bind_if_not(e, s)) return fault;
-  if (const auto why = e.tcp().udp_connect(*s.id, name.at)) {
+  if (four && s.options.v6_only != 0) return EAFNOSUPPORT;
+  const Endpoint to = self_if_any(e, s, name.at);
+  if (s.family == AF_INET6 && !to.addr.is_v4() && udp_local(e, s).addr.is_v4()) return EAFNOSUPPORT;
+  if (const auto why = e.tcp().udp_connect(*s.id, to)) {
     return *why == stack::Error::kInvalidRemote ? EACCES : errno_of(*why);
   }
   s.connected = true;
@@ -234,29 +284,31 @@ ssize_t udp_send(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> from, in
                  const sockaddr* addr, socklen_t length) {
   constexpr std::size_t kMost = 0xffff;
   const std::size_t octets = total(from);
-  if (octets > kMost) return -EMSGSIZE;
-  if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
-  std::optional<Endpoint> to;
-  if (s.holding) {
-    addr = nullptr;  // one datagram, one destination
-  } else if (addr == nullptr && !s.connected) {
-    return -EDESTADDRREQ;
-  }
-  if (addr != nullptr) {
-    const Name name = name_of(s.family, addr, length);
-    if (name.error != 0) return -name.error;
-    to = name.at;
-  }
   if (const int fault = bind_if_not(e, s)) return -(fault == EADDRINUSE ? EAGAIN : fault);
+  if (s.family == AF_INET) {  // udpv6_sendmsg asks for it later, or not at all
+    if (octets > kMost) return -EMSGSIZE;
+    if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
+  }
+  std::optional<Endpoint> to;
+  if (s.holding) addr = nullptr;  // one datagram, one destination
+  if (const int fault = destination_of(e, s, addr, length, to)) return -fault;
+  const auto peer = to ? to : udp_peer(e, s);
+  if (!peer && !s.holding) return -EDESTADDRREQ;
+  if (peer && peer->addr.is_v4() && s.family == AF_INET6) {
+    if (octets > kMost) return -EMSGSIZE;
+    if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
+  }
+  if (to && to->port == 0) return -EINVAL;
   if (const int error = take_error(e, s)) return -error;
   if (s.shut_write) return -EPIPE;
+  if (octets > kMost) return -EMSGSIZE;
+  if (nowhere_within(from, octets)) return -EFAULT;
   std::vector<std::span<const std::byte>> pieces;
   pieces.reserve(from.size() + 1);
   for (const iovec& v : from) {
     pieces.emplace_back(static_cast<const std::byte*>(v.iov_base), v.iov_len);
   }
   if (!s.holding) {
-    const auto peer = to ? to : udp_peer(e, s);
     s.held_how = how_of(s, peer ? peer->addr : IpAddr{});
     s.held_how.to = to;
   }
@@ -272,19 +324,21 @@ int udp_flush(EmbeddedStack& e, UdpSocket& s) {
 
 ssize_t udp_receive(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> to, int flags,
                     UdpArrival& arrival) {
-  if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
   if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
   if (const int error = take_error(e, s)) return -error;
   const auto next = s.id ? e.tcp().udp_peek(*s.id) : std::nullopt;
-  if (!next) return s.shut_read ? 0 : -EAGAIN;
+  // Linux: the end is for those who would wait.
+  if (!next) return s.shut_read && !s.nonblock && (flags & MSG_DONTWAIT) == 0 ? 0 : -EAGAIN;
   arrival = {next->from, next->to, next->tos, next->ttl, next->at, false};
   const std::size_t whole = next->len;
-  const std::size_t done = copy_out(next->text, to);
+  const bool nowhere = nowhere_within(to, whole);  // Linux: it is gone all the same
+  const std::size_t done = nowhere ? 0 : copy_out(next->text, to);
   arrival.cut = done < whole;
   if ((flags & MSG_PEEK) == 0) {
     if (auto taken = e.tcp().udp_receive(*s.id)) e.tcp().release(std::move(taken->text));
     e.settle();  // its buffers go back
   }
+  if (nowhere) return -EFAULT;
   return static_cast<ssize_t>((flags & MSG_TRUNC) != 0 ? whole : done);
 }
 

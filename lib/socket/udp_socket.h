@@ -17,7 +17,9 @@ namespace weir::posix {
 
 struct UdpOptions {
   int reuse_addr = 0, reuse_port = 0, broadcast = 0, v6_only = 0;
-  int keepalive = 0, priority = 0, mark = 0;  // kept and told
+  int keepalive = 0, priority = 0, mark = 0, dont_route = 0, oob_inline = 0;  // kept and told
+  int incoming_cpu = 0;
+  std::uint64_t max_pacing_rate = ~std::uint64_t{0};
   int linger = 0, linger_s = 0;
   int cork = 0;  // UDP_CORK: as MSG_MORE with every datagram
   // What recvmsg tells along with a datagram.

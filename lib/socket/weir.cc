@@ -59,17 +59,39 @@ int output(weir_stack* stack, void* packet, std::size_t capacity, std::size_t* l
 
 int check_type(int domain, int type, int protocol) {
   const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (domain != AF_INET && domain != AF_INET6) return EAFNOSUPPORT;
+  if (domain < 0 || domain >= AF_MAX) return EAFNOSUPPORT;
   if (kind < 0 || kind > SOCK_PACKET) return EINVAL;
+  if (domain != AF_INET && domain != AF_INET6) return EAFNOSUPPORT;
+  if (protocol < 0 || protocol >= IPPROTO_MAX) return EINVAL;
   if (kind != SOCK_STREAM && kind != SOCK_DGRAM) return ESOCKTNOSUPPORT;
   const int only = kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
   return protocol == 0 || protocol == only ? 0 : EPROTONOSUPPORT;
 }
 
-// Nothing is read where nothing is asked for, whatever there is to tell (sock_read_iter).
+// A level that a socket does not have is said so before anything else is looked at.
+int level_fault(bool tcp, int family, int level) {
+  const bool known = level == SOL_SOCKET || level == IPPROTO_IP ||
+                     level == (tcp ? IPPROTO_TCP : IPPROTO_UDP) ||
+                     (level == IPPROTO_IPV6 && family == AF_INET6);
+  return known ? 0 : ENOPROTOOPT;
+}
+
+// Nothing is read or written where nothing is asked for, whatever there is to tell (vfs_readv,
+// vfs_writev, sock_read_iter).
 int answer_nothing(weir_stack* stack, int fd) {
   if (udp_socket(stack, fd) != nullptr) return 0;
   return tcp_socket(stack, fd, EINVAL) == nullptr ? -1 : 0;
+}
+
+// A file without read and write.
+bool is_epoll(weir_stack* stack, int fd) {
+  const Descriptor* d = stack == nullptr ? nullptr : stack->descriptors().find(fd);
+  return d != nullptr && d->kind == Kind::kEpoll;
+}
+
+bool all_empty(const iovec* iov, int count) {
+  const auto empty = [](const iovec& v) { return v.iov_len == 0; };
+  return count == 0 || (iov != nullptr && std::all_of(iov, iov + count, empty));
 }
 
 void tell(char* error, std::size_t size, const std::string& line) {
@@ -182,8 +204,9 @@ int weir_bind(weir_stack* stack, int fd, const sockaddr* addr, socklen_t length)
   UdpSocket* u = udp_socket(stack, fd);
   TcpSocket* s = u != nullptr ? nullptr : tcp_socket(stack, fd, EOPNOTSUPP);
   if (u == nullptr && s == nullptr) return -1;
-  if (addr == nullptr) return answer(length == 0 ? EINVAL : EFAULT);
-  if (length < sizeof(sa_family_t) || length > sizeof(sockaddr_storage)) return answer(EINVAL);
+  if (length == 0 || length > sizeof(sockaddr_storage)) return answer(EINVAL);
+  if (addr == nullptr) return answer(EFAULT);
+  if (length < sizeof(sa_family_t)) return answer(EINVAL);
   if (u != nullptr) return answer(udp_bind(*stack, *u, addr, length));
   return answer(tcp_bind(*stack, *s, addr, length));
 }
@@ -213,22 +236,21 @@ int weir_connect(weir_stack* stack, int fd, const sockaddr* addr, socklen_t leng
   UdpSocket* u = udp_socket(stack, fd);
   TcpSocket* s = u != nullptr ? nullptr : tcp_socket(stack, fd, EOPNOTSUPP);
   if (u == nullptr && s == nullptr) return -1;
-  if (addr == nullptr) return answer(length == 0 ? EINVAL : EFAULT);
-  if (length > sizeof(sockaddr_storage)) return answer(EINVAL);
+  if (length == 0 || length > sizeof(sockaddr_storage)) return answer(EINVAL);
+  if (addr == nullptr) return answer(EFAULT);
   if (u != nullptr) return answer(udp_connect(*stack, *u, addr, length));
   return answer(tcp_connect(*stack, *s, addr, length));
 }
 
 ssize_t weir_read(weir_stack* stack, int fd, void* buf, size_t count) {
   if (count == 0) return answer_nothing(stack, fd);
+  if (is_epoll(stack, fd)) return answer(EINVAL);
   return weir_recv(stack, fd, buf, count, 0);
 }
 ssize_t weir_readv(weir_stack* stack, int fd, const iovec* iov, int count) {
   if (count < 0 || count > IOV_MAX) return answer(EINVAL);
-  const auto empty = [](const iovec& v) { return v.iov_len == 0; };
-  if (count == 0 || (iov != nullptr && std::all_of(iov, iov + count, empty))) {
-    return answer_nothing(stack, fd);
-  }
+  if (is_epoll(stack, fd)) return answer(EINVAL);
+  if (all_empty(iov, count)) return answer_nothing(stack, fd);
   return receive_pieces(stack, fd, iov, static_cast<std::size_t>(count), 0);
 }
 ssize_t weir_recv(weir_stack* stack, int fd, void* buf, size_t count, int flags) {
@@ -255,10 +277,13 @@ ssize_t weir_recvfrom(weir_stack* stack, int fd, void* buf, size_t count, int fl
 }
 
 ssize_t weir_write(weir_stack* stack, int fd, const void* buf, size_t count) {
+  if (is_epoll(stack, fd)) return answer(EINVAL);
   return weir_send(stack, fd, buf, count, 0);
 }
 ssize_t weir_writev(weir_stack* stack, int fd, const iovec* iov, int count) {
   if (count < 0 || count > IOV_MAX) return answer(EINVAL);
+  if (is_epoll(stack, fd)) return answer(EINVAL);
+  if (all_empty(iov, count)) return answer_nothing(stack, fd);
   return send_pieces(stack, fd, iov, static_cast<std::size_t>(count), 0);
 }
 ssize_t weir_send(weir_stack* stack, int fd, const void* buf, size_t count, int flags) {
@@ -268,9 +293,13 @@ ssize_t weir_send(weir_stack* stack, int fd, const void* buf, size_t count, int 
 ssize_t weir_sendto(weir_stack* stack, int fd, const void* buf, size_t count, int flags,
                     const sockaddr* addr, socklen_t length) {
   if (UdpSocket* u = udp_socket(stack, fd)) {
+    if (addr != nullptr && length > sizeof(sockaddr_storage)) return answer(EINVAL);
     const iovec one{const_cast<void*>(buf), std::min<std::size_t>(count, SSIZE_MAX)};
-    if (!vector_ok(&one, 1)) return -1;
     return answer_octets(udp_send(*stack, *u, {&one, 1}, flags, addr, length));
+  }
+  if (addr != nullptr && length > sizeof(sockaddr_storage) &&
+      tcp_socket(stack, fd, EOPNOTSUPP) != nullptr) {
+    return answer(EINVAL);
   }
   return weir_send(stack, fd, buf, count, flags);  // a stream has its peer already
 }
@@ -318,8 +347,15 @@ int weir_getsockopt(weir_stack* stack, int fd, int level, int name, void* value,
   UdpSocket* u = udp_socket(stack, fd);
   TcpSocket* s = u != nullptr ? nullptr : tcp_socket(stack, fd, EOPNOTSUPP);
   if (u == nullptr && s == nullptr) return -1;
-  if (value == nullptr || length == nullptr) return answer(EFAULT);
-  if (static_cast<int>(*length) < 0) return answer(EINVAL);
+  const int family = u != nullptr ? u->family : s->family;
+  if (const int fault = level_fault(u == nullptr, family, level)) {
+    return answer(family == AF_INET ? EOPNOTSUPP : fault);
+  }
+  if (length == nullptr) return answer(EFAULT);
+  if (static_cast<int>(*length) < 0) {
+    if (level != IPPROTO_IPV6) return answer(EINVAL);
+    *length = sizeof(int);  // do_ipv6_getsockopt takes it for a great length
+  }
   if (u != nullptr) return answer(udp_get_option(*stack, *u, level, name, value, *length));
   return answer(get_option(*stack, *s, level, name, value, *length));
 }
@@ -330,7 +366,15 @@ int weir_setsockopt(weir_stack* stack, int fd, int level, int name, const void* 
   TcpSocket* s = u != nullptr ? nullptr : tcp_socket(stack, fd, EOPNOTSUPP);
   if (u == nullptr && s == nullptr) return -1;
   if (static_cast<int>(length) < 0) return answer(EINVAL);
-  if (value == nullptr) return answer(EFAULT);
+  if (const int fault = level_fault(u == nullptr, u != nullptr ? u->family : s->family, level)) {
+    return answer(fault);
+  }
+  const int zero = 0;
+  if (value == nullptr && level == IPPROTO_IPV6) value = &zero;  // do_ipv6_setsockopt
+  if (value == nullptr) {
+    const std::size_t least = level == IPPROTO_IP ? 1 : sizeof(int);
+    return answer(length < least ? EINVAL : EFAULT);
+  }
   if (u != nullptr) return answer(udp_set_option(*stack, *u, level, name, value, length));
   return answer(set_option(*stack, *s, level, name, value, length));
 }

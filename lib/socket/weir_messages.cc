@@ -192,17 +192,23 @@ int weir_ioctl(weir_stack* stack, int fd, unsigned long request, void* argument)
   if (d == nullptr) return answer(EBADF);
   constexpr std::array<unsigned long, 5> kKnown{FIONBIO, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD,
                                                 SIOCATMARK};
-  if (std::find(kKnown.begin(), kKnown.end(), request) == kKnown.end()) return answer(ENOTTY);
-  if (argument == nullptr) return answer(EFAULT);
+  if (std::find(kKnown.begin(), kKnown.end(), request) == kKnown.end()) {
+    return answer(ENOTTY);
+  }
+  if (d->kind == Kind::kEpoll && request != FIONBIO) return answer(ENOTTY);
   int value = 0;
   if (request == FIONBIO) {
+    if (argument == nullptr) return answer(EFAULT);
     std::memcpy(&value, argument, sizeof value);
     d->nonblock = value != 0;
     return 0;
   }
   const UdpSocket* u = udp_socket(stack, fd);
-  if (u != nullptr && (request == SIOCOUTQNSD || request == SIOCATMARK)) return answer(ENOTTY);
+  if (u != nullptr && (request == SIOCOUTQNSD || request == SIOCATMARK)) {
+    return answer(argument == nullptr ? EFAULT : ENOTTY);
+  }
   if (u != nullptr) {
+    if (argument == nullptr) return answer(EFAULT);
     value = request == SIOCINQ ? static_cast<int>(udp_next_size(*stack, *u)) : 0;
     std::memcpy(argument, &value, sizeof value);
     return 0;
@@ -210,6 +216,7 @@ int weir_ioctl(weir_stack* stack, int fd, unsigned long request, void* argument)
   const TcpSocket* s = tcp_socket(stack, fd, ENOTTY);
   if (s == nullptr) return -1;
   if (const int fault = queued(*stack, *s, request, value)) return answer(fault);
+  if (argument == nullptr) return answer(EFAULT);
   std::memcpy(argument, &value, sizeof value);
   return 0;
 }

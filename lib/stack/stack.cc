@@ -406,6 +406,12 @@ FlowKey Stack::flow_of(ConnId id) const {
   return c == nullptr ? FlowKey{} : c->flow;
 }
 
+std::uint32_t Stack::timestamp(ConnId id, Instant now) const {
+  const Conn* c = impl_->find(id);
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch());
+  return c == nullptr ? 0 : static_cast<std::uint32_t>(ms.count()) + c->tcb.ts_offset;
+}
+
 tcp::CloseReason Stack::soft_error(ConnId id) const {
   const Conn* c = impl_->find(id);
   return c == nullptr ? tcp::CloseReason::kNone : c->tcb.soft_error;

@@ -303,6 +303,8 @@ class Stack {
   // What a time-out would be put down to now: an ICMP error, a next hop that does not answer, or
   // retries1 retransmissions in vain (kTimedOut). kNone once something gets through (MUST-47).
   [[nodiscard]] tcp::CloseReason soft_error(ConnId id) const;
+  // What a segment sent now would have as its TSval (RFC 7323 §3.2); 0: no such connection.
+  [[nodiscard]] std::uint32_t timestamp(ConnId id, Instant now) const;
   [[nodiscard]] tcp::State state_of(ConnId id) const;
   [[nodiscard]] std::optional<tcp::Info> info(ConnId id) const;  // TCP_INFO; none: stale
   // The next connections, half-open ones and those in TIME-WAIT included, from where `from` stands;

@@ -246,7 +246,10 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   t.keepalive_unanswered = 0;
   t.tos_in = a.seg.tos;  //= RFC9293 MAY-9
   update_ts_recent(t, a.seg, now);
-  cork_on_ack(t);
+  // Text that tells nothing of ours leaves what is held where it is, as Linux's header prediction.
+  const bool predicted =
+      ack == t.snd_una && a.len > 0 && a.seq == t.rcv_nxt && !a.has(FIN) && a.wnd == t.snd_wnd;
+  if (!predicted) cork_on_ack(t);
   ecn_note_echo(t, a.flags, ack);
   const Recovery recovery = t.recovery;
   const std::uint32_t flight = distance(t.snd_una, t.snd_nxt);

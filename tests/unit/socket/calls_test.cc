@@ -344,8 +344,10 @@ TEST(ConnectCall, UnspecDisconnects) {
   EXPECT_EQ(RST, p.expect().flags() & RST);
   Name n;
   EXPECT_EQ(ENOTCONN, ERRNO_OF(weir_getpeername(h, fd, n.get(), &n.length)));
-  EXPECT_EQ(0, h.local(fd).port);
+  const Endpoint was = h.local(fd);  // told on, but free
+  EXPECT_EQ(0, h.bind(h.tcp(), kHost, was.port));
   EXPECT_EQ(EINPROGRESS, ERRNO_OF(h.connect(fd, kPeer, 81)));
+  EXPECT_NE(was.port, h.local(fd).port);
   EXPECT_EQ(SYN, p.expect().flags());
 }
 

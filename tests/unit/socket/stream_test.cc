@@ -85,7 +85,10 @@ TEST_F(Stream, ReadvFillsEachPiece) {
   EXPECT_EQ(EINVAL, ERRNO_OF(weir_readv(h, fd, v, -1)));
   EXPECT_EQ(EINVAL, ERRNO_OF(weir_readv(h, fd, v, IOV_MAX + 1)));
   EXPECT_EQ(EFAULT, ERRNO_OF(weir_readv(h, fd, nullptr, 1)));
+  EXPECT_EQ(EAGAIN, ERRNO_OF(weir_read(h, fd, nullptr, 1)));  // looked at when text goes there
+  text("x");
   EXPECT_EQ(EFAULT, ERRNO_OF(weir_read(h, fd, nullptr, 1)));
+  EXPECT_EQ("x", h.read(fd));
 }
 
 TEST_F(Stream, WaitallWaitsUnlessNothingCanCome) {
