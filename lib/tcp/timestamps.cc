@@ -49,16 +49,14 @@ bool check_timestamps(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
 }
 
 // §4.3: only a segment that begins at or before what the last ACK acknowledged moves TS.Recent.
+// check_timestamps has let it pass: it is stamped, and no older than what is there, or that is
+// void.
 //= RFC7323 4.3-a
 //= RFC7323 4.3-b
 void update_ts_recent(Tcb& t, const RxSegment& seg, Instant now) {
-  if (!t.has(kTimestamps) || !seg.options.has_timestamps) return;
-  if (after(seg.seq, t.last_ack_sent)) return;
-  if (before(Seq{seg.options.ts_val}, Seq{t.ts_recent}) &&
-      seconds(now) - t.ts_recent_age_s <= kIdleLimit) {
-    return;
+  if (t.has(kTimestamps) && !after(seg.seq, t.last_ack_sent)) {
+    store_ts_recent(t, seg.options.ts_val, now);
   }
-  store_ts_recent(t, seg.options.ts_val, now);
 }
 
 }  // namespace weir::tcp

@@ -110,5 +110,90 @@ TEST(Cork, AResetEndsItsTimer) {
   s.next_timer(Duration::max());
 }
 
+// -- MSG_MORE: the cork of one SEND ---------------------------------------------------------------
+
+Script& more(Script& s, bool on) {
+  return s.app([on](tcp::Tcb& t, Instant, tcp::Outbox&) { tcp::user_more(t, on); });
+}
+
+TEST(More, HoldsBackUntilTheNextSend) {
+  Script s{Established{}};
+  more(s, true).app_send(100).quiet().next_timer(1s);
+  more(s, false).sends({.len = 100, .flags = ACK | PSH}).quiet();
+  s.app_send(100).quiet().receives({.ack = 100});  // Nagle's rule is all that holds now
+  s.sends({.seq = 100, .len = 100, .flags = ACK | PSH}).receives({.ack = 200});
+}
+
+// An ACK lets it go, and no PSH was asked for.
+TEST(More, OrUntilAnAck) {
+  Script s{Established{}};
+  more(s, true).app_send(100).quiet().receives({}).sends({.len = 100, .flags = ACK}).quiet();
+  s.receives({.ack = 100});
+}
+
+TEST(More, NotWhileTheCorkHoldsToo) {
+  Script s{Established{}};
+  more(s, true).app_cork(true).app_send(100).quiet().receives({}).quiet();
+  s.at(1s).sends({.len = 100, .flags = ACK | PSH}).receives({.ack = 100});
+}
+
+TEST(More, ButNotForEver) {
+  Script s{Established{}};
+  more(s, true).app_send(100).at(999ms).quiet().at(1s).sends({.len = 100, .flags = ACK | PSH});
+  s.receives({.ack = 100}).app_send(50).sends({.len = 50}).receives({.ack = 150});
+}
+
+// The cork's own hold begins with its text, not with the end of what followed.
+TEST(More, ItsEndLeavesTheCorksTimeAlone) {
+  Script s{Established{}};
+  more(s, true).app_cork(true).app_send(100).quiet().at(500ms);
+  more(s, false).quiet().next_timer(1s).at(1s).sends({.len = 100}).receives({.ack = 100});
+}
+
+TEST(More, AnAckEndsItsTimeInAClosedWindowToo) {
+  Script s{Established{}};
+  more(s, true).app_send(100).quiet().at(500ms).receives({.wnd = 0}).next_timer(1'500ms);
+  s.at(1'500ms).sends({.seq = 0, .len = 1, .flags = ACK}).receives({.ack = 1});
+  EXPECT_EQ(s.counters().cork_flushes.get(), 0U);
+  s.sends({.seq = 1, .len = 99, .flags = ACK}).receives({.ack = 100});
+}
+
+// What waits for the pace is held again when more is to follow, though an ACK had let it go.
+TEST(More, TheNextSendHoldsBackAgain) {
+  Script s{Established{}};
+  tcp::user_pace(s.tcb(), 1'000);
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  more(s, true).app_send(100).receives({.ack = 1'000}).quiet();
+  more(s, true).app_send(50).runs_until(1s).at(1'200ms).quiet();
+  s.runs_until(3s);
+  EXPECT_EQ(s.tcb().snd_nxt, s.tcb().snd_una + 150);
+  s.receives({.ack = 1'150});
+}
+
+// -- The cork's timer
+// -------------------------------------------------------------------------------
+
+TEST(Cork, ItsTimeStandsWhileTextIsInFlight) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).quiet().next_timer(1s).at(500ms);
+  s.app_send(1'000).sends({.len = 1'000}).quiet().next_timer(1'500ms);  // the retransmission's
+  s.at(600ms).receives({.ack = 1'000}).quiet().next_timer(900ms);       // RTT 100 ms: 300 ms
+  s.at(900ms).sends({.seq = 1'000, .len = 100}).receives({.ack = 1'100});
+}
+
+TEST(Cork, NothingHeldNothingTimed) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).quiet().at(100ms).app_nodelay(true).sends({.len = 100});
+  s.next_timer(1'100ms).receives({.ack = 100});
+}
+
+TEST(Cork, UncorkedInAClosedWindow) {
+  Script s{Established{}};
+  s.app_cork(true).app_send(100).quiet().at(500ms).receives({.wnd = 0}).next_timer(1s);
+  s.app_cork(false).quiet().next_timer(1'500ms).at(1'500ms).sends({.len = 1});
+  EXPECT_EQ(s.counters().cork_flushes.get(), 0U);
+  s.receives({.ack = 1}).sends({.seq = 1, .len = 99}).receives({.ack = 100});
+}
+
 }  // namespace
 }  // namespace weir::test

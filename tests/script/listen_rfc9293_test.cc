@@ -266,6 +266,32 @@ TEST(OpenPassive, ARetryThatSentNothingDoesNot) {
   EXPECT_FALSE(t.rto.sampled());
 }
 
+// The SYN-ACK's own time, where it went once and was answered at once (RFC 6298 §2).
+//= RFC6298 5.7 type=test
+TEST(OpenPassive, TheHandshakeIsTimed) {
+  const tcp::Config c;
+  telemetry::Counters counters;
+  tcp::Outbox out;
+  tcp::Owns owns(1);
+  out.counters = &counters;
+  out.owns = &owns;
+  for (const int what : {0, 1, 2, 3}) {
+    tcp::Tcb t{c};
+    ASSERT_NE(tcp::lend_own(t, out), nullptr);
+    tcp::SynEntry e = entry_of(segment(SYN), c);
+    if (what == 1) e.add_resent();                      // by a SYN that came again
+    if (what == 2) e.bits |= tcp::SynEntry::kAnswered;  // by an ACK that was not enough
+    const Instant sent = what == 3 ? kNever : Instant{1s};
+    open_passive(t, e, {.iss = kIss, .syn_ack_sent = sent}, Instant{1'080ms});
+    on_segment(t, segment(ACK, kIrs + 1, kIss + 1), Instant{1'080ms}, out);
+    EXPECT_EQ(t.rto.sampled(), what == 0) << what;
+    EXPECT_TRUE(what != 0 || t.rto.srtt() == 80ms);
+    EXPECT_FALSE(t.has(tcp::kSynResent)) << what;
+    EXPECT_EQ(t.own->stats.total_retrans, what == 1 ? 1U : 0U);
+    tcp::give_own(t, out);
+  }
+}
+
 TEST(OpenPassive, ResendingIsCountedUpToSeven) {
   tcp::SynEntry e;
   e.offer(true, true);

@@ -57,6 +57,37 @@ TEST(QuickAck, DuplicatesAreNotCounted) {
   s.receives({.len = 100}).sends({.ack = 100});
 }
 
+void quickack(Script& s, bool on) {
+  s.app([on](tcp::Tcb& t, Instant, tcp::Outbox&) { tcp::user_quickack(t, on); });
+}
+
+// Linux's TCP_QUICKACK: the one that waits goes at once, and what is left of them does again.
+TEST(QuickAck, OnAndOffByItsUser) {
+  Script s{Established{.tune = kQuick}};
+  quickack(s, false);
+  s.receives({.len = 100}).quiet();
+  quickack(s, true);
+  s.sends({.ack = 100}).receives({.seq = 100, .len = 100}).sends({.ack = 200}).app_reads(200);
+  quickack(s, true);
+  s.quiet();  // nothing waits
+}
+
+// A pause as long as the RTO: the peer begins slowly again, and is helped as at first.
+TEST(QuickAck, AsManyAgainAfterAPause) {
+  Script s{Established{.tune = [](tcp::Config& c) { c.quickacks = 4; }}};
+  s.receives({.seq = 0, .len = 1}).sends({.ack = 1}).at(1'001ms);
+  for (std::uint32_t i = 1; i < 5; ++i) s.receives({.seq = i, .len = 1}).sends({.ack = i + 1});
+  s.receives({.seq = 5, .len = 1}).quiet().at(1'041ms).sends({.ack = 6}).app_copies(6, 0);
+}
+
+TEST(QuickAck, APauseUpToTheRtoIsNone) {
+  Script s{Established{.tune = [](tcp::Config& c) { c.quickacks = 1; }}};
+  s.receives({.seq = 0, .len = 1}).sends({.ack = 1}).at(1s);
+  s.receives({.seq = 1, .len = 1}).quiet().runs_until(2'041ms);
+  s.receives({.seq = 2}).quiet();  // without text it is none either
+  s.receives({.seq = 2, .len = 1}).quiet().at(2'081ms).sends({.ack = 3}).app_copies(3, 0);
+}
+
 // -- How long an ACK waits
 // --------------------------------------------------------------------------
 

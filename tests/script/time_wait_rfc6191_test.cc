@@ -143,6 +143,7 @@ TEST(TwRecord, IsMadeFromTheControlBlock) {
   s.state(kTimeWait);
   const FlowKey flow{IpAddr::v4(0x0a00'0001), IpAddr::v4(0x0a00'0002), 80, 12'345};
   tcp::TwRecord r;
+  r.restarted = r.dead = 1;  // of the one before
   make_tw_state(r, s.tcb(), flow);
   r.set_addresses(flow);
   EXPECT_EQ(r.flow(), flow);
@@ -151,6 +152,7 @@ TEST(TwRecord, IsMadeFromTheControlBlock) {
   EXPECT_EQ(r.ts_recent, 50U);
   EXPECT_EQ(r.has_timestamps, 1U);
   EXPECT_EQ(r.dead, 0U);
+  EXPECT_EQ(r.restarted, 0U);
 }
 
 }  // namespace

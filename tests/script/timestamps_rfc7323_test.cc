@@ -168,5 +168,27 @@ TEST(Timestamps, MeasureARetransmission) {
   s.at(1400ms).sends({.seq = 1'000});
 }
 
+// What is old and empty is answered at the pace of challenge ACKs, lest two ends answer each other.
+//= RFC7323 5.3-a type=test
+TEST(Paws, AnOldEmptySegmentIsAnsweredOnce) {
+  Script s{Established{.ts = Ts{1'000, 0}}};
+  s.at(10ms).receives({.ts = Ts{999, 0}}).sends({.ack = 0}).receives({.ts = Ts{999, 0}}).quiet();
+  EXPECT_EQ(s.counters().drop_paws.get(), 2U);
+}
+
+// §5.5: 24 days to the second, from when the same value came last.
+//= RFC7323 5.5 type=test
+TEST(Paws, TsRecentIsVoidAfter24DaysToTheSecond) {
+  constexpr Duration kDay = 24h;
+  for (const Duration late : {Duration(0s), Duration(1s)}) {
+    Script s{Established{.ts = Ts{1'000, 0}}};
+    s.at(20 * kDay).receives({.ts = Ts{1'000, 0}}).quiet();  // no newer, and yet a sign
+    s.at(44 * kDay + late).receives({.len = 100, .ts = Ts{900, 0}}).skip();
+    EXPECT_EQ(s.tcb().rcvq.bytes(), late > Duration(0s) ? 100U : 0U);
+    EXPECT_EQ(s.tcb().ts_recent, late > Duration(0s) ? 900U : 1'000U);
+    s.runs_until(45 * kDay).app_abort().skip();
+  }
+}
+
 }  // namespace
 }  // namespace weir::test
