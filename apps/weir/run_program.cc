@@ -132,6 +132,11 @@ std::string program_settings(const Config& config, const RunProgram& run) {
   };
   const PortConfig& port = config.port;
   say("device", device_text(port));
+  if (port.device.starts_with("tap:")) {  // the one kind of port that several processes can open
+    std::string key = port.device;
+    for (const stack::IpPrefix& p : port.addresses) key += "," + to_string(p.addr);
+    say("shared", key);
+  }
   if (const auto mac = mac_text(port)) say("mac", to_string(*mac));
   say("mtu", std::to_string(port.mtu));
   say("rx_descriptors", std::to_string(port.rx_descriptors));

@@ -9,6 +9,8 @@
 #include <ctime>
 #include <utility>
 
+#include "socket/embedded_stack.h"
+
 namespace weir::preload {
 namespace {
 
@@ -29,14 +31,16 @@ std::uint64_t Host::clock_us() {
          static_cast<std::uint64_t>(t.tv_nsec) / 1'000;
 }
 
-Host::Host(weir_stack* stack, Wire& wire, std::uint64_t token)
-    : stack_(stack), wire_(wire), token_(token) {
+Host::Host(weir_stack* stack, Wire& wire, Siblings* siblings, std::uint64_t token)
+    : stack_(stack), wire_(wire), siblings_(siblings), token_(token) {
   weir_stack_on_ready(stack_, &Host::on_ready, this);
+  if (siblings_ != nullptr) stack_->on_stray(&Host::on_stray, this);
 }
 
 Host::~Host() {
   for (auto& [key, line] : lines_) {
-    if (line->fd >= 0 && line->what != Line::What::kWire) close(line->fd);
+    const bool others = line->what == Line::What::kWire || line->what == Line::What::kSiblings;
+    if (line->fd >= 0 && !others) close(line->fd);
   }
   for (const int fd : finishing_) close(fd);  // the callers read that it is done
   if (epoll_ >= 0) close(epoll_);
@@ -50,6 +54,9 @@ bool Host::open() {
   const socklen_t length = write_door(token_, address);
   if (bind(door, reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
       listen(door, SOMAXCONN) != 0 || add(Line::What::kDoor, door, EPOLLIN) == nullptr) {
+    return false;
+  }
+  if (siblings_ != nullptr && add(Line::What::kSiblings, siblings_->fd(), EPOLLIN) == nullptr) {
     return false;
   }
   const int wire = wire_.event_fd();
@@ -102,6 +109,8 @@ void Host::hear(Line& line, std::uint32_t events) {
     case Line::What::kWire:
     case Line::What::kOpened:
       return;
+    case Line::What::kSiblings:
+      return receive_passed_on();
     case Line::What::kDoor:
       return open_door(line);
     case Line::What::kCaller:
@@ -125,9 +134,27 @@ void Host::hear(Line& line, std::uint32_t events) {
 void Host::receive() {
   const std::uint64_t now = clock_us();
   for (const std::span<const std::byte> frame : wire_.receive()) {
+    visited_ = 0;
     (void)weir_stack_input(stack_, frame.data(), frame.size(), now);  // what fails, it counts
+    if (siblings_ != nullptr && Siblings::concerns_all(frame)) siblings_->tell_all(frame, now);
   }
   (void)weir_stack_advance(stack_, now);
+}
+
+// From a sibling. What nobody knows the last one answers, as if there were one stack.
+void Host::receive_passed_on() {
+  for (;;) {
+    const Siblings::Passed passed = siblings_->take();
+    if (passed.frame.empty()) return;
+    visited_ = passed.visited;
+    (void)weir_stack_input(stack_, passed.frame.data(), passed.frame.size(), clock_us());
+  }
+}
+
+void Host::on_stray(void* self, std::span<const std::byte> frame) {
+  auto* const host = static_cast<Host*>(self);
+  if (host->siblings_->pass_on(frame, host->visited_, clock_us())) return;
+  host->unanswered_.emplace_back(frame.begin(), frame.end());
 }
 
 // What one connection does may make others ready: those are looked at in the next turn.
@@ -140,6 +167,13 @@ void Host::look_at_queued() {
     if (line->what == Line::What::kGate) pass_on(*line);
   }
   queued_next_.clear();
+}
+
+void Host::answer_strays() {
+  for (const std::vector<std::byte>& frame : std::exchange(unanswered_, {})) {
+    const Instant now{Duration(static_cast<std::int64_t>(clock_us()))};
+    (void)stack_->input(frame, posix::Link::kEthernet, now, true);
+  }
 }
 
 void Host::transmit() {
@@ -169,6 +203,7 @@ bool Host::turn(std::uint64_t wait_us) {
     hear(*static_cast<Line*>(e.data.ptr), e.events);
   }
   receive();
+  answer_strays();
   look_at_queued();
   hear_callers(asked);
   transmit();

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "preload/protocol.h"
+#include "preload/siblings.h"
 #include "preload/stand_in.h"
 #include "preload/wire.h"
 #include "socket/include/weir/weir.h"
@@ -27,7 +28,16 @@ namespace weir::preload {
 
 // What one descriptor of the thread's epoll is about.
 struct Line {
-  enum class What : std::uint8_t { kWire, kDoor, kCaller, kOpened, kRelay, kGate, kKernel };
+  enum class What : std::uint8_t {
+    kWire,
+    kSiblings,
+    kDoor,
+    kCaller,
+    kOpened,
+    kRelay,
+    kGate,
+    kKernel
+  };
   What what = What::kCaller;
   int fd = -1;    // the kernel's; of a relay: its stand-in's
   int weir = -1;  // the stack's descriptor
@@ -49,8 +59,9 @@ struct Line {
 
 class Host {
  public:
-  // `stack` is one of Ethernet frames, and outlives this, as `wire` does.
-  Host(weir_stack* stack, Wire& wire, std::uint64_t token);
+  // `stack` is one of Ethernet frames, and outlives this, as `wire` does and `siblings`, which may
+  // be null: then no other process has a stack on that wire.
+  Host(weir_stack* stack, Wire& wire, Siblings* siblings, std::uint64_t token);
   ~Host();
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
@@ -77,6 +88,9 @@ class Host {
   static void on_ready(void* self, int fd, std::uint32_t events);
   void hear(Line& line, std::uint32_t events);
   void receive();
+  void receive_passed_on();
+  static void on_stray(void* self, std::span<const std::byte> frame);
+  void answer_strays();
   void look_at_queued();
   void transmit();
   [[nodiscard]] std::uint64_t wait_for(std::uint64_t most) const;
@@ -115,6 +129,9 @@ class Host {
 
   weir_stack* stack_;
   Wire& wire_;
+  Siblings* siblings_;
+  std::uint32_t visited_ = 0;  // slots that know nothing of the frame that is received now
+  std::vector<std::vector<std::byte>> unanswered_;  // nobody is left to ask: answered here
   std::uint64_t token_;
   int epoll_ = -1;
   std::uint64_t next_id_ = 1;

@@ -20,6 +20,7 @@
 #include "preload/host.h"
 #include "preload/port_wire.h"
 #include "preload/settings.h"
+#include "preload/siblings.h"
 
 namespace weir::preload {
 namespace {
@@ -29,7 +30,8 @@ struct Settings {
   dpdk::EalConfig eal;
   dpdk::PortConfig port;
   std::vector<std::string> addresses, names, values;
-  std::string gateway, gateway6, summary;
+  std::string gateway, gateway6, summary, shared;  // shared: the key of Siblings; empty: none
+  PortRange ports{32'768, 60'999};                 // Linux's ip_local_port_range
   std::uint32_t max_connections = 65'536;
   std::uint32_t buffers = 65'536;
   std::uint32_t dad_transmits = 1;
@@ -64,6 +66,13 @@ Settings read(const char* text) {
     if (key == "buffers") number(value, s.buffers);
     if (key == "patience_us") number(value, s.patience_us);
     if (key == "summary") s.summary = value;
+    if (key == "shared") s.shared = value;
+    if (key == "tcp.ip_local_port_range") {
+      const std::size_t between = value.find_first_of(" \t");
+      number(std::string_view(value).substr(0, between), s.ports.low);
+      number(std::string_view(value).substr(between + 1), s.ports.high);
+      return;
+    }
     if (!key.starts_with("tcp.")) return;
     s.names.emplace_back(key.substr(4));
     s.values.push_back(value);
@@ -160,6 +169,16 @@ void sum_up(const Settings& s, const weir_stack* stack, std::uint64_t connection
 
 void run(const char* text, std::uint64_t token, int ready) {
   Settings s = read(text);
+  Siblings siblings;
+  if (!s.shared.empty()) {
+    if (!siblings.join(s.shared)) {
+      return say(ready, "siblings: more than " + std::to_string(Siblings::kSlots) +
+                            " processes have a stack on this TAP; run fewer workers");
+    }
+    const PortRange mine = share_of(s.ports, siblings.slot());
+    s.names.emplace_back("ip_local_port_range");
+    s.values.push_back(std::to_string(mine.low) + " " + std::to_string(mine.high));
+  }
   s.eal.cores = {any_cpu()};
   s.eal.devices = {s.port.device};
   s.port.wakeable = true;
@@ -168,7 +187,8 @@ void run(const char* text, std::uint64_t token, int ready) {
   std::string error;
   weir_stack* const stack = make_stack(s, *wire.value(), error);
   if (stack == nullptr) return say(ready, error);
-  auto host = std::make_unique<Host>(stack, *wire.value(), token);
+  auto host =
+      std::make_unique<Host>(stack, *wire.value(), s.shared.empty() ? nullptr : &siblings, token);
   if (!host->open()) return say(ready, std::string("the stack's door: ") + std::strerror(errno));
   say(ready, "ok");
   host->run(s.patience_us);

@@ -89,7 +89,22 @@ std::uint64_t EmbeddedStack::draw() {
 
 // -- Packets in --------------------------------------------------------------------------------
 
-int EmbeddedStack::input(std::span<const std::byte> packet, Link form, Instant when) {
+void EmbeddedStack::on_stray(StrayFn* fn, void* context) {
+  stray_fn_ = fn;
+  stray_context_ = context;
+  stack_.share_addresses(fn != nullptr);
+}
+
+void EmbeddedStack::tell_strays() {
+  for (const tcp::HandOver& h : stack_.hand_over()) {
+    stray_fn_(stray_context_, {h.frame->data, h.frame->len});
+    pool_.give(h.frame);
+  }
+  stack_.clear_hand_over();
+}
+
+int EmbeddedStack::input(std::span<const std::byte> packet, Link form, Instant when,
+                         bool passed_on) {
   constexpr std::size_t kMost = 65'535 + wire::kEthHeader;
   if (when < now_ || packet.empty() || packet.size() > kMost) return EINVAL;
   (void)advance(when);
@@ -105,7 +120,9 @@ int EmbeddedStack::input(std::span<const std::byte> packet, Link form, Instant w
     // An IP link has no addresses of its own: whatever the frame says, it is for this host.
     std::memcpy(b->data, config_.mac.octets.data(), config_.mac.octets.size());
   }
+  if (passed_on) b->flags |= Buf::kHandedOver;
   stack_.receive({&b, 1}, when);
+  if (stray_fn_ != nullptr) tell_strays();
   turn(when);
   return 0;
 }

@@ -51,7 +51,8 @@ class EmbeddedStack {
   EmbeddedStack& operator=(const EmbeddedStack&) = delete;
 
   // -- Packets and time (weir.h). What they return are errnos, 0 for none.
-  int input(std::span<const std::byte> packet, Link form, Instant when);
+  // `passed_on`: by another stack of this host, which has no connection that it is for.
+  int input(std::span<const std::byte> packet, Link form, Instant when, bool passed_on = false);
   int advance(Instant when);
   [[nodiscard]] Instant next_deadline() const { return stack_.next_deadline(); }
   [[nodiscard]] Instant now() const { return now_; }
@@ -59,6 +60,12 @@ class EmbeddedStack {
   // longer than `out`; its length is told in both cases.
   int output(std::span<std::byte> out, Link form, std::size_t& length, Instant& when);
   void reset_all();
+
+  // Stacks of other processes have the same addresses on the same link: frames for a connection
+  // that is not one here are told of, and not answered unless they were passed on. Null: there are
+  // none.
+  using StrayFn = void(void* context, std::span<const std::byte> frame);
+  void on_stray(StrayFn* fn, void* context);
 
   // After a call of the program's: what it gave rise to at this instant happens, and its packets
   // are out.
@@ -91,6 +98,7 @@ class EmbeddedStack {
   void listens_no_more(TcpSocket& s) { std::erase(listening_, &s); }
 
  private:
+  void tell_strays();
   void turn(Instant when);
   void turn_once(Instant when);
   void drain_events();
@@ -113,6 +121,8 @@ class EmbeddedStack {
   std::vector<TcpSocket*> listening_;
   weir_ready_fn* ready_fn_ = nullptr;
   void* ready_context_ = nullptr;
+  StrayFn* stray_fn_ = nullptr;
+  void* stray_context_ = nullptr;
 };
 
 // What becomes of a socket when its connection does something (tcp_socket.cc).

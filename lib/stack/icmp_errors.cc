@@ -89,7 +89,10 @@ void Stack::Impl::on_icmp_error(Arrival& a) {
   const FlowKey& flow = a.frame.icmp.inner;
   const std::uint32_t handle =
       table.find(hash_of(flow), [&](std::uint32_t h) { return same_flow(h, flow); });
-  if (handle == kNoIndex) return drop(a.buf, counters.drop_icmp_forged);
+  if (handle == kNoIndex) {
+    if (hand_to_sibling(a)) return;
+    return drop(a.buf, counters.drop_icmp_forged);
+  }
   switch (judge_error(handle, *error)) {
     case tcp::IcmpVerdict::kTaken:
       counters.icmp_errors_in.add();

@@ -105,6 +105,7 @@ struct Stack::Impl {
   void on_conn(std::uint32_t index, Arrival& a);
   void count_ecn(std::uint8_t tos);
   void on_no_connection(Arrival& a);
+  bool hand_to_sibling(Arrival& a);
   void on_icmp(Arrival& a);
   [[nodiscard]] bool may_answer_icmp() {  // what it costs is known to nobody outside
     const auto draw = siphash13(secrets.ports, std::as_bytes(std::span(&++icmp_draws, 1)));
@@ -420,7 +421,8 @@ struct Stack::Impl {
   BufChain released;
   Batch<Buf*, kTxBatch> looped;  // frames to this host, received with the next advance
   Batch<tcp::HandOver, 4 * kMaxFrames> handed;
-  Batch<Buf*, 32> fresh;  // taken from the source, not used yet
+  bool has_siblings = false;  // stacks of other processes, with these addresses
+  Batch<Buf*, 32> fresh;      // taken from the source, not used yet
   telemetry::Counters counters;
   Pressure pressure;
   CloseWaits close_waits;

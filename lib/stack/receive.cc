@@ -350,20 +350,33 @@ void Stack::Impl::on_no_connection(Arrival& a) {
   const ListenerId id = listener_for(a.flow, a.hash);
   const tcp::RxSegment seg = header_of(a);
   if (id == kNoIndex) {
+    if (hand_to_sibling(a)) return;
     if ((seg.flags & tcp::RST) != 0) return drop(a.buf, counters.drop_closed_rst);
     send_reset(a);
     return drop(a.buf, counters.drop_no_listener);
   }
   switch (tcp::listen_arrives(seg)) {
     case tcp::ListenAnswer::kDrop:
+      if (hand_to_sibling(a)) return;
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::ListenAnswer::kReset:
-      if (on_cookie(id, a, seg)) return;
+      if (on_cookie(id, a, seg) || hand_to_sibling(a)) return;
       send_reset(a);
       return drop(a.buf, counters.drop_listen_bad);
     case tcp::ListenAnswer::kSyn:
       return on_syn(a, id, std::nullopt);
   }
+}
+
+// Another process's stack may know it. A datagram that came in parts is not whole in its buffer.
+bool Stack::Impl::hand_to_sibling(Arrival& a) {
+  if (!has_siblings || a.looped || (a.buf->flags & Buf::kHandedOver) != 0 ||
+      a.buf->next != nullptr || handed.room() == 0) {
+    return false;
+  }
+  handed.push({kSibling, a.buf});
+  counters.handed_over.add();
+  return true;
 }
 
 void Stack::Impl::on_icmp(Arrival& a) {

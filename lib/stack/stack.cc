@@ -150,6 +150,9 @@ void Stack::clear_tx() {
 std::span<const tcp::HandOver> Stack::hand_over() const {
   return impl_->handed.items();
 }
+void Stack::share_addresses(bool on) {
+  impl_->has_siblings = on;
+}
 void Stack::clear_hand_over() {
   impl_->handed.clear();
 }

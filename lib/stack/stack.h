@@ -85,6 +85,8 @@ struct ConnId {
 
 using ListenerId = std::uint32_t;
 
+inline constexpr std::uint16_t kSibling = 0xffff;  // HandOver::shard: a stack of another process
+
 enum class Error : std::uint8_t {
   kAddressInUse,     // EADDRINUSE: of a listener, or of a connection with this very 4-tuple
   kAddressNotLocal,  // EADDRNOTAVAIL: not an address of this stack
@@ -201,6 +203,10 @@ class Stack {
   // Frames of flows that another shard owns, taken out of `receive`.
   [[nodiscard]] std::span<const tcp::HandOver> hand_over() const;
   void clear_hand_over();
+  // Where stacks of other processes have the same addresses on the same link: what is for a
+  // connection that is not one here is handed over, to kSibling, and not answered, unless it came
+  // by hand-over itself (Buf::kHandedOver).
+  void share_addresses(bool on);
   // True when poll_output stopped for want of room: call the iteration again at once.
   [[nodiscard]] bool has_pending_output() const;
   [[nodiscard]] Instant next_deadline() const;  // nothing happens before it without a frame
