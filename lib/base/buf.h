@@ -22,13 +22,14 @@ struct Buf {
   std::uint32_t room = 0;     // octets that may be written behind data + len
   Seq seq;                    // SEG.SEQ of data[0] while in a receive queue
   enum Flag : std::uint8_t {
-    kIpChecksumOk = 1,  // the port verified it
-    kL4ChecksumOk = 2,  // the port verified it
-    kChecksumBad = 4,   // the port found the IP or the TCP checksum wrong
-    kBorrowed = 8,      // data points at the application's memory, not into the block
-    kHandedOver = 16,   // came from the core that received it, not from the port
-    kScarce = 32,       // received while its pool ran low: kept only where it soon moves on
-    kLast = 64,         // received into the last of its pool: read, not kept
+    kIpChecksumOk = 1,   // the port verified it
+    kL4ChecksumOk = 2,   // the port verified it
+    kChecksumBad = 4,    // the port found the IP or the TCP checksum wrong
+    kBorrowed = 8,       // data points at the application's memory, not into the block
+    kHandedOver = 16,    // came from the core that received it, not from the port
+    kScarce = 32,        // received while its pool ran low: kept only where it soon moves on
+    kLast = 64,          // received into the last of its pool: read, not kept
+    kEndOfRecord = 128,  // to be sent: no segment goes on behind it
   };
   std::uint8_t flags = 0;
 

@@ -87,6 +87,7 @@ ssize_t tcp_send(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> from, in
   const std::size_t done = queue(e, id, from, (flags & MSG_OOB) != 0);
   // What was taken in part goes, whatever is to follow (tcp_sendmsg's wait_for_space).
   if (done > 0) e.tcp().set_more(id, more && done == total(from));
+  if ((flags & MSG_EOR) != 0 && done == total(from)) e.tcp().end_record(id);
   // Room below a third of the buffer is told of when it has become that (sk_stream_is_writeable);
   // text that room was left for found no buffers, and these come back without a sign.
   if (done < total(from) && e.tcp().send_room(id) > 0) {

@@ -93,7 +93,7 @@ void Stack::Impl::leave(std::uint32_t index, Leaving how) {
   c.leaving = tx.room() < kOneCall ? how : Leaving::kNot;
   if (c.leaving != Leaving::kNot) return mark_output(index);
   if (how == Leaving::kAbort) {
-    tcp::user_abort(c.tcb, outbox);
+    tcp::user_abort(c.tcb, now, outbox);
   } else {
     tcp::user_close(c.tcb, now, outbox);
     mark_output(index);

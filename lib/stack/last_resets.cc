@@ -17,7 +17,7 @@ bool Stack::poll_last_resets(std::uint32_t& from) {
     const MacAddr* const mac = id == kNoIndex ? nullptr : s.neighbours.mac(id);
     if (mac == nullptr) continue;
     tcp::TxPacket packet;
-    packet.seg = tcp::make_reset(c.tcb);
+    packet.seg = tcp::make_reset(c.tcb, s.now);
     packet.flow = c.flow;
     packet.src_mac = s.config.mac;
     packet.dst_mac = *mac;

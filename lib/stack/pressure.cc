@@ -94,7 +94,7 @@ void Stack::Impl::end_sweep() {
   if (standing_still(conns[victim.index]) < limit) return;  // it moved since the sweep passed it
   counters.pressure_resets.add();
   pressure.until = Instant::min();  // whether that was enough, the next frame tells
-  tcp::end_stalled(conns[victim.index].tcb, outbox);
+  tcp::end_stalled(conns[victim.index].tcb, now, outbox);
   flush(victim.index);
   settle(victim.index);
 }

@@ -222,7 +222,8 @@ std::size_t Stack::send_copy(ConnId id, std::span<const std::byte> octets) {
   std::size_t done = 0;
   while (done < want) {
     Buf* tail = c->tcb.sndq.tail();
-    if (tail == nullptr || tail->room == 0 || (tail->flags & Buf::kBorrowed) != 0) {
+    constexpr auto kClosed = Buf::kBorrowed | Buf::kEndOfRecord;
+    if (tail == nullptr || tail->room == 0 || (tail->flags & kClosed) != 0) {
       tail = s.take_buf();
       if (tail == nullptr) break;
       BufChain one;
@@ -351,6 +352,11 @@ void Stack::set_cork(ConnId id, bool on) {
   if (c == nullptr) return;
   tcp::user_cork(c->tcb, on);
   impl_->mark_output(id.index);
+}
+
+void Stack::end_record(ConnId id) {
+  Conn* c = impl_->find(id);
+  if (c != nullptr) tcp::user_end_record(c->tcb);
 }
 
 void Stack::set_more(ConnId id, bool more) {

@@ -294,6 +294,8 @@ class Stack {
   void set_cork(ConnId id, bool on);
   // The same for the text queued last, until more is queued or an ACK comes (Linux's MSG_MORE).
   void set_more(ConnId id, bool more);
+  // What was queued last ends a record: no segment goes on behind it (Linux's MSG_EOR).
+  void end_record(ConnId id);
   // DSCP in the upper 6 bits, as in IPv4's TOS; the lower 2 are ECN's and ignored. For what is sent
   // from here on; at first `tos` of the configuration.
   void set_tos(ConnId id, std::uint8_t tos);

@@ -61,7 +61,6 @@ void on_fin_acked(Tcb& t, Instant now, Outbox& out) {
 }  // namespace
 
 void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
-  const std::uint32_t flight_before = flight(t);
   const std::uint32_t acked = distance(t.snd_una, seg.ack);
   const bool fin_acked = t.fin_sent() && acked == t.sndq.bytes() + 1;
   // RFC 6582 §3.2, step 3: of the partial ACKs only the first restarts the timer.
@@ -69,15 +68,14 @@ void on_ack_advance(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   const bool impatient = t.log == nullptr && t.recovery == Recovery::kFast && t.partial_acked;
   sample_rtt(t, seg, now);
   drop_acked(t, std::min(acked, t.sndq.bytes()), out);
-  t.cwnd_full = later_of(t.cwnd_full, t.snd_una);  // never so far behind that it seems ahead
   t.snd_una = seg.ack;
-  t.snd_small = later_of(t.snd_small, t.snd_una);  // likewise
+  t.snd_small = later_of(t.snd_small, t.snd_una);  // never so far behind that it seems ahead
   t.retries = 0;
   note_progress(t, now);
   urgent_acked(t);
   t.soft_error = CloseReason::kNone;
   t.path_news = kPathProven;  // whatever was doubted
-  if (t.log == nullptr) cc_on_ack(t, acked, flight_before, now, out);
+  if (t.log == nullptr) cc_on_ack(t, acked, now, out);
   // A small window took what an override sent: the next waits no longer (§3.8.6.2.1: 0.1 to 1 s).
   if (t.has(kPersisting) && seg.wnd > 0) t.rto.restore();
   if (t.snd_una == t.snd_nxt) {

@@ -41,7 +41,9 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   std::uint32_t wmem = 262'144;          // send buffer, octets
   std::uint8_t initial_cwnd = 10;        // segments, RFC 6928
   CongestionControl congestion_control = CongestionControl::kCubic;
-  bool hystart = true;           // HyStart++, RFC 9406, where CUBIC is used
+  bool hystart = true;  // HyStart++, RFC 9406, where CUBIC is used
+  std::uint8_t slow_start_limit =
+      0;                         // L of RFC 3465, RFC 9406: segments an ACK adds; 0: all, ADR 14
   bool frto = true;              // RFC 5682
   std::uint8_t reordering = 3;   // DupThresh, segments: RFC 5681 §3.2, RFC 8985 §6.2
   Duration min_rtt_wlen = 300s;  // RACK.min_RTT is the least of so long, RFC 8985 §6.2

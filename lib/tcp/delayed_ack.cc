@@ -58,4 +58,18 @@ void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, In
   }
 }
 
+// The ACK of a FIN behind text waits for company as one of text does, since the application's own
+// FIN is likely to follow (Linux's pingpong mode). Where that has gone already nothing will.
+void on_fin_received(Tcb& t, bool was_early, Instant now) {
+  const bool alone = t.rcv_nxt - 1 == t.irs + 1;  // of all that came
+  t.unacked_in += 1;
+  t.quick_acks |= kInteractive;
+  const bool open = t.state == State::kEstablished && !t.has(kFinQueued);
+  if (alone || was_early || !open || t.unacked_in > t.peer_seg) {
+    t.set(kAckNow);
+  } else if (t.delack_deadline == kNever) {
+    t.delack_deadline = now + ack_delay(t);
+  }
+}
+
 }  // namespace weir::tcp

@@ -79,17 +79,19 @@ void drop_acked(Tcb& t, std::uint32_t octets, Outbox& out);
 // Points `seg` at the text of [seq, seq + seg.len). Pre: it lies in the queue.
 void attach_text(const Tcb& t, Seq seq, TxSegment& seg);
 void advance_cursor(Tcb& t, std::uint32_t octets);
+// How many of the `len` octets from SND.NXT on belong to the record that goes on there.
+[[nodiscard]] std::uint32_t record_length(const Tcb& t, std::uint32_t len);
 
 // -- rack_tlp.cc (RFC 8985) -------------------------------------------------------------------
 struct SackNews {                 // of one ACK
   std::uint32_t delivered = 0;    // octets that it acknowledges or tells of for the first time
-  std::uint32_t pipe_before = 0;  // octets in the network before it
   std::uint32_t acked = 0;        // octets by which SND.UNA moves
   std::uint32_t rtt_us = 0;       // of what was sent once; 0: it tells of no round trip
   bool of_first_sending = false;  // a timestamp shows that it answers what was sent before the last
   bool sacked_old = false;        // it tells of text below `recover` that was sent once
   bool sacked_new = false;        // and of text above
   std::uint32_t segments = 0;     // that it acknowledges or tells of for the first time
+  bool lost_more = false;         // and with it something was taken for lost
 };
 // RFC 2883 §5: the first block lies below the ACK, or inside the second.
 [[nodiscard]] bool is_dsack(const RxSegment& seg);
@@ -103,7 +105,7 @@ void log_sent_again(Tcb& t, unsigned i, Instant now);
 // The ACK and its blocks into the log; before SND.UNA moves. Pre: there is a log.
 [[nodiscard]] SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
 // What follows from it, when SND.UNA has moved.
-void after_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out);  // Pre: as above
+void after_sack(Tcb& t, SackNews& news, Instant now, Outbox& out);  // Pre: as above
 void end_tlp(Tcb& t, const RxSegment& seg, bool advances);
 void arm_tlp(Tcb& t, Instant now);  // Pre: there is a log and something is in flight
 void on_reordering_timeout(Tcb& t, Instant now, Outbox& out);
@@ -132,17 +134,17 @@ void cc_on_hidden_loss(Tcb& t);
 
 // -- cc/reno.cc (RFC 5681 §3.2, RFC 6582): recovery without SACK --------------------------------
 void cc_on_dup_ack(Tcb& t, Instant now, Outbox& out);
-void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before, Instant now, Outbox& out);
+void cc_on_ack(Tcb& t, std::uint32_t acked, Instant now, Outbox& out);
 
 // -- cc/congestion.cc (RFC 5681, 6928, 3042, 3465, 9438, 9406) --------------------------------
 void cc_init(Tcb& t);
-struct Growth {                     // an ACK of something new
-  std::uint32_t acked = 0;          // octets by which it moved SND.UNA
-  std::uint32_t flight_before = 0;  // octets in the network before it
-  std::uint32_t rtt_us = 0;         // 0: none
-  bool after_rto = false;           // of what was in flight when the timer fired
+struct Growth {              // an ACK of something new
+  std::uint32_t acked = 0;   // octets of it that no duplicate ACK and no SACK had told of
+  std::uint32_t rtt_us = 0;  // 0: none
+  bool after_rto = false;    // of what was in flight when the timer fired
 };
 void cc_grow(Tcb& t, const Growth& g, Instant now);
+void note_cwnd_use(Tcb& t, bool sent);  // all that may go has gone; `sent`: some of it just now
 // A congestion event with `out` octets in flight: ssthresh. The caller sets cwnd.
 void cc_reduce(Tcb& t, std::uint32_t out);
 void cc_undo(Tcb& t, Instant now);  // there was no congestion: cwnd, ssthresh, no recovery
@@ -167,11 +169,13 @@ void frto_give_up(Tcb& t);
 [[nodiscard]] bool pacing_holds(Tcb& t, Instant now);
 [[nodiscard]] std::uint32_t pacing_quantum(const Tcb& t, std::uint32_t longest);
 void pacing_sent(Tcb& t, std::uint32_t octets, Instant now);
+[[nodiscard]] std::uint32_t burst_length(const Tcb& t);  // octets of a piece that Linux would send
 
 // -- delayed_ack.cc (§3.8.6.3) ---------------------------------------------------------------
 // `octets` more lie in order; the segment that brought them had `in_segment`.
 void on_text_received(Tcb& t, std::uint32_t octets, std::uint32_t in_segment, Instant now);
 
+void on_fin_received(Tcb& t, bool was_early, Instant now);  // RCV.NXT is behind it, the state old
 [[nodiscard]] Micros ack_delay(const Tcb& t);
 void begin_quick_acks(Tcb& t);
 void on_text_sent(Tcb& t);  // text goes both ways: ACKs have company
@@ -226,9 +230,20 @@ void cork_nothing_held(Tcb& t);
 void cork_on_ack(Tcb& t);
 void on_cork_deadline(Tcb& t, Outbox& out);
 
+// -- push.cc ---------------------------------------------------------------------------------
+struct Burst {               // what one call sends
+  std::uint32_t octets = 0;  // of the piece that is not full yet
+  std::uint32_t most = 0;    // octets of a piece; 0: nobody has asked
+  bool any = false;
+};
+void push_or_not(Tcb& t, TxSegment& s);  // new text
+// `len` octets more were sent just now; `record`: which end one.
+void push_burst(Tcb& t, Burst& b, std::uint32_t len, bool record, Outbox& out);
+void push_burst_over(Tcb& t, const Burst& b, Outbox& out);
+
 // -- output.cc -------------------------------------------------------------------------------
 void arm_rtx(Tcb& t, Instant now);
-void send_reset(Tcb& t, Outbox& out);
+void send_reset(Tcb& t, Instant now, Outbox& out);
 
 [[nodiscard]] inline std::uint32_t ms_of(Instant t) {
   return static_cast<std::uint32_t>(

@@ -93,7 +93,7 @@ void on_keepalive_deadline(Tcb& t, Instant now, Outbox& out) {
     return;
   }
   if (peer_is_dead(t, now)) {
-    send_reset(t, out);
+    send_reset(t, now, out);
     return close_now(t, CloseReason::kTimedOut, out);
   }
   if (t.keepalive_unanswered < 0xff) ++t.keepalive_unanswered;

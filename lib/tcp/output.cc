@@ -139,26 +139,6 @@ void note_sent(Tcb& t, Seq end, Instant now) {
   }
 }
 
-// Where Linux pushes within a long write, lest a peer that waits for PSH waits for ever (MUST-60):
-// its buffers hold whole segments up to half the largest window seen, and the first that ends more
-// than that half behind the last PSH has one.
-bool push_is_due(const Tcb& t, Seq end) {
-  constexpr std::uint32_t kMostInBuffer = 65'215;  // its GSO size, less headers
-  const std::uint32_t half = t.max_snd_wnd / 2;
-  const std::uint32_t since = distance(t.pushed, end);
-  if (since <= half) return false;
-  std::uint32_t buffer = std::min(half, kMostInBuffer);
-  buffer = std::max<std::uint32_t>(buffer - buffer % t.mss, t.mss);
-  return since >= (half / buffer + 1) * buffer;
-}
-
-void push_or_not(Tcb& t, TxSegment& s) {
-  const Seq end = s.seq + s.len;
-  if ((s.flags & PSH) == 0 && !push_is_due(t, end)) return;
-  s.flags |= PSH;
-  t.pushed = end;
-}
-
 // Text, FIN or both for the first time, from SND.NXT on.
 void send_next(Tcb& t, std::uint32_t len, bool fin, Instant now, Outbox& out) {
   if (t.snd_una == t.snd_nxt) note_progress(t, now);
@@ -225,28 +205,34 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
   if (t.mss != t.full_mss) left -= probe_path(t, left, now, out);
   const std::uint32_t longest = pacing_quantum(t, longest_segment(t, out));
   bool corked = false;
+  Burst burst;
   while ((left > 0 || fin_due) && out.tx.room() > 1 && !pacing_holds(t, now)) {
     std::uint32_t room = std::min(usable_window(t), cwnd_room(t));
     const unsigned records = t.log != nullptr ? t.log->room() : SentLog::kCapacity / 2;
     if (records == 0) break;
     room = std::min<std::uint32_t>(room, records * t.mss);
     std::uint32_t len = std::min({left, room, longest});
-    if (len > t.mss && (len < left || small_waits(t, fin_due))) len -= len % t.mss;
+    const std::uint32_t record = t.records ? record_length(t, std::min(left, len + 1)) : left;
+    const bool whole = record <= len && record < left;  // its end goes, full segment or not
+    len = std::min(len, record);
+    if (len > t.mss && !whole && (len < left || small_waits(t, fin_due))) len -= len % t.mss;
     const bool last = len == left;
     const bool fin = fin_due && last;
     if (len == 0 && !fin) break;
-    if (!worth_sending(t, len, last, fin)) {
+    if (!whole && !worth_sending(t, len, last, fin)) {
       corked = last && cork_holds(t, fin);
       break;
     }
     if (len > 0) log_begin(t, now, out);
     send_next(t, len, fin, now, out);
     left -= len;
+    push_burst(t, burst, len, whole, out);
     fin_due = fin_due && !fin;
     note_sent(t, t.snd_nxt, now);
     if (t.log != nullptr) arm_tlp(t, now);
   }
-  if (cwnd_room(t) < t.mss) t.cwnd_full = t.snd_nxt;
+  push_burst_over(t, burst, out);
+  note_cwnd_use(t, burst.any);
   if (t.in_mode(kLowat) && t.has(kWantWritable)) note_room(t);
   if (corked) return cork_text_held(t, now);
   if (left == 0) cork_nothing_held(t);
@@ -348,18 +334,24 @@ void arm_rtx(Tcb& t, Instant now) {
   t.rtx_deadline = now + t.rto.rto();
 }
 
-TxSegment make_reset(const Tcb& t) {
+//= RFC7323 3.2-e
+TxSegment make_reset(const Tcb& t, Instant now) {
   TxSegment s;
   s.seq = t.synchronized() ? acceptable_seq(t) : t.snd_nxt;
   s.ack = t.rcv_nxt;
   s.flags = RST | ACK;
+  if (t.has(kTimestamps)) {
+    s.options.has_timestamps = true;
+    s.options.ts_val = ts_now(t, now);
+    s.options.ts_ecr = t.ts_recent;
+  }
   return s;
 }
 
-void send_reset(Tcb& t, Outbox& out) {
+void send_reset(Tcb& t, Instant now, Outbox& out) {
   if (t.state == State::kSynSent) return;  // §3.10.5: nothing was agreed, nothing is reset
   out.counters->out_rsts.add();
-  out.tx.push(make_reset(t));
+  out.tx.push(make_reset(t, now));
 }
 
 // §3.8.6.1: one octet beyond the window, or what little the window takes (SWS override).

@@ -88,7 +88,7 @@ bool lowat_reached(const Tcb& t) {
 void begin_fin_wait_2(Tcb& t, Instant now, Outbox& out) {
   const std::int16_t own = t.own != nullptr ? t.own->set.fin_timeout_s : std::int16_t{0};
   if (own == OwnSettings::kNoFinWait2) {  // Linux resets then: what the peer still sends is lost
-    send_reset(t, out);
+    send_reset(t, now, out);
     return close_now(t, CloseReason::kNormal, out);
   }
   t.life_deadline = now + (own != 0 ? Duration(std::chrono::seconds(own)) : t.config->fin_timeout);

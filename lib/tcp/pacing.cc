@@ -66,6 +66,21 @@ void pacing_sent(Tcb& t, std::uint32_t octets, Instant now) {
   t.pace_next = std::max(t.pace_next, now - Duration(kTickUs)) + Duration(time_of(t, octets));
 }
 
+// About a millisecond's worth of cwnd, more where the peer is near, and half of cwnd at most
+// (Linux's tcp_tso_autosize and tcp_cwnd_test). Whether anything is paced plays no part.
+std::uint32_t burst_length(const Tcb& t) {
+  constexpr std::uint32_t kMost = 65'536;
+  std::uint64_t octets = kMost;
+  if (t.rto.sampled() && t.rto.srtt().count() > 0) {
+    const auto srtt = static_cast<std::uint64_t>(t.rto.srtt().count());
+    octets = std::uint64_t{t.cwnd} * percent_of(t) * 10'000 / srtt / 1'024;
+    if (t.min_rtt_us < 16 * 512) octets += kMost >> (t.min_rtt_us / 512);
+  }
+  const std::uint64_t segments = std::max<std::uint64_t>(octets / t.mss, 2);
+  const std::uint32_t half = std::max<std::uint32_t>(t.cwnd / t.mss / 2, 1);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(segments, half)) * t.mss;
+}
+
 void user_pace(Tcb& t, std::uint32_t octets_per_second) {
   t.max_pacing_rate = octets_per_second;
   t.pace_next = {};  // what waits waited for the old pace

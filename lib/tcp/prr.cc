@@ -20,9 +20,9 @@ void enter_recovery(Tcb& t, Outbox& out) {
 }
 
 // RFC 6937 §3: sends in proportion to what arrives, so that the window shrinks without a pause.
-void reduce_in_proportion(Tcb& t, std::uint32_t delivered) {
+void reduce_in_proportion(Tcb& t, const SackNews& news) {
   SentLog& log = *t.log;
-  log.prr.delivered += delivered;
+  log.prr.delivered += news.delivered;
   const std::uint32_t pipe = log.pipe();
   std::uint32_t send = 0;
   //= RFC6937 3-b
@@ -34,7 +34,10 @@ void reduce_in_proportion(Tcb& t, std::uint32_t delivered) {
   } else {  // slow start reduction bound
     const std::uint32_t owed =
         log.prr.delivered > log.prr.sent ? log.prr.delivered - log.prr.sent : 0;
-    send = std::min(t.ssthresh - pipe, std::max(owed, delivered) + t.mss);
+    // One more only while recovery gets on and finds nothing else lost; otherwise the conservative
+    // bound (as Linux has it).
+    const std::uint32_t more = news.acked > 0 && !news.lost_more ? t.mss : 0;
+    send = std::min(t.ssthresh - pipe, std::max(owed, news.delivered) + more);
   }
   //= RFC6937 3-d
   if (log.prr.sent == 0) send = std::max<std::uint32_t>(send, t.mss);  // the first goes at once
@@ -73,14 +76,11 @@ void cc_on_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
   //= RFC4821 7.6.2-b
   const bool congestion = t.log->lost() > t.log->excused();
   if (t.recovery == Recovery::kNone && congestion) enter_recovery(t, out);
-  if (t.recovery == Recovery::kFast) return reduce_in_proportion(t, news.delivered);
+  if (t.recovery == Recovery::kFast) return reduce_in_proportion(t, news);
   if (before == Recovery::kFast) return;  // what ended it does not grow the window as well
   if (news.acked == 0) return;            // RFC 5681 §3.1: what is acknowledged cumulatively
   cc_grow(t,
-          {.acked = news.acked,
-           .flight_before = news.pipe_before,
-           .rtt_us = news.rtt_us,
-           .after_rto = before == Recovery::kRto},
+          {.acked = news.delivered, .rtt_us = news.rtt_us, .after_rto = before == Recovery::kRto},
           now);
 }
 

@@ -241,7 +241,6 @@ void log_sent_again(Tcb& t, unsigned i, Instant now) {
 
 SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   SackNews news;
-  news.pipe_before = t.log->pipe();
   const Ack a{seg, now, t.log->rack.any, t.log->rack.fack, news};
   if (after(seg.ack, t.snd_una)) news.acked = distance(t.snd_una, seg.ack);
   news.delivered = take_acked(t, a);
@@ -256,7 +255,7 @@ SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   return news;
 }
 
-void after_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
+void after_sack(Tcb& t, SackNews& news, Instant now, Outbox& out) {
   SentLog& log = *t.log;
   frto_on_ack(t,
               {.acked = news.acked,
@@ -266,7 +265,9 @@ void after_sack(Tcb& t, const SackNews& news, Instant now, Outbox& out) {
               now, out);
   // Without a hole and without a retransmission nothing can have been overtaken.
   if (news.delivered > 0 && (log.sacked() > 0 || t.recovery != Recovery::kNone)) {
+    const std::uint32_t lost = log.lost();
     detect_loss(t, now);
+    news.lost_more = log.lost() > lost;
   }
   if (t.mtu_probe != 0) mtu_probe_on_loss(t, out);
   cc_on_sack(t, news, now, out);

@@ -257,7 +257,7 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   const bool duplicate =
       ack == t.snd_una && t.snd_una != t.snd_nxt && seg_len(a.seg) == 0 && a.wnd == t.snd_wnd;
   const bool logged = t.log != nullptr;
-  const SackNews news = logged ? take_sack(t, a.seg, now, out) : SackNews{};
+  SackNews news = logged ? take_sack(t, a.seg, now, out) : SackNews{};
   const bool advances = after(ack, t.snd_una);
   if (advances) on_ack_advance(t, a.seg, now, out);
   update_window(t, a, now);
@@ -299,7 +299,7 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   //= RFC9293 SHLD-3
   if (t.has(kUserClosed)) {
     out.counters->drop_data_after_close.add();
-    send_reset(t, out);
+    send_reset(t, now, out);
     close_now(t, CloseReason::kAborted, out);
     return false;
   }
@@ -327,14 +327,14 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
 }
 
 // Eighth: the FIN, once everything before it has come.
-void check_fin(Tcb& t, Instant now, Outbox& out) {
+void check_fin(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
   if (!t.has(kPeerFinKnown) || t.rcv_nxt != t.peer_fin || !takes_text(t.state)) return;
   t.rcv_nxt += 1;
   t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt);
   t.clear(kPeerFinKnown);
   t.fin_taken = true;
   drop_early(t, out);  // nothing follows a FIN
-  t.set(kAckNow);
+  on_fin_received(t, !a.has(FIN), now);
   t.note(kNoticePeerClosed);  //= RFC9293 MUST-12
   transition(t, Trigger::kRcvFin);
   if (t.state == State::kTimeWait) enter_time_wait(t, now);
@@ -348,7 +348,7 @@ void in_order(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (!check_ack(t, a, now, out)) return;     // fifth
   check_urg(t, a, out);                       // sixth
   if (!process_text(t, a, now, out)) return;  // seventh
-  check_fin(t, now, out);                     // eighth
+  check_fin(t, a, now, out);                  // eighth
 }
 
 // Takes the segment's text over, as of sequence number `seq`.

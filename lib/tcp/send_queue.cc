@@ -1,5 +1,7 @@
 // The send queue: text from SND.UNA on, in the buffers it was given in. Bytes are never edited once
 // queued, since a retransmission may find them under DMA.
+#include <algorithm>
+
 #include "tcp/internal.h"
 
 namespace weir::tcp {
@@ -23,6 +25,7 @@ void drop_acked(Tcb& t, std::uint32_t octets, Outbox& out) {
     }
     out.release.push_back(t.sndq.pop_front());
   }
+  if (t.records && t.sndq.empty()) t.records = false;
 }
 
 namespace {
@@ -43,6 +46,18 @@ void attach_text(const Tcb& t, Seq seq, TxSegment& seg) {
   seg.payload = fresh ? t.nxt_buf : t.sndq.head();
   seg.payload_offset = fresh ? t.nxt_offset : 0;
   walk(seg.payload, seg.payload_offset, fresh ? 0 : distance(t.snd_una, seq));
+}
+
+std::uint32_t record_length(const Tcb& t, std::uint32_t len) {
+  const Buf* buf = t.nxt_buf != nullptr ? t.nxt_buf : t.sndq.head();
+  std::uint32_t offset = t.nxt_buf != nullptr ? t.nxt_offset : 0;
+  std::uint32_t n = 0;
+  for (; buf != nullptr && n < len; buf = buf->next) {
+    n += buf->len - offset;
+    offset = 0;
+    if (n > 0 && (buf->flags & Buf::kEndOfRecord) != 0) break;
+  }
+  return std::min(n, len);
 }
 
 void advance_cursor(Tcb& t, std::uint32_t octets) {

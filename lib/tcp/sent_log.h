@@ -65,6 +65,10 @@ class SentLog {
     ring_[(head_ + count_) % kCapacity] = {end.raw(), sent_us, flags};
     ++count_;
   }
+  void mark_pushed() {  // what was sent last. Pre: size() > 0
+    SentSegment& s = at(count_ - 1U);
+    s.flags = static_cast<std::uint8_t>(s.flags | kSentPush);
+  }
   void mark_sacked(unsigned i);
   void mark_lost(unsigned i);
   void mark_sent_again(unsigned i, std::uint32_t sent_us);

@@ -186,6 +186,8 @@ constexpr auto kSettings = std::to_array<Setting>({
      get_member<&Config::congestion_control>,
      set_member<&Config::congestion_control>},
     boolean<&Config::hystart>("hystart"),
+    integer<&Config::slow_start_limit>("slow_start_limit", kLive, 0, 64,
+                                       "0 all that an ACK acknowledges, 8 as RFC 9406 has it"),
     boolean<&Config::frto>("frto"),
     integer<&Config::reordering>("reordering", kLive, 3, 127,
                                  "RFC 5681 asks for 3 duplicate ACKs at least"),

@@ -137,7 +137,7 @@ struct Tcb {
   std::uint32_t nxt_offset = 0;
   std::uint32_t cwnd = 0, ssthresh = kNoSsthresh;
   std::uint32_t cwnd_acked = 0;  // towards the next cwnd increase: octets, or as cubic_grow says
-  Seq cwnd_full;                 // SND.NXT when cwnd last had no room for a segment
+  Seq cwnd_mark;                 // SND.NXT when its use was judged last (note_cwnd_use)
   Seq recover;                   // RFC 6582: SND.NXT when loss was found
   Seq rtx_nxt, rtx_end;          // what is to be retransmitted: [rtx_nxt, rtx_end)
   Seq rtt_seq;                   // the ACK that ends the measurement
@@ -196,16 +196,19 @@ struct Tcb {
   Seq tlp_end;                   // TLP.end_seq: SND.NXT behind the probe
   std::uint8_t reo_mult = 1;     // RACK.reo_wnd_mult
   std::uint8_t reo_persist = 0;  // RACK.reo_wnd_persist
-  bool reo_round = false, reordering_seen = false;
+  bool reordering_seen = false;
   bool probe_is_tlp = false;                // what probe_deadline is
   bool tlp_out = false, tlp_again = false;  // a probe is out; TLP.is_retrans
-  bool undo_running = false;                // of undo: cubic.running
-  bool undo_cwr = false;                    // of undo: a CWR was due
   bool may_undo = false;                    // the first ACK of this recovery has not come
-  bool partial_acked = false;  // RFC 6582 §3.2, step 3: the first one restarted the timer
-  bool pace_waits = false;     // something waits for pace_next
-  bool fin_taken : 1 = false;  // the peer's FIN has one of the numbers before RCV.NXT
-  bool late_open : 1 = false;  // what ends the handshake says nothing of a round trip
+  bool pace_waits = false;                  // something waits for pace_next
+  bool fin_taken : 1 = false;               // the peer's FIN has one of the numbers before RCV.NXT
+  bool late_open : 1 = false;               // what ends the handshake says nothing of a round trip
+  bool reo_round : 1 = false;               // reo_round_end is set
+  bool undo_running : 1 = false;            // of undo: cubic.running
+  bool undo_cwr : 1 = false;                // of undo: a CWR was due
+  bool partial_acked : 1 = false;  // RFC 6582 §3.2, step 3: the first one restarted the timer
+  bool cwnd_filled : 1 = false;    // of cwnd_mark: there was no room for another segment
+  bool records : 1 = false;        // some of sndq's Bufs end a record (Linux's MSG_EOR)
   Frto frto = Frto::kOff;
   CloseReason close_reason = CloseReason::kNone;
   CloseReason soft_error = CloseReason::kNone;  // what a time-out would be for (icmp_errors.cc)
@@ -216,6 +219,7 @@ struct Tcb {
   std::uint16_t mtu_probe = 0;      // octets of the probe that is out; 0: none
   Seq mtu_probe_end;                // SND.NXT behind it
   std::uint32_t mss_lowered_s = 0;  // second at which mss or mtu_high was lowered last
+  std::uint32_t cwnd_used = 0;      // of cwnd_mark: octets out, at most
 
   [[nodiscard]] bool has(std::uint16_t flag) const { return (flags & flag) != 0; }
   void set(std::uint16_t flag) { flags = static_cast<std::uint16_t>(flags | flag); }
@@ -270,6 +274,9 @@ std::uint32_t user_receive_copy(Tcb& tcb, std::span<std::byte> into, Outbox& out
 // The text queued last is urgent up to its end (RFC 9293 §3.8.5). Pre: user_send was called.
 void user_urgent(Tcb& tcb);
 [[nodiscard]] Urgent urgent_unread(const Tcb& tcb);
+// The text queued last ends a record: no segment has some of it and some of what follows (Linux's
+// MSG_EOR).
+void user_end_record(Tcb& tcb);
 // Nagle off (MUST-17); what kCork holds back goes at once, as Linux does it.
 void user_nodelay(Tcb& tcb, bool on);
 // Holds text below a full segment back, until a time-out after the last ACK at most; off: it goes
@@ -280,7 +287,7 @@ void user_cork(Tcb& tcb, bool on);
 void user_more(Tcb& tcb, bool more);
 void user_shutdown(Tcb& tcb);  // FIN after what is queued
 void user_close(Tcb& tcb, Instant now, Outbox& out);
-void user_abort(Tcb& tcb, Outbox& out);
+void user_abort(Tcb& tcb, Instant now, Outbox& out);
 // No more than so many octets a second, whatever cwnd lets go (Linux's SO_MAX_PACING_RATE); 0: no
 // limit.
 void user_pace(Tcb& tcb, std::uint32_t octets_per_second);
@@ -331,7 +338,7 @@ void count_sent(Own& own, std::span<const TxSegment> segments);
 // back, SACKed or not (RFC 2018 §8 allows it). Octets of text in order are never lost.
 void shrink_receive_queue(Tcb& tcb, bool early_too, Outbox& out);
 // Ends a connection that holds buffers and gets nowhere: RST, and the application is told.
-void end_stalled(Tcb& tcb, Outbox& out);
+void end_stalled(Tcb& tcb, Instant now, Outbox& out);
 
 // An open that cannot succeed: ARP said so, or a hard ICMP error. Pre: SYN-SENT.
 void fail_open(Tcb& tcb, CloseReason reason, Outbox& out);
@@ -366,7 +373,7 @@ void note_soft_error(Tcb& tcb, CloseReason what);
 void on_next_hop_known(Tcb& tcb, Instant now);
 
 // The RST that ABORT sends, of a state beyond SYN-SENT. Changes nothing.
-[[nodiscard]] TxSegment make_reset(const Tcb& tcb);
+[[nodiscard]] TxSegment make_reset(const Tcb& tcb, Instant now);
 
 // Gives every buffer back. The state must be CLOSED or the connection on its way to TIME-WAIT.
 void release_buffers(Tcb& tcb, Outbox& out);

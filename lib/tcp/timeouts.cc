@@ -58,7 +58,7 @@ void on_syn_timeout(Tcb& t, Instant now, Outbox& out) {
 //= RFC9293 SHLD-29
 void on_persist_timeout(Tcb& t, Instant now, Outbox& out) {
   if (gives_up(t, now)) {
-    if (t.has(kUserClosed)) send_reset(t, out);  // the peer is there: it learns
+    if (t.has(kUserClosed)) send_reset(t, now, out);  // the peer is there: it learns
     return close_now(t, CloseReason::kTimedOut, out);
   }
   if (t.retries == 0) note_progress(t, now);  // the peer owes an answer from here on
@@ -106,11 +106,11 @@ void on_probe_deadline(Tcb& t, Instant now, Outbox& out) {
   }
 }
 
-void on_linger_over(Tcb& t, Outbox& out) {
+void on_linger_over(Tcb& t, Instant now, Outbox& out) {
   const OwnSettings* own = own_settings(t);  // else it is a keepalive's deadline, from before
   if (own == nullptr || own->linger_s == OwnSettings::kNoLinger) return;
   out.counters->linger_resets.add();
-  send_reset(t, out);
+  send_reset(t, now, out);
   close_now(t, CloseReason::kAborted, out);
 }
 
@@ -122,7 +122,7 @@ void on_life_deadline(Tcb& t, Instant now, Outbox& out) {
   if (t.state == State::kFinWait2 && t.has(kUserClosed)) {
     return close_now(t, CloseReason::kTimedOut, out);
   }
-  if (t.has(kUserClosed)) return on_linger_over(t, out);
+  if (t.has(kUserClosed)) return on_linger_over(t, now, out);
   on_keepalive_deadline(t, now, out);
 }
 

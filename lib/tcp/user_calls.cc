@@ -33,6 +33,13 @@ void user_send(Tcb& t, BufChain&& text) {
   t.sndq.append(std::move(text));
 }
 
+void user_end_record(Tcb& t) {
+  Buf* last = t.sndq.tail();
+  if (last == nullptr) return;  // all of it is acknowledged
+  last->flags = static_cast<std::uint8_t>(last->flags | Buf::kEndOfRecord);
+  t.records = true;
+}
+
 bool may_send(const Tcb& t) {
   const bool open = t.state == State::kSynSent || t.state == State::kSynReceived ||
                     t.state == State::kEstablished || t.state == State::kCloseWait;
@@ -127,7 +134,7 @@ void user_close(Tcb& t, Instant now, Outbox& out) {
   if (t.state == State::kSynSent) return close_now(t, CloseReason::kAborted, out);
   //= RFC9293 SHLD-3
   const std::uint16_t linger = t.own != nullptr ? t.own->set.linger_s : OwnSettings::kNoLinger;
-  if (!t.rcvq.empty() || linger == 0) return user_abort(t, out);
+  if (!t.rcvq.empty() || linger == 0) return user_abort(t, now, out);
   user_shutdown(t);
   if (t.state == State::kFinWait2) {
     begin_fin_wait_2(t, now, out);
@@ -147,8 +154,8 @@ bool user_set_linger(Tcb& t, std::optional<Duration> linger, Outbox& out) {
   return true;
 }
 
-void end_stalled(Tcb& t, Outbox& out) {
-  if (t.state != State::kTimeWait && t.state > State::kListen) send_reset(t, out);
+void end_stalled(Tcb& t, Instant now, Outbox& out) {
+  if (t.state != State::kTimeWait && t.state > State::kListen) send_reset(t, now, out);
   if (t.state != State::kClosed) close_now(t, CloseReason::kAborted, out);
 }
 
@@ -166,9 +173,9 @@ bool abort_resets(const Tcb& t) {
 }  // namespace
 
 //= RFC6429 4-b
-void user_abort(Tcb& t, Outbox& out) {
+void user_abort(Tcb& t, Instant now, Outbox& out) {
   t.set(kUserClosed);
-  if (abort_resets(t)) send_reset(t, out);
+  if (abort_resets(t)) send_reset(t, now, out);
   if (t.state != State::kClosed) close_now(t, CloseReason::kAborted, out);
   out.release.append(std::move(t.rcvq));
 }

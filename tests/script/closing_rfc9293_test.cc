@@ -154,7 +154,8 @@ TEST(Fin, RidesOnTheLastText) {
 
 TEST(Fin, WithTextIsDelivered) {
   Script s{Established{}};
-  s.receives({.len = 100, .flags = ACK | PSH | FIN}).sends({.seq = 0, .ack = 101, .len = 0});
+  s.receives({.len = 100, .flags = ACK | PSH | FIN}).quiet();
+  s.at(40ms).sends({.seq = 0, .ack = 101, .len = 0});
   s.notices(tcp::kNoticeReadable | tcp::kNoticePeerClosed).state(kCloseWait).app_reads(100);
 }
 
@@ -177,6 +178,30 @@ TEST(Fin, AloneOutOfOrderWaitsItsTurn) {
   s.receives({.seq = 200, .flags = ACK | FIN});
   s.skip().state(kEstablished).receives({.seq = 0, .len = 200}).skip().state(kCloseWait);
   s.at(1s).quiet().app_reads(200);
+}
+
+// Its ACK waits for the application's own FIN, or text, where there was text before it.
+TEST(Fin, ItsAckGoesWithOurs) {
+  Script s{Established{}};
+  s.receives({.len = 100}).at(40ms).sends({.ack = 100}).app_reads(100);
+  s.receives({.seq = 100, .flags = ACK | FIN}).quiet().state(kCloseWait);
+  s.app_close().sends({.seq = 0, .ack = 101, .flags = ACK | FIN}).quiet();
+  Script t{Established{}};
+  t.receives({.len = 100}).at(40ms).sends({.ack = 100}).app_reads(100).at(1s);
+  t.receives({.seq = 100, .flags = ACK | FIN}).quiet().at(1039ms).quiet().at(1040ms);
+  t.sends({.seq = 0, .ack = 101, .flags = ACK}).quiet();
+}
+
+// But not behind text of more than a segment, nor where our FIN has gone already.
+TEST(Fin, ItsAckGoesAtOnceWhereNothingFollows) {
+  Script s{Established{}};
+  s.receives({.len = 1'000}).runs_until(1s);
+  s.receives({.seq = 1'000, .len = 1'000, .flags = ACK | FIN}).sends({.ack = 2'001});
+  s.app_reads(2'000);
+  Script t{Established{}};
+  t.receives({.len = 100}).runs_until(1s).app_reads(100);
+  t.app_shutdown().sends({.flags = ACK | FIN}).receives({.seq = 100, .flags = ACK | FIN});
+  t.sends({.seq = 1, .ack = 101, .flags = ACK}).state(kClosing);
 }
 
 TEST(Fin, TextBeyondItIsNobodys) {

@@ -158,17 +158,35 @@ TEST(Cubic, DoesNotGrowUnused) {
 // -- Slow start
 // ------------------------------------------------------------------------------------
 
-// RFC 9406 §4.2: L is 8 for a sender that is not paced.
+// RFC 9406 §4.2: L is 8 for a sender that is not paced, where it is asked for.
 //= RFC9406 4.2-c type=test
 TEST(HyStart, AnAckOfManyAddsEightSegments) {
-  Script s{Established{.sack = true}};
+  Script s{Established{.sack = true, .tune = [](tcp::Config& c) { c.slow_start_limit = 8; }}};
   s.app_send(10'000).skip().at(100ms).receives({.ack = 10'000}).cwnd(18'000);
+}
+
+// When paced, any number.
+//= RFC9406 4.2-c type=test
+TEST(HyStart, PacedAnAckOfManyAddsThemAll) {
+  Script s{Established{.sack = true, .tune = [](tcp::Config& c) {
+                         c.slow_start_limit = 8;
+                         c.pacing = true;
+                       }}};
+  s.app_send(10'000).skip().at(100ms).receives({.ack = 10'000}).cwnd(20'000);
+}
+
+// As Linux has it, and the default: ADR 14.
+TEST(SlowStart, AnAckOfManyAddsThemAll) {
+  Script s{Established{.sack = true}};
+  s.app_send(10'000).skip().at(100ms).receives({.ack = 10'000}).cwnd(20'000);
+  Script t{Established{}};
+  t.app_send(10'000).skip().at(100ms).receives({.ack = 10'000}).cwnd(20'000);
 }
 
 // RFC 3465 §2.3.
 //= RFC3465 2.2 type=test
 TEST(SlowStart, AnAckOfManyAddsTwoSegmentsWithoutRounds) {
-  Script s{Established{}};
+  Script s{Established{.tune = [](tcp::Config& c) { c.slow_start_limit = 2; }}};
   s.app_send(10'000).skip().receives({.ack = 10'000}).cwnd(12'000);
 }
 

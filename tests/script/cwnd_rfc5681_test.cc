@@ -40,7 +40,10 @@ TEST(Cwnd, SlowStartDoublesInARoundTrip) {
 // RFC 3465, and "min(N, SMSS)": ACKs split small gain nothing, one ACK of many gains one segment.
 //= RFC5681 3.1-c type=test
 TEST(Cwnd, AckSplittingGainsNothing) {
-  Script s{Established{.tune = reno}};
+  Script s{Established{.tune = [](tcp::Config& c) {
+    reno(c);
+    c.slow_start_limit = 1;
+  }}};
   s.app_send(10'000).skip();
   for (std::uint32_t i = 1; i <= 100; ++i) s.receives({.ack = 10 * i});
   s.cwnd(11'000);
@@ -69,12 +72,53 @@ TEST(Cwnd, CongestionAvoidanceKeepsTheRest) {
   s.receives({.ack = 12'000}).skip().cwnd(11'000).receives({.ack = 21'000}).skip().cwnd(12'000);
 }
 
-// In slow start half a window in use is enough: it doubles in a round trip.
-TEST(Cwnd, SlowStartGrowsWithHalfOfItInUse) {
+// What it acknowledges beyond ssthresh is congestion avoidance's.
+TEST(Cwnd, SlowStartEndsAtSsthresh) {
+  Script s{Established{.tune = reno}};
+  s.tcb().ssthresh = 12'000;
+  s.app_send(60'000).skip().receives({.ack = 10'000}).cwnd(12'000).skip();
+  EXPECT_EQ(s.tcb().cwnd_acked, 8'000U);
+  s.receives({.ack = 14'000}).cwnd(13'000).skip();
+}
+
+// In slow start it grows to twice what was out in the round trip, whenever its ACKs come.
+TEST(Cwnd, SlowStartGrowsToTwiceWhatIsOut) {
   Script s{Established{}};
-  s.app_send(5'000).skip().receives({.ack = 1'000}).cwnd(11'000);
-  s.receives({.ack = 5'000}).cwnd(11'000).app_send(4'000).skip().receives({.ack = 9'000});
-  s.cwnd(11'000);
+  s.app_send(5'000).skip().receives({.ack = 1'000}).cwnd(10'000).receives({.ack = 5'000});
+  s.cwnd(10'000).app_send(6'000).skip().receives({.ack = 6'000}).cwnd(11'000);
+  s.receives({.ack = 7'000}).cwnd(12'000).receives({.ack = 11'000}).cwnd(12'000);
+}
+
+// The most of a round trip counts, and that of the one before does not.
+TEST(Cwnd, ItsUseIsJudgedByTheRoundTrip) {
+  Script s{Established{}};
+  s.app_send(5'000).skip().app_send(2'000).skip().receives({.ack = 1'000}).cwnd(11'000);
+  s.app_send(1'000).skip().receives({.ack = 8'000}).cwnd(18'000);
+  s.app_send(8'000).skip().receives({.ack = 16'000}).cwnd(18'000);
+}
+
+// A round trip in which cwnd was filled once was in use, whatever was out later in it.
+TEST(Cwnd, OnceFilledIsFilledForTheRoundTrip) {
+  Script s{Established{.tune = reno}};
+  s.tcb().ssthresh = 10'000;
+  s.app_send(10'000).skip().receives({.ack = 5'000}).app_send(1'000).skip();
+  s.receives({.ack = 10'000}).cwnd(11'000).receives({.ack = 11'000});
+}
+
+// What a duplicate ACK told of has arrived and let its own segment go: it does not count twice.
+TEST(Cwnd, WhatDuplicatesToldOfDoesNotGrowIt) {
+  Script s{Established{}};
+  s.app_send(15'000).skip().receives({.ack = 0}).skip().receives({.ack = 0}).skip();
+  s.receives({.ack = 3'000}).skip().cwnd(11'000).receives({.ack = 5'000}).skip().cwnd(13'000);
+  s.receives({.ack = 15'000});
+}
+
+// Not below one segment, as an ACK of something new is one that arrived.
+TEST(Cwnd, AnAckAfterManyDuplicatesCountsOnce) {
+  Script s{Established{.tune = [](tcp::Config& c) { c.reordering = 30; }}};
+  s.app_send(10'000).skip();
+  for (int i = 0; i < 9; ++i) s.receives({.ack = 0}).skip();
+  s.receives({.ack = 9'500}).cwnd(11'000).receives({.ack = 10'000});
 }
 
 // Many ACKs may come before anything is sent: each counts, since what it acknowledges filled cwnd.
@@ -96,15 +140,6 @@ TEST(Cwnd, ALostSynLeavesOneSegment) {
   s.at(1'100ms).receives({.ack = 1, .flags = SYN | ACK, .mss = 1'460}).sends({.flags = ACK});
   s.cwnd(1'460).app_send(5'000).sends({.seq = 1, .len = 1'460}).quiet();
   s.receives({.seq = 1, .ack = 5'001}).skip();
-}
-
-// The mark of where the window was full follows what is acknowledged, lest it seem ahead half round
-// later and an unused window grow.
-TEST(Cwnd, TheMarkOfAFullWindowStaysClose) {
-  Script s{Established{.tune = reno}};
-  s.app_send(5'000).skip().receives({.ack = 2'000}).receives({.ack = 4'000});
-  EXPECT_EQ(s.tcb().cwnd_full, s.tcb().snd_una - 2'000);
-  s.receives({.ack = 5'000});
 }
 
 // What was counted towards the next increase is void once the window is cut.

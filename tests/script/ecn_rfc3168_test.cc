@@ -398,8 +398,8 @@ TEST(EcnSender, AnEceWithNothingInFlightIsIgnored) {
 
 TEST(EcnSender, AnEceThatWasNotAgreedIsIgnored) {
   Script s{Established{.tune = reno}};
-  s.app_send(5'000).skip().receives({.ack = 2'000, .flags = ACK | ECE});
-  s.receives({.ack = 5'000, .flags = ACK | ECE}).cwnd(11'000).ssthresh(0xffff'ffff);
+  s.app_send(7'000).skip().receives({.ack = 2'000, .flags = ACK | ECE});
+  s.receives({.ack = 7'000, .flags = ACK | ECE}).cwnd(17'000).ssthresh(0xffff'ffff);
   EXPECT_EQ(s.counters().ecn_cuts.get(), 0U);
 }
 

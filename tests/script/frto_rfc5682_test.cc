@@ -19,7 +19,7 @@ Script& timed_out(Script& s, std::uint32_t octets = 20'000) {
 Script& timed_out_after_probe(Script& s, Duration begin = 0s) {
   s.at(begin).app_send(20'000).skip();
   s.at(begin + 1s).sends({.seq = 10'000, .len = 1'000}).quiet();
-  return s.at(begin + 2s).sends({.seq = 0, .len = 1'000}).quiet().cwnd(1'000).ssthresh(7'700);
+  return s.at(begin + 2s).sends({.seq = 0, .len = 1'000}).quiet().cwnd(1'000).ssthresh(7'000);
 }
 
 // §2.1: the ACK of the first segment lets two new ones go; the next one is of text that was sent
@@ -194,7 +194,7 @@ TEST(FrtoSack, ASackOfTheNewTextAloneIsALoss) {
   s.sends({.seq = 1'000, .len = 1'000}).sends({.seq = 2'000, .len = 1'000}).quiet();
   EXPECT_EQ(s.counters().spurious_rtos.get(), 0U);
   EXPECT_EQ(s.tcb().recovery, Recovery::kRto);
-  s.ssthresh(7'700).at(2'300ms).receives({.ack = 13'000}).skip();
+  s.ssthresh(7'000).at(2'300ms).receives({.ack = 13'000}).skip();
 }
 
 // Step 2: what is told of before the first segment is acknowledged decides nothing.

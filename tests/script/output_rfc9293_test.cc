@@ -399,7 +399,7 @@ TEST(Tso, TheSegmentWithCwrGoesAlone) {
   Script s{Established{.ecn = true}};
   port_cuts(s, 10'000).app_send(4'000).sends({.len = 4'000});
   s.receives({.ack = 1'000, .flags = ACK | tcp::ECE}).receives({.ack = 4'000}).app_send(2'500);
-  s.sends({.len = 1'000, .flags = ACK | tcp::CWR}).sends({.len = 1'000, .flags = ACK});
+  s.sends({.len = 1'000, .flags = ACK | tcp::CWR}).sends({.len = 1'000, .flags = ACK | PSH});
   s.sends({.len = 500}).receives({.ack = 6'500});
 }
 

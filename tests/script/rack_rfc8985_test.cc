@@ -196,13 +196,15 @@ TEST(Prr, TheWindowShrinksInProportion) {
 }
 
 // Most of the flight is lost: what is in the network is below ssthresh, and may grow back to it by
-// one segment more than arrives.
+// as much as arrives, and one segment more where the loss is being mended and no other shows.
 //= RFC6937 3-c type=test
 TEST(Prr, AfterAHeavyLossItGrowsBackSlowly) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{7'000, 10'000}}));
-  s.ssthresh(5'000).cwnd(4'000);
-  for (std::uint32_t i = 0; i < 4; ++i) s.sends({.seq = i * 1'000, .len = 1'000});
+  s.ssthresh(5'000).cwnd(3'000);
+  for (std::uint32_t i = 0; i < 3; ++i) s.sends({.seq = i * 1'000, .len = 1'000});
+  s.quiet().at(200ms).receives(sacks(1'000, {{7'000, 10'000}})).cwnd(4'000);
+  for (std::uint32_t i = 3; i < 5; ++i) s.sends({.seq = i * 1'000, .len = 1'000});
   s.quiet().receives({.ack = 10'000}).cwnd(5'000);
 }
 
@@ -485,8 +487,8 @@ TEST(Prr, ToTheOctet) {
   ten_out(s).at(100ms).receives(sacks(0, {{1'000, 4'000}})).skip().cwnd(7'500);
   s.at(200ms).receives({.ack = 10'000}).skip();
   Script t(Established{.sack = true, .tune = reno});
-  ten_out(t).at(100ms).receives(sacks(0, {{7'000, 10'000}})).skip().cwnd(4'000);
-  t.at(200ms).receives(sacks(1'000, {{7'000, 10'000}})).skip().cwnd(5'000);
+  ten_out(t).at(100ms).receives(sacks(0, {{7'000, 10'000}})).skip().cwnd(3'000);
+  t.at(200ms).receives(sacks(1'000, {{7'000, 10'000}})).skip().cwnd(4'000);
   t.at(210ms).receives({.ack = 10'000}).skip();
 }
 

@@ -388,7 +388,7 @@ class RandomLife {
     if (rng.below(2) == 0) return setting();
     switch (rng.below(8)) {
       case 0:
-        tcp::user_abort(tcb_, out_);
+        tcp::user_abort(tcb_, now_, out_);
         gone_ = true;
         break;
       case 1:

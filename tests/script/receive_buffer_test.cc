@@ -265,8 +265,8 @@ TEST(ReceiveMemory, AnEarlyFinOutlivesItsText) {
   s.receives({.seq = 100, .len = 100, .flags = ACK | FIN}).sends({.ack = 0});
   s.app([](tcp::Tcb& t, Instant, tcp::Outbox& o) { tcp::shrink_receive_queue(t, true, o); });
   s.receives({.len = 100}).skip().state(kEstablished);
-  s.receives({.seq = 100, .len = 100, .flags = ACK | FIN}).sends({.ack = 201}).state(kCloseWait);
-  s.app_reads(200);
+  s.receives({.seq = 100, .len = 100, .flags = ACK | FIN}).state(kCloseWait);
+  s.at(40ms).sends({.ack = 201}).app_reads(200);
 }
 
 // Not an octet of what is in order is lost, whatever the buffers look like.
@@ -288,7 +288,7 @@ TEST(ReceiveMemory, ShrinkingKeepsEveryOctet) {
 TEST(EndStalled, SendsARstAndTellsTheApplication) {
   Script s{Established{}};
   s.receives({.len = 100}).skip().notices(tcp::kNoticeReadable);
-  s.app([](tcp::Tcb& t, Instant, tcp::Outbox& o) { tcp::end_stalled(t, o); });
+  s.app([](tcp::Tcb& t, Instant now, tcp::Outbox& o) { tcp::end_stalled(t, now, o); });
   s.sends({.seq = 0, .ack = 100, .flags = RST | ACK}).closed(CloseReason::kAborted);
   s.notices(tcp::kNoticeClosed);
 }

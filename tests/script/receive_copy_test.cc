@@ -69,7 +69,7 @@ TEST(ReceiveCopy, WhatUrgentTextIsLeft) {
 // RFC 9293 §3.10.5: what came before the FIN may be read after it.
 TEST(ReceiveCopy, AfterThePeersFin) {
   Script s{Established{}};
-  s.receives({.len = 500, .flags = ACK | FIN}).sends({.ack = 501}).state(kCloseWait);
+  s.receives({.len = 500, .flags = ACK | FIN}).at(40ms).sends({.ack = 501}).state(kCloseWait);
   s.app_copies(499, 1).quiet().app_copies(1, 0).quiet();
 }
 

@@ -192,7 +192,7 @@ TEST(ReceiveWindow, AFinBeyondTheEdgeIsCut) {
   Script s{Established{.tune = kRmem3000}};
   s.receives({.len = 3'500, .flags = ACK | FIN}).sends({.ack = 3'000, .wnd = 0});
   s.state(kEstablished).app_reads(3'000).sends({.wnd = 3'000});
-  s.receives({.seq = 3'000, .len = 500, .flags = ACK | FIN}).sends({.ack = 3'501});
+  s.receives({.seq = 3'000, .len = 500, .flags = ACK | FIN}).at(40ms).sends({.ack = 3'501});
   s.state(kCloseWait).app_reads(500);
 }
 

@@ -285,7 +285,7 @@ Script& Script::app_close() {
   return settle();
 }
 Script& Script::app_abort() {
-  tcp::user_abort(tcb_, out_);
+  tcp::user_abort(tcb_, now_, out_);
   return settle();
 }
 

@@ -190,5 +190,15 @@ TEST(Paws, TsRecentIsVoidAfter24DaysToTheSecond) {
   }
 }
 
+// §3.2: a RST carries them, too.
+//= RFC7323 3.2-e type=test
+TEST(Timestamps, StandInAReset) {
+  Script s{kStamped};
+  s.at(300ms).receives({.len = 100, .ts = Ts{1'300, 0}}).skip();
+  s.runs_until(500ms).app_abort().sends({.flags = RST | ACK, .has_ts = true, .ts = Ts{500, 1'300}});
+  Script t{Established{}};
+  t.app_abort().sends({.flags = RST | ACK, .has_ts = false});
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -17,29 +17,34 @@ std::uint32_t us_of(Instant t) {
   return static_cast<std::uint32_t>(t.time_since_epoch().count());
 }
 
-// Appropriate byte counting's L (RFC 3465 §2.2-3, RFC 9406 §4.2): the segments that one ACK may add
-// in slow start, however much it acknowledges. Octets are counted, so ACKs that are split gain
+// Appropriate byte counting's L (RFC 3465 §2.2-3, RFC 9406 §4.2) in octets: what one ACK may add in
+// slow start, however much it acknowledges. Octets are counted, so ACKs that are split gain
 // nothing.
 //= RFC3465 2.2
 //= RFC3465 2.3
-std::uint32_t abc_limit(const Tcb& t, bool hystart, bool after_rto) {
-  if (!is_cubic(t) || after_rto) return 1;
-  if (!hystart) return 2;
-  return t.config->pacing ? SentLog::kCapacity : 8;  //= RFC9406 4.2-c
+//= RFC9406 4.2-c
+std::uint32_t abc_limit(const Tcb& t, bool after_rto) {
+  if (after_rto) return t.mss;
+  const std::uint32_t segments = t.config->slow_start_limit;
+  return segments == 0 || t.config->pacing ? kMaxCwnd : segments * t.mss;
 }
 
+// Returns what of the ACK is beyond slow start.
 //= RFC5681 3.1-c
-void slow_start(Tcb& t, const Growth& g) {
+std::uint32_t slow_start(Tcb& t, const Growth& g) {
   //= RFC9406 4.3-b
   const bool initial = t.ssthresh == kNoSsthresh;
   const bool hystart = initial && is_cubic(t) && t.config->hystart && t.log != nullptr;
-  std::uint32_t add = std::min<std::uint32_t>(g.acked, abc_limit(t, hystart, g.after_rto) * t.mss);
+  std::uint32_t add = std::min(g.acked, abc_limit(t, g.after_rto));
   if (hystart) {
     const SlowStart s = hystart_on_ack(t.log->hystart, t.snd_una, t.snd_nxt, g.rtt_us);
     if (s != SlowStart::kFull) add /= 4;  //= RFC9406 4.2-f
     if (s == SlowStart::kOver) t.ssthresh = t.cwnd + add;
   }
-  t.cwnd = std::min(t.cwnd + add, kMaxCwnd);
+  const std::uint32_t grown = std::min({t.cwnd + add, t.ssthresh, kMaxCwnd});
+  add -= std::min(add, grown - t.cwnd);
+  t.cwnd = grown;
+  return add;
 }
 
 // RFC 5681 §3.1, counted in octets (RFC 3465 §2.1).
@@ -61,12 +66,11 @@ void cubic_avoid(Tcb& t, std::uint32_t acked, Instant now) {
   t.cwnd = cubic_grow(t.cubic, t.cwnd, t.cwnd_acked, a);
 }
 
-// True while what is acknowledged was sent when cwnd was what held back the rest; in slow start
-// also while half of it is in use (RFC 7661's lesson in short, RFC 9438 §5.8).
+// True when cwnd was what held back the rest; in slow start also until it is twice what was out
+// (RFC 7661's lesson in short, RFC 9438 §5.8; Linux's tcp_is_cwnd_limited).
 //= RFC9438 5.8
-bool in_use(const Tcb& t, std::uint32_t acked, std::uint32_t flight_before) {
-  if (before(t.snd_una - acked, t.cwnd_full)) return true;
-  return t.cwnd < t.ssthresh && 2 * std::uint64_t{flight_before} >= t.cwnd;
+bool in_use(const Tcb& t) {
+  return t.cwnd_filled || (t.cwnd < t.ssthresh && t.cwnd < 2 * std::uint64_t{t.cwnd_used});
 }
 
 }  // namespace
@@ -79,7 +83,7 @@ void cc_init(Tcb& t) {
   const std::uint32_t segments = t.has(kSynResent) ? 1 : t.config->initial_cwnd;
   t.cwnd = std::min<std::uint32_t>(segments * t.mss, std::max<std::uint32_t>(2U * t.mss, 14'600));
   t.recover = t.snd_una - 1;  // the first text may be recovered: an ACK beyond `recover` is enough
-  t.rtx_nxt = t.rtx_end = t.cwnd_full = t.snd_una;
+  t.rtx_nxt = t.rtx_end = t.cwnd_mark = t.snd_una;
 }
 
 std::uint32_t flight(const Tcb& t) {
@@ -112,7 +116,8 @@ void cc_reduce(Tcb& t, std::uint32_t out) {
   t.cwnd_acked = 0;
   const bool cubic = is_cubic(t);
   if (cubic) cubic_reduce(t.cubic, t.cwnd);
-  t.ssthresh = std::max<std::uint32_t>(cubic ? cubic_beta(out) : out / 2, 2U * t.mss);
+  // RFC 9438 §4.6 lets an implementation take cwnd where cwnd does not grow unused.
+  t.ssthresh = std::max<std::uint32_t>(cubic ? cubic_beta(t.cwnd) : out / 2, 2U * t.mss);
 }
 
 // RFC 9438 §4.9.2, RFC 4015 §3.2: the network had lost nothing.
@@ -132,16 +137,27 @@ void cc_undo(Tcb& t, Instant now) {
 //= RFC9293 MUST-19
 void cc_grow(Tcb& t, const Growth& g, Instant now) {
   if (t.ecn_has(kEcnTold)) return;  //= RFC3168 6.1.2-e
-  if (!in_use(t, g.acked, g.flight_before) && !g.after_rto) {
-    return cubic_pause(t.cubic, us_of(now));
-  }
-  if (t.cwnd < t.ssthresh) {
-    slow_start(t, g);
-  } else if (is_cubic(t)) {
-    cubic_avoid(t, g.acked, now);
+  if (!in_use(t) && !g.after_rto) return cubic_pause(t.cubic, us_of(now));
+  const std::uint32_t acked = t.cwnd < t.ssthresh ? slow_start(t, g) : g.acked;
+  if (acked == 0) return;
+  if (is_cubic(t)) {
+    cubic_avoid(t, acked, now);
   } else {
-    reno_avoid(t, g.acked);
+    reno_avoid(t, acked);
   }
+}
+
+// The best that is known of cwnd's use in a round trip: that it was filled, else the most that was
+// out (Linux's tcp_cwnd_validate).
+void note_cwnd_use(Tcb& t, bool sent) {
+  const bool filled = flight(t) + t.mss > t.cwnd;
+  if (!sent && !filled) return;
+  const std::uint32_t out = distance(t.snd_una, t.snd_nxt);
+  const bool over = at_or_after(t.snd_una, t.cwnd_mark);
+  if (!over && !filled && (t.cwnd_filled || out <= t.cwnd_used)) return;
+  t.cwnd_filled = filled;
+  t.cwnd_used = out;
+  t.cwnd_mark = t.snd_nxt;
 }
 
 //= RFC5681 3.1-f

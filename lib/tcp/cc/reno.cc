@@ -1,6 +1,7 @@
 // Recovery without SACK: fast retransmit and fast recovery (RFC 5681 §3.2) as NewReno has them (RFC
 // 6582).
 #include <algorithm>
+#include <utility>
 
 #include "tcp/internal.h"
 
@@ -60,8 +61,9 @@ void cc_on_dup_ack(Tcb& t, Instant now, Outbox& out) {
   }
 }
 
-void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before, Instant now, Outbox& out) {
-  t.dup_acks = 0;
+void cc_on_ack(Tcb& t, std::uint32_t acked, Instant now, Outbox& out) {
+  // Each duplicate told of a segment that has arrived; what it let go was its share (RFC 3042).
+  const std::uint32_t known = std::exchange(t.dup_acks, std::uint8_t{0}) * std::uint32_t{t.mss};
   // Old marks stay close behind, lest the sequence space wraps round them.
   t.recover = later_of(t.recover, t.snd_una - 1);
   t.rtx_end = later_of(t.rtx_end, t.snd_una);
@@ -69,7 +71,9 @@ void cc_on_ack(Tcb& t, std::uint32_t acked, std::uint32_t flight_before, Instant
   if (t.recovery == Recovery::kFast) return on_ack_in_fast_recovery(t, acked);
   const bool after_rto = t.recovery == Recovery::kRto;
   if (after_rto && at_or_after(t.snd_una, t.recover)) t.recovery = Recovery::kNone;
-  cc_grow(t, {.acked = acked, .flight_before = flight_before, .after_rto = after_rto}, now);
+  const std::uint32_t fresh =
+      std::max(acked - std::min(acked, known), std::min<std::uint32_t>(acked, t.mss));
+  cc_grow(t, {.acked = fresh, .after_rto = after_rto}, now);
 }
 
 }  // namespace weir::tcp

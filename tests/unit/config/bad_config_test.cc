@@ -88,6 +88,7 @@ const Bad kBad[] = {
     BAD(TimeWithWrongUnit, p.lb = "idle_timeout = \"5M\"\n", "lb.idle_timeout = \"5M\": not a"),
     BAD(DelayedAckMinAboveMax, p.tcp = "delack_min = 60\ndelack_max = 50\n", "above delack_max"),
     BAD(QuickacksTooMany, p.tcp = "quickacks = 17\n", "out of range 0..16; 0 never, 16 as Linux"),
+    BAD(SlowStartLimitTooMuch, p.tcp = "slow_start_limit = 65\n", "out of range 0..64; 0 all"),
     BAD(UserTimeoutNegative, p.tcp = "user_timeout = -1\n", "out of range 0"),
     BAD(RmemDefaultTooSmall, p.tcp = "rmem_default = 4095\n", "out of range 4096..1073725440"),
     BAD(DelayedAckTooLate, p.tcp = "delack_max = 500\n", "out of range 1ms..499ms"),

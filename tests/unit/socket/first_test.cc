@@ -25,6 +25,8 @@ TEST(EmbeddedStack, AServerAcceptsReadsWritesAndCloses) {
   EXPECT_EQ("world", s.text);
   EXPECT_EQ(kStart, s.when);
   p.send({.seq = 6, .ack = 6, .flags = FIN | ACK});
+  p.expect_none();
+  h.pass(40 * kMs);
   EXPECT_EQ(ACK, p.expect().flags());
   EXPECT_EQ("", h.read(fd));
   EXPECT_EQ(0, weir_close(h, fd));

@@ -121,6 +121,18 @@ TEST_F(Stream, MoreIsNotHeldForEver) {
   EXPECT_EQ("ab", p.expect().text);
 }
 
+TEST_F(Stream, ARecordEndsASegment) {
+  EXPECT_EQ(1, h.write(fd, "a"));
+  EXPECT_EQ("a", p.expect().text);
+  EXPECT_EQ(2, weir_send(h, fd, "bb", 2, MSG_EOR));
+  p.expect_none();  // Nagle holds it, as long as nothing follows
+  EXPECT_EQ(1, weir_send(h, fd, "c", 1, 0));
+  EXPECT_EQ("bb", p.expect().text);
+  p.expect_none();
+  p.send({.seq = 1, .ack = 4});
+  EXPECT_EQ("c", p.expect().text);
+}
+
 TEST_F(Stream, NagleHoldsAndNodelayLetsGo) {
   EXPECT_EQ(1, h.write(fd, "a"));
   EXPECT_EQ("a", p.expect().text);
