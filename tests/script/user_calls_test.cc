@@ -106,9 +106,9 @@ TEST(Receive, OfNothingSaysNothing) {
 TEST(EndStalled, IsSilentWhereNobodyListens) {
   Script s{Established{}};
   s.app_shutdown().skip().receives({.ack = 1, .flags = ACK | FIN}).skip().state(kTimeWait);
-  s.app([](tcp::Tcb& t, Instant, tcp::Outbox& out) { tcp::end_stalled(t, out); });
+  s.app([](tcp::Tcb& t, Instant now, tcp::Outbox& out) { tcp::end_stalled(t, now, out); });
   s.quiet().closed(CloseReason::kAborted);
-  s.app([](tcp::Tcb& t, Instant, tcp::Outbox& out) { tcp::end_stalled(t, out); });
+  s.app([](tcp::Tcb& t, Instant now, tcp::Outbox& out) { tcp::end_stalled(t, now, out); });
   s.quiet().closed(CloseReason::kAborted);
 }
 
