@@ -12,7 +12,11 @@ TcpSocket* tcp_socket(weir_stack* stack, int fd, int otherwise) {
     errno = EBADF;
     return nullptr;
   }
-  if (d->kind == Kind::kTcp) return static_cast<TcpSocket*>(d);
+  if (d->kind == Kind::kTcp) {
+    auto* s = static_cast<TcpSocket*>(d);
+    forget_if_over(*stack, *s);  // TIME-WAIT may have come without an event
+    return s;
+  }
   errno = d->kind == Kind::kEpoll ? ENOTSOCK : otherwise;
   return nullptr;
 }

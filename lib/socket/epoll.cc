@@ -85,7 +85,9 @@ int add(EmbeddedStack& e, Epoll& ep, Descriptor& target, const epoll_event& even
   w.data = event.data;
   ep.watches.emplace(target.fd, std::move(made));
   try {
-    target.watchers.push_back(&w);
+    // As waiters are queued: who came last is told first, but for those who share a wake-up.
+    const bool shares = (event.events & EPOLLEXCLUSIVE) != 0;
+    target.watchers.insert(shares ? target.watchers.end() : target.watchers.begin(), &w);
   } catch (...) {
     ep.watches.erase(target.fd);
     throw;
@@ -155,8 +157,9 @@ std::size_t epoll_collect(EmbeddedStack& e, Epoll& ep, std::span<epoll_event> ou
 }
 
 std::uint32_t ready_of(const EmbeddedStack& e, const Epoll& ep) {
-  for (const Watch* w = ep.head; w != nullptr; w = w->next) {
+  while (Watch* w = ep.head) {
     if (ready_bits(e, *w) != 0) return EPOLLIN | EPOLLRDNORM;
+    unlist(*w);  // its turn comes when it is woken (ep_poll's scan)
   }
   return 0;
 }

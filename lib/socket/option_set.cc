@@ -43,7 +43,14 @@ int set_time(timeval& to, const void* value, socklen_t length) {
   return 0;
 }
 
-int set_socket(TcpSocket& s, int name, int v) {
+// tcp_set_rcvlowat: half of what the buffer may come to.
+int most_rcvlowat(const EmbeddedStack& e, const TcpSocket& s) {
+  const int own = s.options.rcvbuf;
+  return own != 0 ? own / 2
+                  : static_cast<int>(std::min<std::uint32_t>(e.tcp_config().rmem, INT_MAX));
+}
+
+int set_socket(const EmbeddedStack& e, TcpSocket& s, int name, int v) {
   TcpOptions& o = s.options;
   switch (name) {
     case SO_SNDBUF:
@@ -55,7 +62,7 @@ int set_socket(TcpSocket& s, int name, int v) {
       o.rcvbuf = buffer_size(v, kLeastRcvbuf);
       return 0;
     case SO_RCVLOWAT:
-      o.rcvlowat = v < 0 ? INT_MAX : std::max(v, 1);
+      o.rcvlowat = std::clamp(v < 0 ? INT_MAX : v, 1, most_rcvlowat(e, s));
       return 0;
     default:  // SO_TYPE, SO_ERROR and the like are only told
       return ENOPROTOOPT;
@@ -130,7 +137,8 @@ int set_int(TcpSocket& s, const IntOption& o, int v) {
   return 0;
 }
 
-int store(TcpSocket& s, int level, int name, const void* value, socklen_t length) {
+int store(const EmbeddedStack& e, TcpSocket& s, int level, int name, const void* value,
+          socklen_t length) {
   if (level == IPPROTO_TCP && name == TCP_CONGESTION) return set_congestion(s, value, length);
   if (level == SOL_SOCKET && name == SO_LINGER) return set_linger(s, value, length);
   if (level == SOL_SOCKET && name == SO_RCVTIMEO)
@@ -148,7 +156,7 @@ int store(TcpSocket& s, int level, int name, const void* value, socklen_t length
     case IPPROTO_IP:
       return set_ip(s, name, v);
     case SOL_SOCKET:
-      return set_socket(s, name, v);
+      return set_socket(e, s, name, v);
     case IPPROTO_TCP:
       return set_tcp(s, name, v);
     case IPPROTO_IPV6:
@@ -164,8 +172,11 @@ void tell_anew(EmbeddedStack& e, TcpSocket& s, std::uint32_t before, int level, 
   const std::uint32_t ready = ready_of(e, s);
   if (s.conn && (ready & EPOLLOUT) == 0) e.tcp().want_room(*s.conn);
   std::uint32_t why = ready & ~before & (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND);
-  if (level == IPPROTO_TCP && name == TCP_NOTSENT_LOWAT) why |= ready & EPOLLOUT;  // at any rate
-  if (level == SOL_SOCKET && name == SO_RCVLOWAT) why |= ready & (EPOLLIN | EPOLLRDNORM);
+  const bool room = (level == IPPROTO_TCP && name == TCP_NOTSENT_LOWAT) ||
+                    (level == SOL_SOCKET && name == SO_SNDBUF);
+  if (room) why |= ready & EPOLLOUT;  // was there any before or not
+  const bool text = unread(e, s) > 0 || s.fin_seen;
+  if (level == SOL_SOCKET && name == SO_RCVLOWAT && text) why |= ready & (EPOLLIN | EPOLLRDNORM);
   if (why != 0) e.changed(s, why);
 }
 
@@ -194,7 +205,7 @@ int read_pacing_rate(const void* value, socklen_t length, std::uint64_t& rate) {
 int set_option(EmbeddedStack& e, TcpSocket& s, int level, int name, const void* value,
                socklen_t length) {
   const std::uint32_t before = ready_of(e, s);
-  if (const int fault = store(s, level, name, value, length)) return fault;
+  if (const int fault = store(e, s, level, name, value, length)) return fault;
   apply_option(e, s, level, name);
   e.settle();  // what was held goes
   tell_anew(e, s, before, level, name);

@@ -61,12 +61,13 @@ int remote_of(const EmbeddedStack& e, const TcpSocket& s, const sockaddr* addr, 
   remote = name.at;
   if (remote.addr.is_v4() && s.family == AF_INET6 && s.options.v6_only) return ENETUNREACH;
   if (remote.addr.is_unspecified()) {
-    const bool v4 = s.v4_only() || remote.addr.is_v4();
+    const bool v4 = s.v4_only() || remote.addr.is_v4() || s.local.addr.is_v4();
     const auto self = e.tcp().default_source(v4);
     if (!self) return ENETUNREACH;
     remote.addr = *self;
   }
-  return remote.port == 0 ? ECONNREFUSED : 0;
+  if (remote.port == 0) return ECONNREFUSED;
+  return s.family == AF_INET6 && s.local.addr.is_v4() && !remote.addr.is_v4() ? EAFNOSUPPORT : 0;
 }
 
 int open_connection(EmbeddedStack& e, TcpSocket& s, const Endpoint& remote) {
@@ -108,9 +109,9 @@ int tcp_bind(EmbeddedStack& e, TcpSocket& s, const sockaddr* addr, socklen_t len
     s.local.addr = any_of(s.v4_only());  // inet_reset_saddr
     return fault;
   }
-  s.bound_addr = !name.at.addr.is_unspecified();
+  s.bound_addr = !name.at.addr.is_unspecified() || (!s.v4_only() && name.at.addr.is_v4());
   s.bound_port = name.at.port != 0;
-  if (!s.v4_only() && !name.at.addr.is_v4() && s.bound_addr) s.options.v6_only = 1;
+  if (!s.v4_only() && s.bound_addr && !name.at.addr.is_v4()) s.options.v6_only = 1;
   return 0;
 }
 
@@ -202,6 +203,7 @@ int tcp_connect(EmbeddedStack& e, TcpSocket& s, const sockaddr* addr, socklen_t 
     const int error = take_error(s);
     disconnect(e, s);
     s.use = Use::kUnconnected;
+    e.changed(s);
     return error != 0 ? error : ECONNABORTED;
   }
   s.use = Use::kConnected;
@@ -220,7 +222,7 @@ int tcp_shutdown(EmbeddedStack& e, TcpSocket& s, int how) {
     s.use = Use::kUnconnected;
   } else if (was != Phase::kListening) {
     s.shut_read = s.shut_read || read;
-    if (write && !s.shut_write && s.conn) e.tcp().shutdown_send(*s.conn);
+    if (write && s.conn) e.tcp().shutdown_send(*s.conn);  // shut before it was connected, or not
     s.shut_write = s.shut_write || write;
   }
   e.settle();

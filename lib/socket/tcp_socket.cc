@@ -162,7 +162,10 @@ void on_event(EmbeddedStack& e, const stack::Ready& r) {
   } else {
     forget_if_over(e, s);
   }
-  if (const std::uint32_t why = reason_of(r.events); why != 0) e.changed(s, why);
+  // Text below the low-water mark wakes nobody (tcp_data_ready).
+  const bool below = has(stack::kReadable) && (ready_of(e, s) & EPOLLIN) == 0;
+  const auto events = static_cast<std::uint16_t>(below ? r.events & ~stack::kReadable : r.events);
+  if (const std::uint32_t why = reason_of(events); why != 0) e.changed(s, why);
 }
 
 }  // namespace weir::posix

@@ -2,6 +2,7 @@
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
+#include <sys/epoll.h>
 
 #include <algorithm>
 #include <array>
@@ -105,6 +106,7 @@ int set_buffer(EmbeddedStack& e, UdpSocket& s, int name, int v) {
       return 0;
     case SO_SNDBUF:
       s.options.sndbuf = buffer_size(v, kLeastSndbuf);
+      e.changed(s, EPOLLOUT | EPOLLWRNORM);
       return 0;
     case SO_RCVLOWAT:
       s.options.rcvlowat = v < 0 ? 0x7fff'ffff : std::max(v, 1);

@@ -145,6 +145,7 @@ int send_all(EmbeddedStack& e, UdpSocket& s, Pieces& pieces) {
   s.holding = false;
   s.held.clear();
   if (error != stack::UdpError::kNone) return errno_of(error);
+  e.changed(s, kOut);  // it leaves: room again (sock_wfree), before anybody has it
   e.settle();
   return 0;
 }
@@ -238,9 +239,9 @@ int udp_connect(EmbeddedStack& e, UdpSocket& s, const sockaddr* addr, socklen_t 
   }
   if (const int fault = bind_if_not(e, s)) return fault == EADDRINUSE ? EAGAIN : fault;
   const bool four = s.family == AF_INET6 && family == AF_INET;
+  if (four && s.options.v6_only != 0) return EAFNOSUPPORT;
   const Name name = name_of(four ? AF_INET : s.family, addr, length);
   if (name.error != 0) return name.error;
-  if (four && s.options.v6_only != 0) return EAFNOSUPPORT;
   const Endpoint to = self_if_any(e, s, name.at);
   if (s.family == AF_INET6 && !to.addr.is_v4() && udp_local(e, s).addr.is_v4()) return EAFNOSUPPORT;
   if (const auto why = e.tcp().udp_connect(*s.id, to)) {
@@ -300,9 +301,12 @@ ssize_t udp_send(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> from, in
   }
   if (to && to->port == 0) return -EINVAL;
   if (const int error = take_error(e, s)) return -error;
-  if (s.shut_write) return -EPIPE;
+  if (s.shut_write && !s.holding) return -EPIPE;  // what was begun is still added to
   if (octets > kMost) return -EMSGSIZE;
-  if (nowhere_within(from, octets)) return -EFAULT;
+  if (nowhere_within(from, octets)) {
+    e.changed(s, kOut);  // Linux: room that was taken for it is given back
+    return -EFAULT;
+  }
   std::vector<std::span<const std::byte>> pieces;
   pieces.reserve(from.size() + 1);
   for (const iovec& v : from) {

@@ -233,18 +233,20 @@ int weir_accept(weir_stack* stack, int fd, sockaddr* addr, socklen_t* length) {
 }
 
 int weir_connect(weir_stack* stack, int fd, const sockaddr* addr, socklen_t length) {
+  if (stack == nullptr || stack->descriptors().find(fd) == nullptr) return answer(EBADF);
+  if (length > sizeof(sockaddr_storage)) return answer(EINVAL);
+  if (addr == nullptr && length > 0) return answer(EFAULT);
   UdpSocket* u = udp_socket(stack, fd);
   TcpSocket* s = u != nullptr ? nullptr : tcp_socket(stack, fd, EOPNOTSUPP);
   if (u == nullptr && s == nullptr) return -1;
-  if (length == 0 || length > sizeof(sockaddr_storage)) return answer(EINVAL);
-  if (addr == nullptr) return answer(EFAULT);
+  if (length == 0) return answer(EINVAL);
   if (u != nullptr) return answer(udp_connect(*stack, *u, addr, length));
   return answer(tcp_connect(*stack, *s, addr, length));
 }
 
 ssize_t weir_read(weir_stack* stack, int fd, void* buf, size_t count) {
-  if (count == 0) return answer_nothing(stack, fd);
   if (is_epoll(stack, fd)) return answer(EINVAL);
+  if (count == 0) return answer_nothing(stack, fd);
   return weir_recv(stack, fd, buf, count, 0);
 }
 ssize_t weir_readv(weir_stack* stack, int fd, const iovec* iov, int count) {
@@ -370,7 +372,10 @@ int weir_setsockopt(weir_stack* stack, int fd, int level, int name, const void* 
     return answer(fault);
   }
   const int zero = 0;
-  if (value == nullptr && level == IPPROTO_IPV6) value = &zero;  // do_ipv6_setsockopt
+  // do_ipv6_setsockopt; and IPv4's have 0 where there is no value.
+  if (level == IPPROTO_IPV6 || (level == IPPROTO_IP && length == 0)) {
+    value = value == nullptr ? &zero : value;
+  }
   if (value == nullptr) {
     const std::size_t least = level == IPPROTO_IP ? 1 : sizeof(int);
     return answer(length < least ? EINVAL : EFAULT);

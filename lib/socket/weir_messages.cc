@@ -91,9 +91,11 @@ void put_arrival(const UdpSocket& s, const UdpArrival& a, msghdr& m) {
       info.ipi6_ifindex = kInterface;
       put_control(m, used, IPPROTO_IPV6, IPV6_PKTINFO, info);
     }
+  }
+  if (!a.to.addr.is_v4()) {
     if (o.recvhops != 0) put_control(m, used, IPPROTO_IPV6, IPV6_HOPLIMIT, int{a.ttl});
     if (o.recvtclass != 0) put_control(m, used, IPPROTO_IPV6, IPV6_TCLASS, int{a.tos});
-  } else {
+  } else {  // to an IPv6 socket, too
     if (o.pktinfo != 0) {
       in_pktinfo info{};
       info.ipi_ifindex = kInterface;

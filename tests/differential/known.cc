@@ -3,6 +3,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -43,6 +44,12 @@ bool was_connected(const std::vector<Call>& before, int slot) {
   });
 }
 
+bool mapped_connects(const std::vector<Call>& before) {
+  return std::any_of(before.begin(), before.end(), [](const Call& c) {
+    return c.op == Op::kConnect && c.where != Where::kSelf && c.where != Where::kAny;
+  });
+}
+
 bool held_back(const std::vector<Call>& before, int slot) {
   return std::any_of(before.begin(), before.end(), [&](const Call& c) {
     return sends(c) && (c.a & MSG_MORE) != 0 && c.slot == slot;
@@ -78,8 +85,9 @@ constexpr Known kKnown[] = {
      true},
     {"congestion control", "the kernel's own default is a sysctl, and it may know more of them",
      [](const Met& m) {
-       return m.call.op == Op::kGetsockopt && is_option(m.call, IPPROTO_TCP, TCP_CONGESTION) &&
-              m.kernel.result == 0 && m.weir.result == 0;
+       return m.call.op == Op::kGetsockopt &&
+              ((is_option(m.call, IPPROTO_TCP, TCP_CONGESTION) && m.weir.result == 0) ||
+               is_option(m.call, IPPROTO_TCP, TCP_CC_INFO));
      },
      true},
     {"TCP_MAXSEG", "a segment's size follows the MTU, the window and the options on it",
@@ -154,25 +162,67 @@ constexpr Known kKnown[] = {
               });
      },
      false},
+    {"TCP_DEFER_ACCEPT of who connects", "Linux delays the last ACK of its handshake, too",
+     [](const Met& m) {
+       return m.call.op == Op::kConnect && was_set(m.before, IPPROTO_TCP, TCP_DEFER_ACCEPT) &&
+              m.kernel.text() == m.weir.text() &&
+              ready_differs_by(m, [](const std::string& kernel, const std::string& weir) {
+                return kernel == "0" && weir == "IN|RDNORM";
+              });
+     },
+     false},
+    {"UDP_CORK", "Linux keeps what it holds back when the peer is forgotten",
+     [](const Met& m) {
+       return sends(m.call) && m.kernel_state == -1 && m.weir.error == EDESTADDRREQ &&
+              was_set(m.before, IPPROTO_UDP, UDP_CORK);
+     },
+     false},
+    {"first family", "Linux: a datagram socket of both has the address of the one it spoke first",
+     [](const Met& m) {
+       const bool told = m.call.op == Op::kGetsockname && m.kernel.ready == m.weir.ready;
+       const bool sent = sends(m.call) && m.kernel.text() == m.weir.text();
+       return (told || sent) && m.differ && m.kernel_state == -1 && m.call.family == AF_INET6 &&
+              mapped_connects(m.before);
+     },
+     false},
     {"second family", "Linux: a stream socket that has spoken IPv4 does not get IPv6's answers",
      [](const Met& m) {
        return m.call.op == Op::kConnect && m.call.family == AF_INET6 &&
-              m.call.where == Where::kSelf && was_connected(m.before, m.call.slot) &&
-              m.kernel.ready[static_cast<std::size_t>(m.call.slot)] == "0" &&
+              (m.call.where == Where::kSelf || m.call.where == Where::kAny) &&
+              was_connected(m.before, m.call.slot) &&
+              !has(m.kernel.ready[static_cast<std::size_t>(m.call.slot)], "OUT") &&
               m.kernel.text() == m.weir.text();
      },
      false},
     {"peer after MSG_MORE",
      "Linux: a connected datagram socket sends on to whom it held one back for",
      [](const Met& m) {
-       return sends(m.call) && m.kernel_state == -1 && m.kernel.text() == m.weir.text() &&
-              m.kernel.ready != m.weir.ready && held_back(m.before, m.call.slot);
+       const bool to_peer = sends(m.call) && m.call.op != Op::kSendto && m.call.op != Op::kSendmsg;
+       return to_peer && m.kernel_state == -1 && m.kernel.text() == m.weir.text() &&
+              held_back(m.before, m.call.slot);
      },
      false},
     {"TCP_NOTSENT_LOWAT", "text is taken up to the mark; Linux fills the segment that it has begun",
      [](const Met& m) {
        return sends(m.call) && m.kernel_state > 0 && m.kernel.result > m.weir.result &&
               was_set(m.before, IPPROTO_TCP, TCP_NOTSENT_LOWAT);
+     },
+     false},
+    {"SO_RCVLOWAT", "half of the largest buffer at most, which each has its own setting for",
+     [](const Met& m) {
+       return m.call.op == Op::kGetsockopt && is_option(m.call, SOL_SOCKET, SO_RCVLOWAT) &&
+              m.kernel.ready == m.weir.ready && m.kernel.detail.size() > 6 &&
+              m.weir.detail.size() > 6;
+     },
+     true},
+    {"room after TCP_NOTSENT_LOWAT", "Linux counts what it added to the sequence number of old",
+     [](const Met& m) {
+       const bool now = is_option(m.call, IPPROTO_TCP, TCP_NOTSENT_LOWAT);
+       return m.kernel.text() == m.weir.text() &&
+              (now || was_set(m.before, IPPROTO_TCP, TCP_NOTSENT_LOWAT)) &&
+              ready_differs_by(m, [](const std::string& kernel, const std::string& weir) {
+                return has(weir, "OUT") && !has(kernel, "OUT") && has(kernel, "HUP");
+              });
      },
      false},
     {"SO_LINGER below 0", "Linux tells what its clock makes of it",
@@ -182,10 +232,13 @@ constexpr Known kKnown[] = {
               has(m.weir.detail, "ff");
      },
      true},
-    {"IPv4 from an IPv6 address", "Linux sends from an address nobody has; here ENETUNREACH",
+    {"one family's address",
+     "of a datagram socket that is for the other: Linux sends from an odd one",
      [](const Met& m) {
-       return sends(m.call) && m.kernel_state == -1 && m.call.family == AF_INET6 &&
-              m.kernel.result >= 0 && (m.weir.error == ENETUNREACH || m.weir.error == EAFNOSUPPORT);
+       const bool goes = sends(m.call) || m.call.op == Op::kConnect;
+       return goes && m.kernel_state == -1 && m.call.family == AF_INET6 &&
+              (m.kernel.result >= 0 || m.kernel.error == EPIPE) &&
+              (m.weir.error == ENETUNREACH || m.weir.error == EAFNOSUPPORT);
      },
      false},
     {"SO_TIMESTAMP of a stream", "kept and told; no control message comes with the text",

@@ -9,12 +9,14 @@
 
 namespace weir::differential {
 
-// What a rule may look at: the call, both answers, and TCP's state of its slot before it.
+// What a rule may look at: the call, both answers, and TCP's state of its slot before it. One that
+// does not go on may end a program where both agree still.
 struct Met {
   const Call& call;
   const Outcome& kernel;
   const Outcome& weir;
   int kernel_state, weir_state;
+  bool differ;                      // in any way
   const std::vector<Call>& before;  // the program up to this call
 };
 

@@ -48,9 +48,9 @@ std::string ready_text(const Outcome& o) {
 }
 
 // The rule that applies; where both agree, only one after which they part.
-const Known* explain(const Met& m, bool agree) {
+const Known* explain(const Met& m) {
   for (const Known& k : known_differences()) {
-    if ((!agree || !k.goes_on) && k.is(m)) return &k;
+    if ((m.differ || !k.goes_on) && k.is(m)) return &k;
   }
   return nullptr;
 }
@@ -79,7 +79,7 @@ Verdict play(std::uint64_t seed, unsigned attempt, const Setting& setting) {
                   k.text().c_str());
     v.log += line + (answer ? std::string() : "   weir " + w.text());
     v.log += "\n      " + ready_text(k) + (ready ? "" : "\n  weir" + ready_text(w)) + "\n";
-    const Known* known = explain({c, k, w, kernel_state, weir_state, before}, answer && ready);
+    const Known* known = explain({c, k, w, kernel_state, weir_state, !answer || !ready, before});
     if (!answer || !ready || known != nullptr) {
       if (known == nullptr) {
         v.difference = "call " + std::to_string(v.calls) + ", " + text_of(c) + " in state " +

@@ -179,8 +179,8 @@ int Player::in_flight(int fd) {
 void Player::settle() {
   constexpr int kClose = 7;  // TCP_CLOSE: SIOCOUTQ tells nothing there
   constexpr unsigned kStep = 1'000, kMost = 60'000;
-  if (closed_with_text_) s_.pass(45'000);
-  closed_with_text_ = false;
+  if (closed_open_) s_.pass(45'000);
+  closed_open_ = false;
   for (unsigned waited = 0; waited < kMost; waited += kStep) {
     int flying = 0;
     for (int i = 0; i < kSlots; ++i)
@@ -269,7 +269,7 @@ void Player::streams(const Call& c, Outcome& o) {
       return;
     case Op::kAccept: {
       sockaddr_storage a{};
-      socklen_t n = c.null ? 0 : static_cast<socklen_t>(sizeof a + c.length_off);
+      socklen_t n = c.null ? 0 : static_cast<socklen_t>(static_cast<int>(sizeof a) + c.length_off);
       const socklen_t given = n;
       const int made =
           s_.accept4(fd(c.slot), c.null ? nullptr : reinterpret_cast<sockaddr*>(&a), &n, c.a);
@@ -286,8 +286,8 @@ void Player::streams(const Call& c, Outcome& o) {
       return;
     case Op::kClose: {
       int& at = fds_[static_cast<std::size_t>(c.slot)];
-      int left = 0;
-      if (at >= 0) closed_with_text_ = s_.ioctl(at, SIOCOUTQ, &left) == 0 && left > 0;
+      const int state = state_of(c.slot);
+      closed_open_ = state == 1 || state == 8;  // ESTABLISHED, CLOSE-WAIT
       errno = 0;
       o.result = s_.close(at);
       at = -1;
@@ -316,7 +316,7 @@ void Player::receive(const Call& c, Outcome& o) {
   const iovec first = pieces.empty() ? iovec{} : pieces[0];
   const int count = static_cast<int>(pieces.size());
   sockaddr_storage from{};
-  socklen_t n = static_cast<socklen_t>(sizeof from + c.length_off);
+  socklen_t n = static_cast<socklen_t>(static_cast<int>(sizeof from) + c.length_off);
   const socklen_t given = n;
   alignas(cmsghdr) char control[256] = {};
   msghdr m{};
@@ -350,7 +350,10 @@ void Player::receive(const Call& c, Outcome& o) {
         const std::size_t size = h->cmsg_len - CMSG_LEN(0);
         o.detail += " [" + std::to_string(h->cmsg_level) + "," + std::to_string(h->cmsg_type) +
                     " len " + std::to_string(h->cmsg_len);
-        const bool small = size <= 4;  // a pktinfo has the host's address, a timestamp its clock
+        const bool info = h->cmsg_type == IP_PKTINFO || h->cmsg_type == IPV6_PKTINFO;
+        const bool clock = h->cmsg_level == SOL_SOCKET;
+        const bool small = size <= 4 && !info &&
+                           !clock;  // a pktinfo has the host's address, a timestamp its clock
         o.detail += small ? " " + hex(CMSG_DATA(h), size) + "]" : "]";
       }
       o.detail += " ";

@@ -54,7 +54,7 @@ class Player {
   std::map<std::uint16_t, int> chosen_;  // ports that were chosen for us, in the order seen
   std::vector<unsigned char> buffer_;
   unsigned calls_ = 0;
-  bool closed_with_text_ = false;
+  bool closed_open_ = false;
 };
 
 // SIGPIPE of this thread is counted, not fatal. Once, before any player.

@@ -25,7 +25,17 @@ enum class Theme : std::uint8_t { kStream, kEdges, kOptions, kDatagrams, kReadin
 
 struct OptionChoice {
   int level, name;
-  enum Type : std::uint8_t { kBool, kInt, kSize, kSeconds, kTime, kLinger, kName, kReadOnly } type;
+  enum Type : std::uint8_t {
+    kBool,
+    kInt,
+    kSize,
+    kSeconds,
+    kTime,
+    kLinger,
+    kName,
+    kRate,
+    kReadOnly
+  } type;
 };
 
 constexpr OptionChoice kOptions[] = {
@@ -51,7 +61,7 @@ constexpr OptionChoice kOptions[] = {
     {SOL_SOCKET, SO_BROADCAST, OptionChoice::kBool},
     {SOL_SOCKET, SO_TIMESTAMP, OptionChoice::kBool},
     {SOL_SOCKET, SO_DONTROUTE, OptionChoice::kBool},
-    {SOL_SOCKET, SO_MAX_PACING_RATE, OptionChoice::kSize},
+    {SOL_SOCKET, SO_MAX_PACING_RATE, OptionChoice::kRate},
     {IPPROTO_TCP, TCP_NODELAY, OptionChoice::kBool},
     {IPPROTO_TCP, TCP_CORK, OptionChoice::kBool},
     {IPPROTO_TCP, TCP_MAXSEG, OptionChoice::kInt},
@@ -103,7 +113,7 @@ class Author {
     } else if (theme_ != Theme::kEdges || chance(50)) {
       listener_and_client();
     }
-    if (theme_ == Theme::kReadiness) epoll_of_all();
+    if (theme_ == Theme::kReadiness) epoll_of(3);
     while (calls_.size() < most) any();
     return std::move(calls_);
   }
@@ -207,6 +217,7 @@ class Author {
     }
     if (chance(70)) connect(0, {Port::kOfSlot, 1});
     if (chance(50)) connect(1, {Port::kOfSlot, 0});
+    if (chance(35)) epoll_of(2);
   }
   void accept(int from, int to) {
     Call& c = add(Op::kAccept, from);
@@ -215,10 +226,10 @@ class Author {
     c.null = chance(40);
     set(to, Kind::kStream, family(from));
   }
-  void epoll_of_all() {
+  void epoll_of(int slots) {
     add(Op::kEpollCreate, 6).other = 6;
     set(6, Kind::kEpoll, 0);
-    for (int slot = 0; slot < 3; ++slot) epoll_add(6, slot);
+    for (int slot = 0; slot < slots; ++slot) epoll_add(6, slot);
     if (chance(30)) {
       add(Op::kEpollCreate, 7).other = 7;
       set(7, Kind::kEpoll, 0);
@@ -252,7 +263,7 @@ class Author {
       case Theme::kOptions:
         return pick(20, 15, 60, 5, 5);
       case Theme::kDatagrams:
-        return pick(50, 22, 15, 5, 8);
+        return pick(50, 22, 15, kind(6) == Kind::kEpoll ? 20 : 5, 8);
       case Theme::kReadiness:
         return pick(30, 15, 8, 37, 10);
     }
@@ -481,10 +492,12 @@ class Author {
         return;
       }
       case OptionChoice::kSize:  // small ones would stop the text of the other themes
-        if (theme_ == Theme::kOptions && o.name != SO_MAX_PACING_RATE && chance(50)) {
+        if (theme_ == Theme::kOptions && chance(50)) {
           return give(c, one_of({0, 1, 2'000, 2'304, 4'608, 10'000}));
         }
         return give(c, one_of({65'536, 100'000, 1 << 20, INT_MAX, -1, INT_MIN}));
+      case OptionChoice::kRate:  // none that could be felt
+        return give(c, one_of({1 << 26, 1 << 30, INT_MAX, -1}));
       case OptionChoice::kSeconds:
         return give(c, one_of({0, 10'000, 20'000, 32'767, 32'768, 1 << 20, -1, INT_MAX}));
       case OptionChoice::kBool:
