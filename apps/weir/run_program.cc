@@ -175,7 +175,7 @@ std::string run_program(const Config& config, const RunProgram& run) {
   if (!program) {
     return run.words.front() + ": no such program; name one that is in PATH, or its path";
   }
-  if (const std::string wrong = deaf(*program); !wrong.empty()) return wrong;
+  if (std::string wrong = deaf(*program); !wrong.empty()) return wrong;
   const auto preload = library();
   if (!preload) {
     return "libweir-preload.so is neither in the build's lib/preload nor in " WEIR_LIBDIR
@@ -190,6 +190,7 @@ std::string run_program(const Config& config, const RunProgram& run) {
   }
   std::vector<char*> words;
   std::vector<std::string> copy = run.words;
+  words.reserve(copy.size() + 1);
   for (std::string& w : copy) words.push_back(w.data());
   words.push_back(nullptr);
   execv(program->c_str(), words.data());

@@ -400,6 +400,7 @@ WEIR_CALL int poll(pollfd* fds, nfds_t count, int timeout) {
   return real().poll(fds, count, timeout);
 }
 
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): as glibc calls them
 WEIR_CALL int __poll_chk(pollfd* fds, nfds_t count, int timeout, std::size_t /*size*/) {
   listen_if_any_waits(fds, count);
   return real().poll(fds, count, timeout);
@@ -415,6 +416,8 @@ WEIR_CALL int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, co
   listen_if_any_waits(fds, count);
   return real().ppoll(fds, count, timeout, mask);
 }
+
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 WEIR_CALL int select(int count, fd_set* in, fd_set* out, fd_set* except, timeval* timeout) {
   listen_if_any_waits(in, count);
@@ -432,12 +435,12 @@ WEIR_CALL int pthread_create(pthread_t* thread, const pthread_attr_t* attributes
   return create_thread(thread, attributes, function, argument);
 }
 
-WEIR_CALL [[noreturn]] void _exit(int code) {
+WEIR_CALL __attribute__((noreturn)) void _exit(int code) {
   end_of_process();
   real().exit_at_once(code);
   __builtin_unreachable();
 }
 
-WEIR_CALL [[noreturn]] void _Exit(int code) noexcept {
+WEIR_CALL __attribute__((noreturn)) void _Exit(int code) noexcept {
   _exit(code);
 }

@@ -63,9 +63,7 @@ Routes::Routes(std::string_view settings) {
 void Routes::add(std::string_view text) {
   std::array<char, INET6_ADDRSTRLEN + 1> digits{};
   const std::size_t slash = text.find('/');
-  if (slash == std::string_view::npos || slash >= digits.size() || count_ == prefixes_.size()) {
-    return;
-  }
+  if (slash >= digits.size() || count_ == prefixes_.size()) return;
   std::copy_n(text.data(), slash, digits.data());
   Prefix p{};
   std::from_chars(text.data() + slash + 1, text.data() + text.size(), p.bits);

@@ -62,10 +62,12 @@ void PeerWire::send(std::span<const std::byte> frame) {
   (void)weir_stack_input(stack_, frame.data(), frame.size(), Host::clock_us());
 }
 
-HostTest::HostTest() : stack_(make_stack(kProgram, 2)) {
+HostTest::HostTest(bool shared) : stack_(make_stack(kProgram, 2)) {
   static std::atomic<std::uint64_t> number{0};
   token_ = static_cast<std::uint64_t>(getpid()) << 32U | ++number;
-  host_ = std::make_unique<Host>(stack_, wire_, nullptr, token_);
+  key_ = "unit-" + std::to_string(token_);
+  EXPECT_TRUE(!shared || siblings_.join(key_));
+  host_ = std::make_unique<Host>(stack_, wire_, shared ? &siblings_ : nullptr, token_);
   EXPECT_TRUE(host_->open());
   thread_ = std::thread([this] { host_->run(2'000'000); });
 }

@@ -64,7 +64,7 @@ class PeerWire final : public Wire {
 
 class HostTest : public ::testing::Test {
  protected:
-  HostTest();
+  explicit HostTest(bool shared = false);
   ~HostTest() override;
 
   // -- The program's side, by requests as lib/preload makes them
@@ -93,6 +93,8 @@ class HostTest : public ::testing::Test {
   PeerWire wire_;
   weir_stack* stack_;
   std::uint64_t token_;
+  std::string key_;  // of the Siblings, if it is shared
+  Siblings siblings_;
   std::unique_ptr<Host> host_;
   std::thread thread_;
 };

@@ -179,8 +179,9 @@ TEST_F(HostTest, EachWayEndsByItself) {
   EXPECT_EQ(0, read(b.fd, &c, 1));
   ASSERT_EQ(4, write(b.fd, "more", 4));
   EXPECT_EQ("more", peer_reads(b.peer, 4));
+  EXPECT_EQ(0, wire_.with([&](weir_stack* s) { return weir_ready(s, b.peer) & EPOLLRDHUP; }));
   shutdown(b.fd, SHUT_WR);
-  EXPECT_EQ("", peer_reads(b.peer, 1));
+  EXPECT_TRUE(peer_ready(b.peer, EPOLLRDHUP));
   close(b.fd);
 }
 
@@ -214,8 +215,9 @@ TEST_F(HostTest, ADescriptorThatAnotherHoldsKeepsTheConnection) {
   close(b.fd);
   ASSERT_EQ(2, write(copy, "on", 2));
   EXPECT_EQ("on", peer_reads(b.peer, 2));
+  EXPECT_EQ(0, wire_.with([&](weir_stack* s) { return weir_ready(s, b.peer) & EPOLLRDHUP; }));
   close(copy);
-  EXPECT_EQ("", peer_reads(b.peer, 1));
+  EXPECT_TRUE(peer_ready(b.peer, EPOLLRDHUP));
 }
 
 TEST_F(HostTest, OptionsAreTheConnections) {
@@ -261,6 +263,28 @@ TEST_F(HostTest, AtTheEndOfTheProgramWhatItWroteIsSent) {
   EXPECT_TRUE(peer_reads(b.peer, text.size() + 1) == text);
   end.join();
   close(b.fd);
+}
+
+// One whose sibling is the test itself.
+class SharedHostTest : public HostTest {
+ protected:
+  SharedHostTest() : HostTest(true) { EXPECT_TRUE(sibling_.join(key_)); }
+  Siblings sibling_;
+};
+
+TEST_F(SharedHostTest, WhatItDoesNotKnowItsSiblingIsAskedFirst) {
+  const int peer = peer_connects(9);
+  Siblings::Passed passed;
+  for (int i = 0; i < kPatience && passed.frame.empty(); ++i) {
+    if (ready(sibling_.fd(), POLLIN, 10) != 0) passed = sibling_.take();
+  }
+  ASSERT_GE(passed.frame.size(), 54U);
+  EXPECT_EQ(1U, passed.visited);
+  EXPECT_EQ(0, wire_.with([&](weir_stack* s) { return weir_ready(s, peer) & EPOLLERR; }));
+  // As if it had come to the sibling first: whoever is asked last answers.
+  ASSERT_TRUE(sibling_.pass_on(passed.frame, 0, 1));
+  EXPECT_TRUE(peer_ready(peer, EPOLLERR | EPOLLHUP));
+  EXPECT_TRUE(sibling_.take().frame.empty());
 }
 
 TEST_F(HostTest, AfterTheEndNobodyAnswersTheDoor) {
