@@ -433,5 +433,108 @@ TEST(Info, RoundTripOfTheReceiver) {
   s.app_copies(400, 0);
 }
 
+// -- Edges of what is counted
+// ------------------------------------------------------------------------
+
+// Since it was established, as long as no text went or came.
+TEST(Info, BeforeTheFirstText) {
+  Script s{SynSent{.counted = true}};
+  s.skip().at(1s).skip();
+  s.at(1'100ms).receives({.ack = 1, .flags = SYN | ACK, .mss = 1'460}).skip().at(1'300ms);
+  EXPECT_EQ(s.info().last_data_sent, Duration(200ms));
+  EXPECT_EQ(s.info().last_data_recv, Duration(200ms));
+  EXPECT_EQ(s.info().busy_time, Duration(0ms));
+  EXPECT_EQ(s.info().total_rto_time, Duration(100ms));
+}
+
+// A duplicate ACK answers no time-out.
+TEST(Info, ATimeOutLastsUntilSomethingNewIsAcknowledged) {
+  Script s{Established{.counted = true}};
+  s.app_send(3'000).skip().at(1s).sends({.seq = 0}).at(1'400ms).receives({}).skip();
+  s.at(1'500ms).receives({.ack = 1'000}).skip().at(1'900ms);
+  EXPECT_EQ(s.info().total_rto_time, Duration(500ms));
+  s.receives({.ack = 3'000}).skip();
+}
+
+// What a port merges or cuts counts as the segments that it was, or will be.
+TEST(Info, SegmentsOfAPortThatMergesAndCuts) {
+  for (const auto& [octets, segments] :
+       {std::pair{999U, 1U}, std::pair{1'000U, 1U}, std::pair{1'001U, 2U}, std::pair{2'000U, 2U},
+        std::pair{2'500U, 3U}}) {
+    Script s{Established{.counted = true}};
+    s.receives({.len = octets}).runs_until(1s);
+    EXPECT_EQ(s.info().data_segs_in, segments) << octets;
+    tcp::Own own;
+    tcp::TxSegment out;
+    out.seq = Seq{1};
+    out.len = octets;
+    out.mss = 1'000;
+    tcp::count_sent(own, {&out, 1});
+    EXPECT_EQ(own.stats.data_segs_out, segments) << octets;
+    out.mss = 0;  // nobody cuts it
+    tcp::count_sent(own, {&out, 1});
+    EXPECT_EQ(own.stats.data_segs_out, segments + 1) << octets;
+    s.app_copies(octets, 0);
+  }
+}
+
+// cwnd is asked first, and has room for one segment: it is the window that holds the rest.
+TEST(Info, LimitedByAWindowOneSegmentBelowCwnd) {
+  Script s{Established{.wnd = 9'000, .counted = true}};
+  s.app_send(20'000).skip().at(40ms);
+  EXPECT_EQ(s.info().rwnd_limited, Duration(40ms));
+  s.app_abort().skip();
+}
+
+// What waits would fit into the window: something else holds it.
+TEST(Info, NotLimitedByAWindowThatHoldsWhatWaits) {
+  for (const std::uint32_t wnd : {1'499U, 1'500U, 1'700U}) {
+    Script s{Established{.wnd = wnd, .counted = true}};
+    s.app_cork(true).app_send(1'500).skip().at(40ms);
+    EXPECT_EQ(s.info().rwnd_limited > Duration(0ms), wnd == 1'499) << wnd;
+    s.app_abort().skip();
+  }
+}
+
+// A sample begins where something is sent, not where one has ended.
+TEST(Info, DeliveryRateOfWhatIsSentBetweenSamples) {
+  Script s{Established{.counted = true}};
+  s.app_send(5'000).skip().at(50ms).app_send(5'000).skip();
+  s.at(100ms).receives({.ack = 5'000}).skip();
+  EXPECT_EQ(s.info().delivery_rate, 50'000U);
+  s.at(150ms).receives({.ack = 10'000}).skip();
+  EXPECT_EQ(s.info().delivery_rate, 50'000U);
+}
+
+// Who fills cwnd to its last octet is not starved, nor who waits for the peer's window.
+TEST(Info, NotStarvedWhereSomethingElseHoldsItBack) {
+  Script full{Established{.counted = true}};
+  full.app_send(10'000).skip().at(100ms).receives({.ack = 10'000});
+  EXPECT_EQ(full.info().delivery_rate, 100'000U);
+  EXPECT_FALSE(full.info().delivery_rate_app_limited);
+  Script small{Established{.wnd = 5'000, .counted = true}};
+  small.app_send(20'000).skip().at(100ms).receives({.ack = 5'000, .wnd = 5'000}).skip();
+  EXPECT_EQ(small.info().delivery_rate, 50'000U);
+  EXPECT_FALSE(small.info().delivery_rate_app_limited);
+  small.app_abort().skip();
+}
+
+// An answer within a microsecond is a rate without end, and none.
+TEST(Info, DeliveryRateOfNoTimeIsNone) {
+  Script s{Established{.counted = true}};
+  s.app_send(2'000).skip().at(100ms).receives({.ack = 2'000});
+  s.app_send(5'000).skip().receives({.ack = 7'000});
+  EXPECT_EQ(s.info().delivery_rate, 20'000U);
+}
+
+TEST(Info, PacingRateNeedsARoundTripAndASetting) {
+  Script fast{Established{.tune = [](tcp::Config& c) { c.pacing = true; }}};
+  fast.app_send(100).skip().receives({.ack = 100});  // in no time at all
+  EXPECT_EQ(fast.info().pacing_rate, Info::kUnlimited);
+  Script off{Established{}};
+  off.app_send(100).skip().at(100ms).receives({.ack = 100});
+  EXPECT_EQ(off.info().pacing_rate, Info::kUnlimited);
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -521,5 +521,36 @@ TEST(MtuProbe, IcmpAboutSomethingElseIsIgnored) {
   s.at(100ms).receives({.ack = 10'000});
 }
 
+// IPv6 and timestamps: what every path takes, less the option.
+//= RFC4821 7.2 type=test
+TEST(MtuProbe, BeginsAtWhatIpv6Promises) {
+  Script s{Established{.mss = 1'400, .ts = Ts{1, 0}, .ipv6 = true, .tune = always}};
+  EXPECT_EQ(s.tcb().mss, 1'280 - 60 - 12);
+}
+
+// Ten minutes count from when the size was lowered: by the search that begins, or by a black hole.
+//= RFC4821 7.2 type=test
+TEST(MtuProbe, RemembersWhenItLoweredTheSize) {
+  Script search{Established{.mss = 1'460, .tune = always}};
+  EXPECT_EQ(search.tcb().mss_lowered_s, 3'600U);
+  Script hole{Established{.mss = 1'460, .tune = detect}};
+  swallowed(hole).at(15s).sends({.len = 1'024});
+  EXPECT_EQ(hole.tcb().mss_lowered_s, 3'615U);
+  hole.receives({.ack = 1'460}).skip();
+}
+
+// Its loss may show in time alone: no sign of congestion either.
+//= RFC4821 7.6.2-b type=test
+TEST(MtuProbe, ALossThatTheReorderingTimerFinds) {
+  Script s{kSacked};
+  searching(s).app_send(10'000, 1'000).sends({.seq = 0, .len = 1'242}).skip();
+  s.at(100ms).receives({.ack = 0, .sack = {{1'242, 2'266}}}).quiet();
+  const std::uint32_t cwnd = s.tcb().cwnd;
+  s.at(125ms).sends({.seq = 0, .len = 1'024}).sends({.seq = 1'024, .len = 218}).cwnd(cwnd);
+  EXPECT_EQ(s.counters().mtup_fail.get(), 1U);
+  EXPECT_EQ(s.counters().fast_retransmits.get(), 0U);
+  s.at(200ms).receives({.ack = 10'000}).skip();
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -315,5 +315,194 @@ TEST(SendBuffer, TellsOfRoomOnceThereIsEnough) {
   s.receives({.ack = 9'000}).skip().notices(0);
 }
 
+// -- By how much it grows, and when
+// ------------------------------------------------------------------
+
+constexpr auto kTo200Kilo = [](tcp::Config& c) {
+  c.rmem = 200'000;
+  c.rmem_default = 20'000;
+};
+
+// What was read in a round trip of 10 ms: `octets`, of segments that came at 1 ms. What ends the
+// round comes at 11 ms, with the echo that tells its length.
+std::uint32_t after_a_round_of(Script& s, std::uint32_t octets) {
+  std::uint32_t at = 0;
+  s.at(1ms);
+  for (std::uint32_t left = octets; left > 0;) {
+    const std::uint32_t n = std::min(left, 1'000U);
+    s.receives({.seq = at, .len = n, .ts = Ts{1, 0}, .chunk = n}).skip().app_reads(n).skip();
+    at += n;
+    left -= n;
+  }
+  s.at(11ms).receives({.seq = at, .len = 1'000, .ts = Ts{2, 1}, .chunk = 1'000}).skip();
+  const std::uint32_t now = s.tcb().rcv_buf;
+  EXPECT_EQ(s.info().rcv_space, std::max(octets, 10'120U));  // the best round so far
+  s.app_reads(1'000).runs_until(1s);
+  return now;
+}
+
+// Twice what was read and 16 segments; and twice the part by which it was more than before.
+TEST(ReceiveBuffer, GrowsByWhatWasReadAndByHowMuchMoreThatIs) {
+  Script s{Established{.ts = Ts{1, 0}, .tune = kTo200Kilo}};
+  EXPECT_EQ(after_a_round_of(s, 12'000), 40'192U + 2 * (40'192U * 1'880 / 10'120));
+  Script same{Established{.ts = Ts{1, 0}, .tune = kTo200Kilo}};  // ten segments are no reason
+  EXPECT_EQ(after_a_round_of(same, 10'120), 20'000U);
+}
+
+TEST(ReceiveBuffer, ItsUsersOwnSizeStays) {
+  Script s{Established{.ts = Ts{1, 0}, .tune = kTo200Kilo}};
+  s.app([](tcp::Tcb& t, Instant, tcp::Outbox& out) {
+    EXPECT_TRUE(tcp::user_set_receive_buffer(t, 25'000, out));
+  });
+  s.at(1ms);
+  for (std::uint32_t at = 0; at < 12'000; at += 1'000) {
+    s.receives({.seq = at, .len = 1'000, .ts = Ts{1, 0}, .chunk = 1'000}).skip().app_reads(1'000);
+  }
+  s.skip().at(11ms).receives({.seq = 12'000, .len = 1'000, .ts = Ts{2, 1}}).skip().app_reads(1'000);
+  EXPECT_EQ(s.tcb().rcv_buf, 25'000U);
+  s.skip();
+}
+
+// The first round begins with the connection: no sooner than a round trip after is it over.
+TEST(ReceiveBuffer, TheFirstRoundBeginsWithTheConnection) {
+  Script s{Established{.ts = Ts{1, 0}, .tune = kTo200Kilo}};
+  auto text = [&s, at = 0U](unsigned segments, std::uint32_t ecr) mutable {
+    for (; segments > 0; --segments, at += 1'000) {
+      s.receives({.seq = at, .len = 1'000, .ts = Ts{1, ecr}, .chunk = 1'000}).skip();
+      s.app_reads(1'000).skip();
+    }
+  };
+  s.at(11ms);
+  text(6, 1);  // 10 ms of round trip; the first of them ends a round in which nothing was read
+  EXPECT_EQ(s.tcb().rcv_rtt_us, 10'000U);
+  const Seq mark = s.tcb().read_mark;
+  s.at(16ms);
+  text(6, 6);
+  EXPECT_EQ(s.tcb().read_mark, mark);  // this one is not over
+  s.at(21ms);
+  text(1, 11);
+  EXPECT_NE(s.tcb().read_mark, mark);
+  EXPECT_GT(s.tcb().rcv_buf, 20'000U);
+  Script early{Established{.ts = Ts{1, 0}, .tune = kTo200Kilo}};
+  early.at(5ms).receives({.len = 1'000, .ts = Ts{1, 0U - 5U}, .chunk = 1'000}).skip();
+  EXPECT_EQ(early.tcb().rcv_rtt_us, 10'000U);
+  EXPECT_EQ(early.tcb().read_mark_us, 3'600'000'000U);
+  early.app_reads(1'000).runs_until(1s);
+}
+
+// Without timestamps a round trip is a window's text, to its last octet; the shortest one counts.
+TEST(ReceiveBuffer, ARoundTripIsThatOfAWindow) {
+  Script s{Established{.tune = kTo200Kilo}};
+  std::uint32_t at = 0;
+  const auto text_up_to = [&s, &at](std::uint32_t to) {
+    while (at < to) {
+      const std::uint32_t n = std::min(to - at, 1'000U);
+      s.receives({.seq = at, .len = n, .chunk = n}).skip().app_reads(n).skip();
+      at += n;
+    }
+    return Duration(s.tcb().rcv_rtt_us);
+  };
+  s.at(20ms);
+  text_up_to(1'000);  // the window's edge lies at 20,000
+  std::uint32_t edge = distance(s.tcb().rcv_nxt - 1'000, s.tcb().rcv_rtt_edge);
+  EXPECT_EQ(edge, 20'000U);
+  s.runs_until(120ms);
+  EXPECT_EQ(text_up_to(edge - 1), Duration(0ms));
+  EXPECT_EQ(text_up_to(edge), Duration(100ms) + 0us);
+  const auto next_edge = [&s] { return distance(s.tcb().irs + 1, s.tcb().rcv_rtt_edge); };
+  edge = next_edge();
+  EXPECT_GT(edge, at);
+  s.runs_until(121ms);
+  EXPECT_EQ(text_up_to(at + 1), Duration(100ms));
+  s.runs_until(180ms);
+  EXPECT_EQ(text_up_to(edge), Duration(60ms));
+  s.runs_until(280ms);
+  EXPECT_EQ(text_up_to(next_edge()), Duration(60ms));
+  s.runs_until(1s);
+}
+
+// -- Buffers, to the last one
+// --------------------------------------------------------------------------
+
+TEST(ReceiveMemory, CopiesUpToTheLimits) {
+  Script s{Established{.rx_room = 1'700}};
+  s.receives({.seq = 0, .len = 256}).receives({.seq = 256, .len = 256}).skip();
+  EXPECT_EQ(s.tcb().rcvq.bufs(), 1U);
+  s.receives({.seq = 512, .len = 257}).skip();
+  EXPECT_EQ(s.tcb().rcvq.bufs(), 2U);
+  EXPECT_EQ(s.counters().rcv_collapsed.get(), 1U);
+  s.runs_until(1s).app_reads(769);
+  // A quarter of 36,864 octets are four buffers: of a fifth it is much.
+  Script four{Established{.rx_room = 1'700, .tune = [](tcp::Config& c) { c.rmem = 36'864; }}};
+  for (std::uint32_t i = 0; i < 6; ++i) four.receives({.seq = 300 * i, .len = 300}).skip();
+  EXPECT_EQ(four.tcb().rcvq.bufs(), 5U);
+  four.runs_until(1s).app_reads(1'800);
+}
+
+TEST(ReceiveMemory, HolesUpToTheLastBuffer) {
+  Script s{Established{.tune = [](tcp::Config& c) { c.rmem = 4'608; }}};
+  for (std::uint32_t i = 0; i < 40; ++i) s.receives({.seq = 10 + 20 * i, .len = 1}).skip();
+  EXPECT_EQ(s.tcb().ofo_count, 20);  // twice 4,608, and sixteen buffers: twenty
+  s.receives({.len = 1'000}).skip().app_reads(600).app_copies(400, 0);
+}
+
+TEST(ReceiveMemory, EarlyCopiesAreCounted) {
+  Script s{Established{.rx_room = 1'700}};
+  for (std::uint32_t i = 0; i < 5; ++i) s.receives({.seq = 1'000 + 50 * i, .len = 50}).skip();
+  EXPECT_EQ(s.counters().rcv_collapsed.get(), 4U);
+  s.receives({.len = 1'000}).skip().runs_until(1s).app_reads(1'250);
+}
+
+TEST(ReceiveMemory, ShrinkingFillsABufferToItsEnd) {
+  Script s{Established{.rx_room = 300}};
+  for (std::uint32_t i = 0; i < 30; ++i) s.receives({.seq = 300 * i, .len = 300}).skip();
+  s.app([](tcp::Tcb& t, Instant, tcp::Outbox& o) { tcp::shrink_receive_queue(t, false, o); });
+  EXPECT_EQ(s.tcb().rcvq.bufs(), 15U);
+  s.runs_until(1s).app_reads(9'000);
+}
+
+// -- Pieces that end together
+// ------------------------------------------------------------------------------
+
+Peer piece(std::uint32_t from, std::uint32_t to) {
+  return {.seq = from, .len = to - from, .chunk = 10'000};
+}
+
+// All of it waits already: told as a duplicate, and given back.
+TEST(Reassembly, AnEarlyPieceInsideAnother) {
+  Script s{Established{.sack = true}};
+  s.receives(piece(1'000, 2'000)).skip();
+  s.receives(piece(1'200, 1'300)).sends({.sack = {{{1'200, 1'300}, {1'000, 2'000}}}});
+  s.receives(piece(1'500, 2'000)).sends({.sack = {{{1'500, 2'000}, {1'000, 2'000}}}});
+  s.receives(piece(1'800, 2'100)).sends({.sack = {{{1'800, 2'000}, {1'000, 2'100}}}});
+  EXPECT_EQ(s.tcb().ofo_count, 2);
+  EXPECT_EQ(s.counters().ofo_queued.get(), 2U);
+  EXPECT_EQ(s.counters().rcv_collapsed.get(), 0U);
+  s.receives(piece(0, 1'000)).skip().app_reads(2'100);
+}
+
+TEST(Reassembly, APieceThatEndsWithTheOneItSwallows) {
+  Script s{Established{}};
+  s.receives(piece(1'500, 2'000)).skip().receives(piece(1'000, 2'000)).skip();
+  EXPECT_EQ(s.tcb().ofo_count, 1);
+  s.receives(piece(0, 1'000)).skip().app_reads(2'000);
+}
+
+TEST(Reassembly, TextInOrderThatEndsWithAPieceThatWaits) {
+  Script s{Established{}};
+  s.receives(piece(1'000, 1'500)).skip().receives(piece(0, 1'500)).skip();
+  EXPECT_EQ(s.tcb().rcvq.bufs(), 1U);
+  s.runs_until(1s).app_reads(1'500);
+}
+
+// The segment's middle buffer waits already: its text is there once.
+TEST(Reassembly, ASegmentWhoseMiddleWaits) {
+  Script s{Established{}};
+  s.receives(piece(500, 1'000)).skip();
+  s.receives({.seq = 0, .len = 1'500, .chunk = 500}).skip();
+  EXPECT_EQ(s.tcb().rcvq.bufs(), 3U);
+  s.runs_until(1s).app_reads(1'500);
+}
+
 }  // namespace
 }  // namespace weir::test

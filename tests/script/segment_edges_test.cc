@@ -199,6 +199,22 @@ TEST(ScarceBuffers, EarlyTextIsGivenBack) {
   EXPECT_EQ(s.t.ofo_count, 1U);
 }
 
+// A driver's buffer without an octet in it is nobody's text, and is given back.
+TEST(ScarceBuffers, AnEmptyBufferIsGivenBack) {
+  Scarce s;
+  tcp::RxSegment seg;
+  seg.seq = Seq{1};
+  seg.ack = Seq{1'001};
+  seg.flags = ACK;
+  seg.wnd = 65'535;
+  seg.len = 100;
+  seg.buf = s.bufs.make(Side::kTheirs, seg.seq, 0);
+  seg.buf->next = s.bufs.make(Side::kTheirs, seg.seq, 100);
+  tcp::on_segment(s.t, seg, s.now, s.out);
+  EXPECT_EQ(s.t.rcvq.bufs(), 1U);
+  EXPECT_EQ(s.t.rcvq.bytes(), 100U);
+}
+
 TEST(ScarceBuffers, TheLastOnesAreForNobodysText) {
   Scarce s;
   EXPECT_FALSE(s.arrives(0, 100, Buf::kScarce | Buf::kLast));

@@ -229,5 +229,13 @@ TEST(UrgentOut, BeforeTheConnectionIsOpen) {
       .receives({.seq = 1, .ack = 11});
 }
 
+// An ACK of its own takes the pointer along only where the peer's window has no room for the text.
+TEST(UrgentOut, CwndIsNoReasonForAnAckOfItsOwn) {
+  Script s{Established{}};
+  s.app_send(10'000).skip().app_urgent(10).quiet();
+  s.receives({.ack = 10'000}).sends({.seq = 10'000, .len = 10, .urgent = 10});
+  s.receives({.ack = 10'010});
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -289,5 +289,12 @@ TEST(KeepaliveOfOne, TimesAreHeldToWhatTheFieldTakes) {
   s.at(1s + 32'767s).sends({.flags = RST | ACK}).closed(CloseReason::kTimedOut);
 }
 
+// Of an open it counts from the first SYN.
+TEST(UserTimeout, OfAnOpenCountsFromItsSyn) {
+  Script s{SynSent{.tune = [](tcp::Config& c) { c.user_timeout = 5s; }}};
+  s.sends({.flags = SYN}).at(1s).sends({.flags = SYN}).state(kSynSent);
+  s.at(3s).sends({.flags = SYN}).at(5s).closed(CloseReason::kTimedOut);
+}
+
 }  // namespace
 }  // namespace weir::test

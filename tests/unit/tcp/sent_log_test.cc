@@ -138,5 +138,31 @@ TEST(SentLog, ForgetsWhatWasTold) {
   EXPECT_EQ(log->pipe(), 30U);
 }
 
+// -- Cutting to a smaller segment
+// -----------------------------------------------------------------------
+
+TEST(SentLog, TheFinIsNoTextOfItsRecord) {
+  for (const bool fin : {false, true}) {
+    auto log = std::make_unique<SentLog>(kUna);
+    log->push(kUna + 1'001, 0);
+    log->push(kUna + 2'002, 0);  // 1,000 octets and the FIN, or 1,001
+    ASSERT_TRUE(log->fit(1'000, fin, false));
+    EXPECT_EQ(log->size(), fin ? 3U : 4U);
+    EXPECT_EQ(log->length_of(0), 1'000U);
+    EXPECT_EQ(log->length_of(1), 1U);
+    EXPECT_EQ(log->length_of(2), fin ? 1'001U : 1'000U);
+  }
+}
+
+TEST(SentLog, IsFilledByPiecesToTheLastRecord) {
+  for (const unsigned records : {SentLog::kCapacity / 2, SentLog::kCapacity / 2 + 1}) {
+    auto log = std::make_unique<SentLog>(kUna);
+    for (unsigned i = 1; i <= records; ++i) log->push(kUna + 2'000 * i, 0);
+    EXPECT_EQ(log->fit(1'000, false, true), records == SentLog::kCapacity / 2);
+    EXPECT_EQ(log->size(), records == SentLog::kCapacity / 2 ? SentLog::kCapacity : records);
+    EXPECT_EQ(log->lost(), records == SentLog::kCapacity / 2 ? 2'000 * records : 0U);
+  }
+}
+
 }  // namespace
 }  // namespace weir::tcp

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 namespace weir::tcp {
@@ -164,7 +165,9 @@ TEST(Settings, TheMessagesAreThoseOfTheTable) {
   EXPECT_EQ(set(c, "fin_timeout", "9223372036854775807"),
             "out of range 1s..3600s; a bare number counts units of 1s");
   EXPECT_EQ(set(c, "congestion_control", "bbr"), "not known; write reno or cubic");
-  for (const char* ports : {"3000 2000", "2000", "2000 2000", "80 2000", "2000 65536", "2000 "}) {
+  EXPECT_EQ(set(c, "sack", "maybe"), "not a boolean; write true or false");
+  for (const char* ports : {"3000 2000", "2000", "2000 2000", "80 2000", "2000 65536", "2000 ",
+                            "-3000", "x 3000", "2000 x", "99999999999999999999 3000"}) {
     EXPECT_NE(set(c, "ip_local_port_range", ports), "") << ports;
   }
 }
@@ -189,10 +192,22 @@ TEST(Settings, TwoThatDoNotFitAreTold) {
   EXPECT_EQ(blamed([](Config& c) { c.tos = 1; }), "tos");
   EXPECT_EQ(blamed([](Config& c) { c.delack_min = c.delack_max + 1ms; }), "delack_min");
   EXPECT_EQ(blamed([](Config& c) { c.rto_min = 120s, c.rto_max = 60s; }), "rto_min");
+  EXPECT_EQ(blamed([](Config& c) { c.rto_min = c.rto_max = c.rto_initial; }), "");  // just fits
   EXPECT_EQ(blamed([](Config& c) { c.rto_initial = c.rto_min - 1ms; }), "rto_initial");
   EXPECT_EQ(blamed([](Config& c) { c.rto_initial = c.rto_max + 1ms; }), "rto_initial");
   EXPECT_EQ(blamed([](Config& c) { c.ipfrag_high_thresh = 524'287; }), "ipfrag_high_thresh");
   EXPECT_EQ(blamed([](Config& c) { c.ipfrag_high_thresh = 0; }), "");
+}
+
+// Sizes of tables are fixed, and what orders queues of deadlines; the rest is live.
+TEST(Settings, MostAreLive) {
+  EXPECT_TRUE(named("keepalive_time").live);
+  EXPECT_TRUE(named("wmem").live);
+  EXPECT_FALSE(named("max_syn_backlog").live);
+  EXPECT_FALSE(named("max_tw_buckets").live);
+  const auto live =
+      std::count_if(settings().begin(), settings().end(), [](const Setting& s) { return s.live; });
+  EXPECT_GT(2 * live, static_cast<std::ptrdiff_t>(settings().size()));
 }
 
 TEST(Settings, OnlyWhatIsLiveIsTaken) {
