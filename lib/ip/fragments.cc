@@ -120,11 +120,23 @@ std::uint32_t Fragments::oldest() const {
   return datagrams_[b].since < datagrams_[a].since ? b : a;
 }
 
-void Fragments::unlink(std::uint32_t id) {
-  Datagram& d = datagrams_[id];
-  Ends& ends = ages_[d.src.is_v4() ? 0 : 1];
-  (d.prev == kNoIndex ? ends.head : datagrams_[d.prev].next) = d.next;
-  (d.next == kNoIndex ? ends.tail : datagrams_[d.next].prev) = d.prev;
+void Fragments::link(Ends& ends, Links Datagram::*in, std::uint32_t id) {
+  (datagrams_[id].*in).prev = ends.tail;
+  (ends.tail == kNoIndex ? ends.head : (datagrams_[ends.tail].*in).next) = id;
+  ends.tail = id;
+}
+
+void Fragments::unlink(Ends& ends, Links Datagram::*in, std::uint32_t id) {
+  const Links at = datagrams_[id].*in;
+  (at.prev == kNoIndex ? ends.head : (datagrams_[at.prev].*in).next) = at.next;
+  (at.next == kNoIndex ? ends.tail : (datagrams_[at.next].*in).prev) = at.prev;
+}
+
+void Fragments::forget(std::uint32_t id) {
+  const Datagram& d = datagrams_[id];
+  unlink(ages_[d.src.is_v4() ? 0 : 1], &Datagram::family, id);
+  unlink(shares_[d.share].ages, &Datagram::own, id);
+  --shares_[d.share].datagrams;
   wire::Frame key;
   key.src = d.src;
   key.dst = d.dst;
@@ -149,8 +161,7 @@ std::uint32_t Fragments::remove(std::uint32_t id, BufChain& release) {
   Datagram& d = datagrams_[id];
   const std::uint32_t parts = drop_parts(d, release);
   discharge(d, d.charge);
-  unlink(id);
-  --shares_[d.share].datagrams;
+  forget(id);
   datagrams_.give(id);
   return parts;
 }
@@ -185,9 +196,13 @@ std::uint32_t Fragments::find_or_create(const wire::Frame& f, Instant now, BufCh
       return id;
     }
   }
-  // One source does not drive out the others' with datagrams that hold nothing any more.
+  // One source does not drive out the others' with datagrams that hold nothing any more: but its
+  // own.
   const std::uint16_t share = share_of(f.src);
-  if (shares_[share].datagrams >= datagrams_.capacity() / kShare) return kNoIndex;
+  Share& own = shares_[share];
+  if (own.datagrams >= datagrams_.capacity() / kShare) {
+    out.made_room += remove(own.ages.head, release);
+  }
   if (datagrams_.full()) out.made_room += give_up_oldest(release);
   const std::uint32_t id = datagrams_.take();
   Datagram& d = *::new (datagrams_.slot(id)) Datagram;
@@ -200,24 +215,26 @@ std::uint32_t Fragments::find_or_create(const wire::Frame& f, Instant now, BufCh
   //= RFC8200 4.5-d
   d.deadline = now + (v4 ? config_.ipv4_time : kIpv6Time);
   d.share = share;
-  ++shares_[share].datagrams;
+  ++own.datagrams;
   std::uint32_t& first = bucket(f);  // as the eviction left it
   d.hash_next = first;
   first = id;
-  Ends& ends = ages_[v4 ? 0 : 1];
-  d.prev = ends.tail;
-  (ends.tail == kNoIndex ? ends.head : datagrams_[ends.tail].next) = id;
-  ends.tail = id;
+  link(ages_[v4 ? 0 : 1], &Datagram::family, id);
+  link(own.ages, &Datagram::own, id);
   charge(d, kDescriptor);
   return id;
 }
 
 // Older datagrams make room for newer ones: under a flood none of them may live long, but what is
-// whole within a moment gets through. A source alone cannot drive out the others'.
+// whole within a moment gets through. A source that has its share full drives out its own.
 //= RFC8200 4.5-a
 //= RFC1122 3.3.2-a
 bool Fragments::make_room(std::uint32_t id, std::uint32_t octets, BufChain& release, Outcome& out) {
-  if (shares_[datagrams_[id].share].octets + octets > config_.high_thresh / kShare) return false;
+  const Share& own = shares_[datagrams_[id].share];
+  for (unsigned i = 0; own.octets + octets > config_.high_thresh / kShare; ++i) {
+    if (i == kMaxEvictions || own.ages.head == id) return false;
+    out.made_room += remove(own.ages.head, release);
+  }
   for (unsigned i = 0; i < kMaxEvictions; ++i) {
     if (octets_ + octets <= config_.high_thresh) return true;
     if (oldest() == id) return false;
@@ -278,12 +295,6 @@ Fragments::Outcome Fragments::add(Buf* frame, const wire::Frame& f, Instant now,
                                   BufChain& release) {
   Outcome out;
   const std::uint32_t id = find_or_create(f, now, release, out);
-  if (id == kNoIndex) {
-    release_all(frame, release);
-    out.fate = Fate::kNoRoom;
-    out.given_up = 1;
-    return out;
-  }
   Datagram& d = datagrams_[id];
   const Buf* const headers = frame;  // in the first Buf, where text must follow them to keep it
   Buf* const part = cut_to_text(frame, f, release);
@@ -409,11 +420,20 @@ void Fragments::check_invariants() const {
   std::uint32_t octets = 0;
   std::uint32_t datagrams = 0;
   std::uint32_t shared = 0;
-  for (const Share& s : shares_) shared += s.datagrams;
+  for (const Share& s : shares_) {
+    std::uint32_t in_share = 0;
+    for (std::uint32_t id = s.ages.head; id != kNoIndex; id = datagrams_[id].own.next) {
+      WEIR_ASSERT(&shares_[datagrams_[id].share] == &s);
+      ++in_share;
+    }
+    WEIR_ASSERT(in_share == s.datagrams);
+    shared += in_share;
+  }
   WEIR_ASSERT(shared == datagrams_.size());
   for (const Ends& ends : ages_) {
     Instant before = Instant::min();
-    for (std::uint32_t id = ends.head; id != kNoIndex; id = datagrams_[id].next, ++datagrams) {
+    for (std::uint32_t id = ends.head; id != kNoIndex; id = datagrams_[id].family.next) {
+      ++datagrams;
       const Datagram& d = datagrams_[id];
       WEIR_ASSERT(d.since >= before);
       before = d.since;

@@ -30,7 +30,8 @@ class Fragments {
  public:
   static constexpr Duration kIpv6Time = 60s;  // RFC 8200 §4.5
   static constexpr unsigned kMaxBufs = 60;    // of one datagram: what TCP's checksum can walk
-  // A source may hold this part of high_thresh, and of the datagrams under way.
+  // A source may hold this part of high_thresh, and of the datagrams under way; beyond it loses its
+  // own oldest.
   static constexpr std::uint32_t kShare = 4;
 
   // What became of a part. All but kHeld and kWhole gave its buffers back.
@@ -41,7 +42,7 @@ class Fragments {
     kOverlap,    // overlaps another, or disagrees on the end: the datagram is given up
     kEcn,        // its ECN field and the others' cannot be of one packet (RFC 3168 §5.3)
     kTooMany,    // more than kMaxBufs: the datagram is given up
-    kNoRoom,     // high_thresh, or the source's share of it or of the datagrams under way
+    kNoRoom,     // high_thresh, or the source's share of it: this datagram alone would fill it
   };
   struct Outcome {
     Fate fate = Fate::kHeld;
@@ -78,13 +79,16 @@ class Fragments {
   void check_invariants() const;                                  // walks everything: for tests
 
  private:
+  struct Links {
+    std::uint32_t prev = kNoIndex, next = kNoIndex;
+  };
   struct Datagram {
     IpAddr src, dst;
     Instant since, deadline;
     Buf* head = nullptr;  // parts in the order of Buf::seq, their octet's place; no headers
     std::uint32_t id = 0;
     std::uint32_t hash_next = kNoIndex;
-    std::uint32_t prev = kNoIndex, next = kNoIndex;  // by age, in the family's list
+    Links family, own;         // by age: of all in its family, of those of its share
     std::uint32_t end = 0;     // octets of the whole; 0 while the last part is missing
     std::uint32_t have = 0;    // octets held
     std::uint32_t charge = 0;  // octets held, with buffers and this record
@@ -109,6 +113,7 @@ class Fragments {
   struct Share {  // of the sources that a hash of their address puts here
     std::uint32_t octets = 0;
     std::uint32_t datagrams = 0;  // those given up included, as long as they are remembered
+    Ends ages;                    // the oldest first
   };
 
   [[nodiscard]] std::uint32_t& bucket(const wire::Frame& f);
@@ -126,7 +131,9 @@ class Fragments {
   std::uint32_t drop_parts(Datagram& d, BufChain& release);
   std::uint32_t give_up(std::uint32_t id, BufChain& release);
   std::uint32_t remove(std::uint32_t id, BufChain& release);
-  void unlink(std::uint32_t id);
+  void link(Ends& ends, Links Datagram::*in, std::uint32_t id);  // as the youngest
+  void unlink(Ends& ends, Links Datagram::*in, std::uint32_t id);
+  void forget(std::uint32_t id);
   void charge(Datagram& d, std::uint32_t octets);
   void discharge(Datagram& d, std::uint32_t octets);
   [[nodiscard]] std::uint32_t oldest() const;

@@ -468,6 +468,8 @@ TEST_F(ShortTime, IsAnIpv4SettingAlone) {
   EXPECT_EQ(f.next_deadline(), now + 60s);
 }
 
+const IpAddr kFlood = IpAddr::v4(10, 9, 9, 9);
+
 struct SmallMemory : FragmentsTest {
   SmallMemory() : FragmentsTest({.high_thresh = 600'000}) {}
 };
@@ -493,16 +495,43 @@ TEST_F(SmallMemory, AFloodOfFirstPartsFromEverywhere) {
 
 TEST_F(SmallMemory, OneSourceHoldsItsShareAndDrivesOutNobody) {
   add({0, kA, true});
+  std::uint32_t gone = 0;
   for (std::uint32_t i = 0; i < 1'000; ++i) {
-    const Fate fate = add({0, kA, true, i, IpAddr::v4(10, 9, 9, 9)});
-    EXPECT_EQ(last.made_room, 0U);
-    if (i > 100) {
-      EXPECT_EQ(fate, Fate::kNoRoom);
-    }
+    EXPECT_EQ(add({0, kA, true, i, kFlood}), Fate::kHeld);  // in place of its own oldest
+    gone += last.made_room;
   }
+  EXPECT_EQ(gone, 1'001 - f.size());
   EXPECT_LE(f.octets(), 600'000U / 4 + 3'000);
   EXPECT_EQ(add({16, kC, false}), Fate::kWhole);
   EXPECT_EQ(*whole, kA + kC);
+  // The youngest of its own are there, those before them are not.
+  EXPECT_EQ(add({16, kC, false, 999, kFlood}), Fate::kWhole);
+  EXPECT_EQ(add({16, kC, false, 0, kFlood}), Fate::kHeld);
+}
+
+// One whose parts come together gets through a flood in its own name.
+TEST_F(SmallMemory, AForgedFloodShutsNobodyOut) {
+  for (std::uint32_t i = 0; i < 2'000; ++i) {
+    add({0, kA, true, 10'000 + i});  // somebody else, as this source
+    if (i % 100 != 0) continue;
+    EXPECT_EQ(add({0, kA, true, i}), Fate::kHeld);
+    EXPECT_EQ(add({16, kC, false, i}), Fate::kWhole);
+  }
+}
+
+struct TinyMemory : FragmentsTest {
+  TinyMemory() : FragmentsTest({.high_thresh = 300'000}) {}
+};
+
+// A datagram that is all of its source's share has nothing else to give.
+TEST_F(TinyMemory, OneDatagramHoldsNoMoreThanItsShare) {
+  add({0, kA, true, 1, kFlood});
+  std::uint32_t parts = 0;
+  while (parts < 50 && add({16 * parts, kA, true, 2, kFlood}) == Fate::kHeld) ++parts;
+  EXPECT_EQ(parts, (75'000U - 256) / (2'048 + 256));
+  EXPECT_EQ(last.fate, Fate::kNoRoom);
+  EXPECT_EQ(last.given_up, 1U);
+  EXPECT_EQ(f.size(), 1U);  // the older one went
 }
 
 TEST_F(SmallMemory, OverlapsInIpv6LeaveNoUnboundedMemory) {
@@ -528,7 +557,7 @@ TEST_F(SmallMemory, OneSourcesOverlapsDriveOutNobody) {
     add({8, kA, true, i, kThem6});
     ASSERT_EQ(last.made_room, 0U) << i;
   }
-  EXPECT_EQ(last.fate, Fate::kNoRoom);
+  EXPECT_EQ(last.fate, Fate::kOverlap);
   EXPECT_LE(f.size(), 600'000U / 2'048 / 4 + 1);
   EXPECT_EQ(add({16, kC, false}), Fate::kWhole);
   Fragments::Expired e;
