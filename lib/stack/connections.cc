@@ -147,6 +147,26 @@ void Stack::Impl::on_timer(std::uint32_t index) {
   settle(index);
 }
 
+// As lib/tcp tells of it: a third of the send buffer.
+bool Stack::Impl::has_room(const tcp::Tcb& t) {
+  const std::uint32_t room = tcp::send_room(t);
+  return room >= (room + t.sndq.bytes()) / 3;
+}
+
+// The send buffers have become larger: who waits for room is told, some at a time.
+void Stack::Impl::advance_room() {
+  constexpr unsigned kSlotsPerCall = 1'024;
+  for (unsigned slots = kSlotsPerCall; slots > 0 && room_cursor < generations.size(); --slots) {
+    const std::uint32_t index = room_cursor++;
+    if (!alive(index) || conns[index].doomed) continue;
+    Conn& c = conns[index];
+    if (!c.tcb.has(tcp::kWantWritable) || !has_room(c.tcb)) continue;
+    c.tcb.clear(tcp::kWantWritable);
+    c.events = static_cast<std::uint16_t>(c.events | kWritable);
+    mark_ready(index);
+  }
+}
+
 bool Stack::Impl::may_accept() const {
   return accept_waiting > 0 && std::ranges::any_of(listeners, [](const Listener& l) {
            return !l.paused && !l.accept_queue.empty();

@@ -207,6 +207,8 @@ struct Stack::Impl {
   void leave(std::uint32_t index, Leaving how);
   void let_go(std::uint32_t index);  // the record is not needed any more
   void free_if_unlisted(std::uint32_t index);
+  [[nodiscard]] static bool has_room(const tcp::Tcb& t);
+  void advance_room();
   void on_timer(std::uint32_t index);
   [[nodiscard]] bool may_accept() const;
   [[nodiscard]] Conn* find(ConnId id);
@@ -425,6 +427,7 @@ struct Stack::Impl {
   Batch<Buf*, 32> fresh;      // taken from the source, not used yet
   telemetry::Counters counters;
   Pressure pressure;
+  std::uint32_t room_cursor = kNoIndex;  // of the sweep after wmem was raised
   CloseWaits close_waits;
   UdpSockets udp;
   unsigned udp_tx = 0;                     // datagrams among tx_frames

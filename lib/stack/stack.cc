@@ -122,6 +122,7 @@ void Stack::advance(Instant now) {
   s.advance_dad();
   s.advance_neighbours();
   s.advance_pressure();
+  s.advance_room();
   s.expire_fragments();
 }
 
@@ -403,8 +404,7 @@ void Stack::want_writable(ConnId id) {
   Conn* c = impl_->find(id);
   if (c == nullptr) return;
   c->tcb.set(tcp::kWantWritable);
-  const std::uint32_t room = tcp::send_room(c->tcb);
-  if (room < (room + c->tcb.sndq.bytes()) / 3) return;  // the ACK that makes more tells
+  if (!Impl::has_room(c->tcb)) return;  // the ACK that makes more tells
   // There is room: it was buffers that the caller lacked, and no ACK may be on its way to tell.
   c->retry_deadline = impl_->now + Impl::kBufferRetry;
   impl_->wheel.arm(id.index, c->retry_deadline);
@@ -458,7 +458,9 @@ Footprint Stack::footprint() {
 }
 
 void Stack::configure(const tcp::Config& wanted) {
+  const std::uint32_t wmem = impl_->config.tcp.wmem;
   tcp::take_live(impl_->config.tcp, wanted);
+  if (impl_->config.tcp.wmem > wmem) impl_->room_cursor = 0;
   impl_->ports.set_range(impl_->config.tcp.port_low, impl_->config.tcp.port_high);
   impl_->udp.set_range(impl_->config.tcp.port_low, impl_->config.tcp.port_high);
 }

@@ -113,6 +113,37 @@ TEST_F(Configure, WmemHoldsForAConnectionThatIs) {
   EXPECT_EQ(w.stack->send_room(c), 4'096U);
 }
 
+// Who waits for room is told at once, with no ACK on its way.
+TEST_F(Configure, ALargerWmemWakesAWriter) {
+  w.listen();
+  wanted.wmem = 9'000;
+  configure();
+  Peer p(w), own(w, {.port = 2}), idle(w, {.port = 3});
+  const ConnId c = p.open(), of_its_own = own.open();
+  idle.open();
+  ASSERT_TRUE(w.stack->set_send_buffer(of_its_own, 9'000));
+  for (const ConnId id : {c, of_its_own}) {
+    w.send(id, std::string(9'000, 'x'));
+    EXPECT_EQ(w.stack->send_room(id), 0U);
+    w.stack->want_writable(id);
+  }
+  while (w.next_event()) continue;
+  wanted.wmem = 8'000;
+  configure();
+  w.run_for(1ms);
+  w.expect_no_event();
+  wanted.wmem = 13'498;  // a third of it is 4,499, and 4,498 are free
+  configure();
+  w.run_for(1ms);
+  w.expect_no_event();
+  wanted.wmem = 13'499;
+  configure();
+  w.run_for(1ms);
+  w.expect_event(c, kWritable);
+  w.expect_no_event();
+  w.tcp.clear();
+}
+
 TEST_F(Configure, TheSizesOfTablesStay) {
   const tcp::Config before = w.stack->tcp_config();
   wanted.max_syn_backlog = before.max_syn_backlog * 2;
