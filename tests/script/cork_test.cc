@@ -131,6 +131,24 @@ TEST(More, OrUntilAnAck) {
   s.receives({.ack = 100});
 }
 
+// Text in order that tells nothing of ours is no such ACK; what tells anything, or is early, is.
+TEST(More, TextThatTellsNothingLeavesItHeld) {
+  const Peer text{.len = 100};
+  Script s{Established{}};
+  more(s, true).app_send(100).quiet().receives(text).quiet();
+  more(s, false).sends({.ack = 100, .len = 100}).receives({.seq = 100, .ack = 100});
+  s.app_copies(100, 0);
+  Peer early = text, fin = text, window = text;
+  early.seq = 500;
+  fin.flags = ACK | FIN;
+  window.wnd = 60'000;
+  for (const Peer& p : {early, fin, window}) {
+    Script t{Established{}};
+    more(t, true).app_send(100).quiet().receives(p).sends({.len = 100}).skip();
+    t.app_abort().skip();
+  }
+}
+
 TEST(More, NotWhileTheCorkHoldsToo) {
   Script s{Established{}};
   more(s, true).app_cork(true).app_send(100).quiet().receives({}).quiet();

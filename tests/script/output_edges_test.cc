@@ -40,21 +40,6 @@ TEST(Outbox, TheLastPlaceIsForAnAck) {
   }
 }
 
-// -- PSH
-// -----------------------------------------------------------------------------------------------
-
-// Half of the largest window is no whole number of segments: the next whole one is what counts.
-//= RFC9293 MUST-60 type=test
-TEST(Psh, WithinALongWriteAfterWholeSegments) {
-  Script s{Established{}};
-  s.tcb().cwnd = 100'000;
-  s.app_send(100'000);
-  for (std::uint32_t i = 0; i < 65; ++i) {  // (32,767 / 32,000 + 1) times 32,000
-    s.sends({.seq = 1'000 * i, .flags = i == 63 ? ACK | PSH : std::uint8_t{ACK}});
-  }
-  s.quiet().app_abort().skip();
-}
-
 // -- Silly windows and the persist timer
 // ------------------------------------------------------------------
 

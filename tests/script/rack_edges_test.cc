@@ -160,17 +160,6 @@ TEST(SentLogEdges, GivenUpByATimeOutNothingIsAskedOfFrto) {
   s.receives({.ack = 30'000}).skip();
 }
 
-// -- Growth and what was in flight
-// ---------------------------------------------------------------------------
-
-// In slow start half of the window in use is enough for more; less is not.
-//= RFC9438 5.8 type=test
-TEST(SentLogEdges, AWindowHalfInUseGrows) {
-  Script half(kSacked), less(kSacked);
-  half.app_send(5'000).skip().at(100ms).receives({.ack = 5'000}).cwnd(11'000);
-  less.app_send(4'000).skip().at(100ms).receives({.ack = 4'000}).cwnd(10'000);
-}
-
 // What was sent before a retransmission that is answered, and was not acknowledged with it, is
 // lost: also where nothing is SACKed any more.
 //= RFC8985 6.2-h type=test

@@ -492,6 +492,7 @@ TEST(Reassembly, TextInOrderThatEndsWithAPieceThatWaits) {
   Script s{Established{}};
   s.receives(piece(1'000, 1'500)).skip().receives(piece(0, 1'500)).skip();
   EXPECT_EQ(s.tcb().rcvq.bufs(), 1U);
+  EXPECT_EQ(s.counters().rcv_collapsed.get(), 0U);
   s.runs_until(1s).app_reads(1'500);
 }
 
@@ -501,6 +502,7 @@ TEST(Reassembly, ASegmentWhoseMiddleWaits) {
   s.receives(piece(500, 1'000)).skip();
   s.receives({.seq = 0, .len = 1'500, .chunk = 500}).skip();
   EXPECT_EQ(s.tcb().rcvq.bufs(), 3U);
+  EXPECT_EQ(s.counters().rcv_collapsed.get(), 0U);
   s.runs_until(1s).app_reads(1'500);
 }
 
