@@ -1,6 +1,7 @@
 #include "bench_flags.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -47,9 +48,26 @@ BenchFlags::BenchFlags(CLI::App& app)
   add_mode(BenchMode::kCps, "cps", "connections, one request each");
   add_mode(BenchMode::kRps, "rps", "requests over connections that stay open");
   add_mode(BenchMode::kStream, "stream", "large bodies, one way");
+  add_memory();
   command_->footer(
       "Exit code: 0; 1 a connection or an answer failed, or a signal ended it; 2 a bad command "
       "line, or it could not start.");
+}
+
+void BenchFlags::add_memory() {
+  memory_command_ =
+      command_->add_subcommand("memory", "what connections at rest take, all counted");
+  memory_command_->allow_extras(false);
+  constexpr std::array kFlags{"--idle", "--half-open", "--time-wait"};
+  constexpr std::array kAbout{"established, nothing under way (100000); 0: none",
+                              "whose SYN was answered (100000); 0: none",
+                              "in TIME-WAIT (100000); 0: none"};
+  for (std::size_t i = 0; i < kResting.size(); ++i) {
+    memory_command_->add_option(kFlags[i], memory_.counts[i], kAbout[i])
+        ->type_name("N")
+        ->check(range(0, info_of(kResting[i]).most));
+  }
+  memory_command_->add_flag("--json", memory_.json, "one JSON object");
 }
 
 void BenchFlags::add_mode(BenchMode mode, const char* name, const char* about) {
@@ -103,10 +121,11 @@ int BenchFlags::execute() {
     return 2;
   };
   const std::vector<std::string> rest = command_->remaining();
-  if (!rest.empty()) return complain(rest[0] + ": unknown mode; cps, rps or stream");
+  if (!rest.empty()) return complain(rest[0] + ": unknown mode; cps, rps, stream or memory");
   if (command_->get_subcommands().empty()) {
-    return complain("which mode? cps, rps or stream; --help says more");
+    return complain("which mode? cps, rps, stream or memory; --help says more");
   }
+  if (memory_command_->parsed()) return run_memory(memory_);
   if (role_ == "client") config_.role = BenchRole::kClient;
   if (role_ == "server") config_.role = BenchRole::kServer;
   config_.client_closes = close_ == "client";

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "bench.h"
+#include "bench_memory.h"
 
 namespace weir::app {
 
@@ -20,8 +21,12 @@ class BenchFlags {
  private:
   void add_mode(BenchMode mode, const char* name, const char* about);
 
+  void add_memory();
+
   CLI::App* command_;
+  CLI::App* memory_command_ = nullptr;
   BenchConfig config_;
+  MemoryConfig memory_;
   double seconds_ = 2;
   std::string role_, close_;
 };
