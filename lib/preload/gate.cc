@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -16,6 +18,7 @@ namespace weir::preload {
 namespace {
 
 constexpr int kGateBuffer = 32'768;  // some dozens of connections wait there; the rest in the stack
+constexpr std::array<std::byte, 2'048> kPadding{};
 
 bool is_wildcard(const sockaddr_storage& address) {
   const ShortAddress a = shorten(address);
@@ -25,6 +28,13 @@ bool is_wildcard(const sockaddr_storage& address) {
 bool has_room(int fd) {
   pollfd p{fd, POLLOUT, 0};
   return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+}
+
+// A listener is never writable: the program's end is filled with what nobody reads.
+bool fill(int theirs) {
+  const int least = 0;
+  return setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &least, sizeof least) == 0 &&
+         send(theirs, kPadding.data(), kPadding.size(), MSG_DONTWAIT) > 0;
 }
 
 }  // namespace
@@ -42,7 +52,7 @@ bool Host::gate(Line& line, int& theirs) {
   const socklen_t length = write_name(name, address);
   (void)setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &kGateBuffer, sizeof kGateBuffer);
   epoll_event e{EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {&line}};
-  if (bind(theirs, reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
+  if (bind(theirs, reinterpret_cast<const sockaddr*>(&address), length) != 0 || !fill(theirs) ||
       epoll_ctl(epoll_, EPOLL_CTL_ADD, ends[0], &e) != 0) {
     const int why = errno;
     close(ends[0]);

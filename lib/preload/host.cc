@@ -122,6 +122,7 @@ void Host::hear(Line& line, std::uint32_t events) {
       line.program_shut |= (events & (EPOLLRDHUP | EPOLLHUP)) != 0;
       line.program_gone |= (events & EPOLLHUP) != 0;
       line.broken |= (events & EPOLLERR) != 0;
+      if ((events & EPOLLPRI) != 0) line.stand_in.urgent();
       return queue(line);
     case Line::What::kGate:
       line.program_gone |= (events & (EPOLLHUP | EPOLLRDHUP)) != 0;

@@ -124,6 +124,7 @@ class Host {
   int do_listen(const Request& request, Reply& reply, int& fd);
   int do_connect(const Request& request, Reply& reply, int& fd);
   int do_option(const Request& request, Reply& reply);
+  int do_out_queue(const Request& request, Reply& reply);
   [[nodiscard]] Line* find(std::uint64_t id);
   int apply_options(int weir, std::span<const std::byte> options);
 

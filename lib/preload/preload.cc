@@ -2,9 +2,11 @@
 // socket is. What moves text (read, write, send, recv, sendfile, poll, epoll_wait) is not here: it
 // is the kernel's, on stand-ins (stand_in.h).
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -12,6 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdarg>
 #include <cstring>
 
 #include "preload/channel.h"
@@ -189,7 +192,15 @@ int listen_weir(int fd, int backlog) {
   return running_stack() == 0 ? 0 : answer(start_listening(*w, fd));
 }
 
+// A descriptor for what comes through a gate: without one the connection stays where it is.
+int spare_descriptor(int fd) {
+  const int spare = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return spare < 0 ? errno : (close(spare), 0);
+}
+
 int accept_at_gate(int fd, sockaddr* address, socklen_t* length, int flags) {
+  if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != 0) return answer(EINVAL);
+  if (const int error = spare_descriptor(fd); error != 0) return answer(error);
   Arrival arrival;
   int made = -1;
   const long n = receive_with(fd, &arrival, sizeof arrival,
@@ -272,6 +283,18 @@ int get_option(int fd, int level, int option, void* value, socklen_t* length) {
   if (const int error = ask(name.stack, request, reply); error != 0) return answer(error);
   *length = std::min(*length, static_cast<socklen_t>(reply.size));
   std::memcpy(value, reply.data.data(), *length);
+  return 0;
+}
+
+int out_queue(const Name& name, unsigned long what, void* octets) {
+  if (name.kind == Kind::kGate) return answer(EINVAL);
+  Request request;
+  request.op = Op::kOutQueue;
+  request.id = name.id;
+  request.name = static_cast<std::int32_t>(what);
+  Reply reply;
+  if (const int error = ask(name.stack, request, reply); error != 0) return answer(error);
+  std::memcpy(octets, reply.data.data(), sizeof(int));
   return 0;
 }
 
@@ -383,6 +406,19 @@ WEIR_CALL int setsockopt(int fd, int level, int option, const void* value,
 WEIR_CALL int getsockopt(int fd, int level, int option, void* value, socklen_t* length) noexcept {
   if (routes() == nullptr) return real().getsockopt(fd, level, option, value, length);
   return get_option(fd, level, option, value, length);
+}
+
+// Of all requests, those that a stand-in would answer wrongly.
+WEIR_CALL int ioctl(int fd, unsigned long request, ...) noexcept {
+  va_list rest;
+  va_start(rest, request);
+  void* const argument = va_arg(rest, void*);
+  va_end(rest);
+  if ((request == SIOCOUTQ || request == SIOCOUTQNSD) && routes() != nullptr) {
+    Name name;
+    if (name_of(fd, name) && argument != nullptr) return out_queue(name, request, argument);
+  }
+  return real().ioctl(fd, request, argument);
 }
 
 WEIR_CALL int epoll_ctl(int epfd, int op, int fd, epoll_event* event) noexcept {

@@ -21,6 +21,7 @@ enum class Op : std::uint32_t {
   kGetOption,  // id, level, name, argument: room -> data
   kAbandon,    // id: opened, and neither listening nor connected
   kLocal,      // id -> address
+  kOutQueue,   // id, name: SIOCOUTQ or SIOCOUTQNSD -> data: an int
   kFinish,     // the program ends: sends what is left, closes all, ends the thread
 };
 

@@ -26,6 +26,7 @@ Real look_up() {
   find(r.getpeername, "getpeername");
   find(r.getsockopt, "getsockopt");
   find(r.setsockopt, "setsockopt");
+  find(r.ioctl, "ioctl");
   find(r.epoll_ctl, "epoll_ctl");
   find(r.poll, "poll");
   find(r.ppoll, "ppoll");

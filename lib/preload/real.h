@@ -19,6 +19,7 @@ struct Real {
   int (*getpeername)(int, sockaddr*, socklen_t*);
   int (*getsockopt)(int, int, int, void*, socklen_t*);
   int (*setsockopt)(int, int, int, const void*, socklen_t);
+  int (*ioctl)(int, unsigned long, ...);
   int (*epoll_ctl)(int, int, int, epoll_event*);
   int (*poll)(pollfd*, nfds_t, int);
   int (*ppoll)(pollfd*, nfds_t, const timespec*, const sigset_t*);

@@ -29,7 +29,7 @@ bool Host::relay(Line& line, int& theirs, const Name& name, bool connecting) {
   line.what = Line::What::kRelay;
   line.fd = line.stand_in.fd;
   line.connecting = connecting;
-  epoll_event e{EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {&line}};
+  epoll_event e{EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {&line}};
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, line.fd, &e) != 0) {
     const int why = errno;
     close(std::exchange(theirs, -1));
@@ -135,7 +135,10 @@ void Host::move(Line& line) {
   if (line.gone) return;
   const bool all_out = !more_out && line.stand_in.look(room_).empty();
   if (all_out && line.program_gone) {
+    // Or it lives, and both sides have said their end: then it reads to that end.
     close_socket(line, false);
+    line.stand_in.close_down();
+    line.fd = -1;
     return forget(line);
   }
   if (all_out && line.program_shut && !line.fin_sent) {

@@ -112,6 +112,8 @@ int Host::answer(const Request& request, Reply& reply, int& fd) {
                  ? 0
                  : errno;
     }
+    case Op::kOutQueue:
+      return do_out_queue(request, reply);
     case Op::kAbandon: {
       Line* const line = find(request.id);
       if (line == nullptr || line->what != Line::What::kOpened) return EBADF;
@@ -222,6 +224,24 @@ int Host::do_connect(const Request& request, Reply& reply, int& fd) {
   close_socket(*line, false);
   forget(*line);
   return error;
+}
+
+// What is not acknowledged, or not sent, with what the stack had no room for yet.
+int Host::do_out_queue(const Request& request, Reply& reply) {
+  Line* const line = find(request.id);
+  if (line != nullptr && line->what == Line::What::kRelay) move(*line);
+  int octets = 0;
+  if (line != nullptr && !line->gone && line->weir >= 0) {
+    if (weir_ioctl(stack_, line->weir, static_cast<unsigned long>(request.name), &octets) != 0) {
+      return errno;
+    }
+    if (line->what == Line::What::kRelay && !line->connecting) {
+      octets += static_cast<int>(line->stand_in.look(room_).size());
+    }
+  }
+  reply.size = sizeof octets;
+  std::memcpy(reply.data.data(), &octets, sizeof octets);
+  return 0;
 }
 
 int Host::do_option(const Request& request, Reply& reply) {

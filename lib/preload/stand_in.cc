@@ -32,6 +32,8 @@ bool StandIn::make(const Name& name, bool filled, StandIn& out, int& theirs) {
   out.padding_ = 0;
   sockaddr_storage address;
   const socklen_t length = write_name(name, address);
+  const int on = 1;  // urgent text is text: what a program sends with MSG_OOB arrives in its place
+  (void)setsockopt(out.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   bool good = bind(theirs, reinterpret_cast<const sockaddr*>(&address), length) == 0 &&
               send(theirs, kPadding.data(), 1, MSG_DONTWAIT) == 1;  // the anchor
   while (good && filled && writable(theirs)) {
@@ -56,13 +58,26 @@ void StandIn::settle() {
   }
 }
 
-std::span<const std::byte> StandIn::look(std::span<std::byte> room) const {
-  const ssize_t n = recv(fd, room.data(), room.size(), MSG_PEEK | MSG_DONTWAIT);
-  if (n <= 1) return {};
-  return room.subspan(1, static_cast<std::size_t>(n) - 1);
+bool StandIn::pass_mark() {
+  int octets = 0;
+  std::byte anchor;
+  if (ioctl(fd, FIONREAD, &octets) != 0) return false;
+  marked_ = octets > 1;
+  bare_ = marked_ && recv(fd, &anchor, 1, MSG_DONTWAIT) == 1;
+  return bare_;
 }
 
-void StandIn::take(std::size_t octets, std::span<std::byte> room) const {
+std::span<const std::byte> StandIn::look(std::span<std::byte> room) {
+  const std::size_t anchor = bare_ ? 0 : 1;
+  const ssize_t n = recv(fd, room.data(), room.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (n == 1 && marked_ && !bare_ && pass_mark()) return look(room);
+  if (n <= static_cast<ssize_t>(anchor)) return {};
+  return room.subspan(anchor, static_cast<std::size_t>(n) - anchor);
+}
+
+void StandIn::take(std::size_t octets, std::span<std::byte> room) {
+  if (bare_) --octets;  // the last of them is the anchor now
+  bare_ = false;
   while (octets > 0) {
     const ssize_t n = recv(fd, room.data(), octets, MSG_DONTWAIT);
     if (n <= 0) return;

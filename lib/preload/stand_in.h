@@ -24,9 +24,11 @@ class StandIn {
   void settle();
 
   // What the program has written and was not taken yet, into `room`; empty when there is nothing.
-  [[nodiscard]] std::span<const std::byte> look(std::span<std::byte> room) const;
+  [[nodiscard]] std::span<const std::byte> look(std::span<std::byte> room);
   // Takes `octets` of what look() showed, at least one. `room`: at least as many.
-  void take(std::size_t octets, std::span<std::byte> room) const;
+  void take(std::size_t octets, std::span<std::byte> room);
+  // The program wrote with MSG_OOB: such text comes in its place, with no mark (RFC 6093 §4).
+  void urgent() { marked_ = true; }
 
   // Octets that the program's end took; -1 with EAGAIN, or EPIPE when nobody can read them.
   [[nodiscard]] long give(std::span<const std::byte> text) const;
@@ -42,7 +44,12 @@ class StandIn {
   int fd = -1;
 
  private:
+  // Reading stops in front of an octet that MSG_OOB marked, though it is to be read as any other.
+  bool pass_mark();
+
   std::size_t padding_ = 0;
+  bool marked_ = false;  // such an octet may be there
+  bool bare_ = false;    // the anchor was read to get at it: all that is there is text
 };
 
 }  // namespace weir::preload
