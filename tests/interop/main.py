@@ -18,7 +18,8 @@ import harness
 import ipv6_cases  # pylint: disable=unused-import
 import load_cases  # pylint: disable=unused-import
 import perf_cases  # pylint: disable=unused-import
-import raw_suite  # pylint: disable=unused-import  # their cases are among CASES
+import raw_suite  # pylint: disable=unused-import
+import run_cases  # pylint: disable=unused-import  # their cases are among CASES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
