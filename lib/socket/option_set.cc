@@ -133,6 +133,11 @@ int set_ip6(TcpSocket& s, int name, int v) {
 int set_int(TcpSocket& s, const IntOption& o, int v) {
   if (!o.boolean && (v < o.least || v > o.most)) return o.name == SO_PRIORITY ? EPERM : EINVAL;
   if (o.value == &TcpOptions::v6_only && s.port_held() != 0) return EINVAL;
+  if (o.value == &TcpOptions::port_range) {
+    const auto range = static_cast<std::uint32_t>(v);
+    const std::uint32_t low = range & 0xffffU, high = range >> 16U;
+    if (low != 0 && high != 0 && low > high) return EINVAL;
+  }
   s.options.*o.value = o.boolean ? static_cast<int>(v != 0) : v;
   return 0;
 }

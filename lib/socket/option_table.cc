@@ -14,6 +14,7 @@ namespace {
 using O = TcpOptions;
 
 constexpr int kTcp = IPPROTO_TCP, kIp = IPPROTO_IP, kIp6 = IPPROTO_IPV6;
+constexpr int kLocalPortRange = 51;  // IP_LOCAL_PORT_RANGE, Linux 6.3
 constexpr int kMostKeepalive = 32'767, kMostProbes = 127;
 
 constexpr std::array kInts{
@@ -43,9 +44,12 @@ constexpr std::array kInts{
     IntOption{kIp, IP_RECVTTL, &O::recvttl, true},
     IntOption{kIp, IP_PKTINFO, &O::pktinfo, true},
     IntOption{kIp, IP_BIND_ADDRESS_NO_PORT, &O::no_port, true},
+    IntOption{kIp, IP_FREEBIND, &O::freebind, true},
+    IntOption{kIp, kLocalPortRange, &O::port_range, false, INT_MIN},
     IntOption{kIp6, IPV6_V6ONLY, &O::v6_only, true},
     IntOption{kIp6, IPV6_MTU_DISCOVER, &O::mtu_discover6, false, 0, 5},
     IntOption{kIp6, IPV6_RECVERR, &O::recverr6, true},
+    IntOption{kIp6, IPV6_FREEBIND, &O::freebind, true},
     IntOption{kIp6, IPV6_RECVTCLASS, &O::recvtclass, true},
     IntOption{kIp6, IPV6_RECVHOPLIMIT, &O::recvhops, true},
     IntOption{kIp6, IPV6_RECVPKTINFO, &O::pktinfo6, true},

@@ -66,6 +66,16 @@ bool held_by_the_closed(const EmbeddedStack& e, const TcpSocket& s, const Endpoi
 
 }  // namespace
 
+PortRange port_range(const EmbeddedStack& e, const TcpSocket& s) {
+  PortRange r{e.tcp_config().port_low, e.tcp_config().port_high};
+  const auto own = static_cast<std::uint32_t>(s.options.port_range);
+  const auto low = static_cast<std::uint16_t>(own), high = static_cast<std::uint16_t>(own >> 16);
+  const PortRange all = r;
+  if (low >= all.low && low <= all.high) r.low = low;
+  if (high >= all.low && high <= all.high) r.high = high;
+  return r;
+}
+
 int claim_port(EmbeddedStack& e, TcpSocket& s, const Endpoint& at) {
   if (at.port != 0) {
     if (!free_for(e, s, at, false) || held_by_the_closed(e, s, at)) return EADDRINUSE;
@@ -73,11 +83,11 @@ int claim_port(EmbeddedStack& e, TcpSocket& s, const Endpoint& at) {
     s.port_back = false;
     return 0;
   }
-  const tcp::Config& c = e.tcp_config();
-  const std::uint32_t range = std::uint32_t{c.port_high} - c.port_low + 1;
+  const PortRange c = port_range(e, s);
+  const std::uint32_t range = std::uint32_t{c.high} - c.low + 1;
   const auto start = static_cast<std::uint32_t>(e.draw() % range);
   for (std::uint32_t i = 0; i < range; ++i) {
-    const auto port = static_cast<std::uint16_t>(c.port_low + (start + i) % range);
+    const auto port = static_cast<std::uint16_t>(c.low + (start + i) % range);
     if (!free_for(e, s, {at.addr, port}, true)) continue;
     s.local = {at.addr, port};
     s.port_back = false;

@@ -22,7 +22,7 @@ int bind_fault(const EmbeddedStack& e, const TcpSocket& s, const Name& name) {
   if (s.family == AF_INET6 && (taken != 0 || (name.at.addr.is_v4() && s.options.v6_only))) {
     return EINVAL;
   }
-  return is_ours(e, name.at.addr) ? taken : EADDRNOTAVAIL;
+  return is_ours(e, name.at.addr) || s.options.freebind != 0 ? taken : EADDRNOTAVAIL;
 }
 
 // What a socket without a connection is again: its name goes, but for what bind gave it, and for
@@ -70,11 +70,31 @@ int remote_of(const EmbeddedStack& e, const TcpSocket& s, const sockaddr* addr, 
   return s.family == AF_INET6 && s.local.addr.is_v4() && !remote.addr.is_v4() ? EAFNOSUPPORT : 0;
 }
 
+// From the ports of the socket's own range: the first whose 4-tuple is free.
+Result<stack::ConnId, stack::Error> connect_within(EmbeddedStack& e, const TcpSocket& s,
+                                                   const Endpoint& remote,
+                                                   const std::optional<IpAddr>& local,
+                                                   const stack::ConnOptions& own) {
+  const PortRange r = port_range(e, s);
+  const std::uint32_t ports = std::uint32_t{r.high} - r.low + 1;
+  const auto start = static_cast<std::uint32_t>(e.draw() % ports);
+  for (std::uint32_t i = 0; i < ports; ++i) {
+    const auto port = static_cast<std::uint16_t>(r.low + (start + i) % ports);
+    const auto id = e.tcp().connect(remote, local, e.now(), port, &own);
+    const bool taken = !id.ok() && (id.error() == stack::Error::kAddressInUse ||
+                                    id.error() == stack::Error::kNoPort);
+    if (!taken) return id;
+  }
+  return stack::Error::kNoPort;
+}
+
 int open_connection(EmbeddedStack& e, TcpSocket& s, const Endpoint& remote) {
   const bool any = s.local.addr.is_unspecified();
   const stack::ConnOptions own = conn_options(s, remote.addr.is_v4());
-  const auto id = e.tcp().connect(remote, any ? std::nullopt : std::optional(s.local.addr), e.now(),
-                                  s.port_held(), &own);
+  const auto local = any ? std::nullopt : std::optional(s.local.addr);
+  const bool within = s.port_held() == 0 && s.options.port_range != 0;
+  const auto id = within ? connect_within(e, s, remote, local, own)
+                         : e.tcp().connect(remote, local, e.now(), s.port_held(), &own);
   if (!id.ok()) {
     const int error = errno_of(id.error());
     return error == EADDRINUSE ? EADDRNOTAVAIL : error;  // of this very 4-tuple

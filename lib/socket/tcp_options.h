@@ -35,7 +35,9 @@ struct TcpOptions {
   int recverr = 0, recverr6 = 0;
   // What a datagram would bring along: kept and told.
   int recvtos = 0, recvttl = 0, pktinfo = 0, recvtclass = 0, recvhops = 0, pktinfo6 = 0;
-  int no_port = 0;  // IP_BIND_ADDRESS_NO_PORT
+  int no_port = 0;     // IP_BIND_ADDRESS_NO_PORT
+  int freebind = 0;    // IP_FREEBIND, IPV6_FREEBIND
+  int port_range = 0;  // IP_LOCAL_PORT_RANGE: the highest in the upper half; 0: as the Config says
 };
 
 }  // namespace weir::posix

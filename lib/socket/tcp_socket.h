@@ -76,6 +76,11 @@ ssize_t tcp_send(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> from, in
 ssize_t tcp_receive(EmbeddedStack& e, TcpSocket& s, std::span<const iovec> to, int flags);
 
 // -- Who may bind what (ports_in_use.cc) -------------------------------------------------------
+// What a port is chosen from: ip_local_port_range, within it IP_LOCAL_PORT_RANGE.
+struct PortRange {
+  std::uint16_t low = 0, high = 0;
+};
+[[nodiscard]] PortRange port_range(const EmbeddedStack& e, const TcpSocket& s);
 // 0 or EADDRINUSE. With port 0 one is chosen and written to s.local.
 int claim_port(EmbeddedStack& e, TcpSocket& s, const Endpoint& at);
 // Whether `s` may listen where it is bound.

@@ -9,7 +9,6 @@ namespace weir::stack {
 namespace {
 
 constexpr unsigned kPerCall = 64;
-constexpr Duration kReuseAfter = 1s;  // the timestamps' clock has surely ticked, RFC 6191 §2
 
 }  // namespace
 
@@ -130,7 +129,7 @@ bool Stack::Impl::tw_reusable(const tcp::TwState& r, const FlowKey& flow) const 
   if (reuse == 0 || (reuse == 2 && !loops(flow))) return false;
   if (r.has_timestamps == 0 || !config.tcp.timestamps) return false;
   const Duration left = instant_of(r.deadline_ms) - now;
-  return left <= 2 * config.tcp.msl - kReuseAfter;
+  return left <= 2 * config.tcp.msl - config.tcp.tw_reuse_delay;
 }
 
 template <class Record>

@@ -26,7 +26,9 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   Duration msl = 30s;                    // TIME-WAIT lasts twice this; Linux's 60 s in all
   std::uint32_t max_tw_buckets = 262'144;
   std::uint8_t tw_reuse = 2;  // connect takes a 4-tuple in TIME-WAIT: 0 no, 1 yes, 2 to this host
+  Duration tw_reuse_delay = 1s;  // not before, so that the timestamps' clock has surely ticked
   bool timestamps = true;
+  bool timestamps_required = true;  // where agreed on: a segment without is dropped (Linux: taken)
   bool window_scaling = true;
   bool sack = true;                      // RFC 2018
   bool recovery = true;                  // RACK and TLP, RFC 8985

@@ -223,7 +223,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
       corked = last && cork_holds(t, fin);
       break;
     }
-    if (len > 0) log_begin(t, now, out);
+    log_begin(t, now, out);  // of a FIN alone, too: its loss is probed for
     send_next(t, len, fin, now, out);
     left -= len;
     push_burst(t, burst, len, whole, out);

@@ -288,6 +288,20 @@ void check_urg(Tcb& t, const Arrival& a, Outbox& out) {
   if (a.has(URG) && takes_text(t.state)) urgent_arrives(t, a.seg.seq + a.seg.urgent, out);
 }
 
+// The application is gone. The RST has the number that the peer expects, as a closed port's has
+// (§3.10.7.1): one behind our FIN, should that be lost, would only be challenged.
+//= RFC9293 SHLD-3
+void refuse_text(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
+  out.counters->drop_data_after_close.add();
+  out.counters->out_rsts.add();
+  TxSegment rst = make_reset(t, now);
+  rst.seq = a.seg.ack;
+  rst.ack = Seq{};
+  rst.flags = RST;
+  out.tx.push(rst);
+  close_now(t, CloseReason::kAborted, out);
+}
+
 // Seventh.
 bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (!takes_text(t.state)) return true;
@@ -296,11 +310,8 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
     t.peer_fin = a.seq + a.len;
   }
   if (a.len == 0) return true;
-  //= RFC9293 SHLD-3
   if (t.has(kUserClosed)) {
-    out.counters->drop_data_after_close.add();
-    send_reset(t, now, out);
-    close_now(t, CloseReason::kAborted, out);
+    refuse_text(t, a, now, out);
     return false;
   }
   if (must_give_back(t, a)) {

@@ -123,6 +123,7 @@ constexpr auto kSettings = std::to_array<Setting>({
     integer<&Config::max_tw_buckets>("max_tw_buckets", kFixed, 0, 100'000'000),
     integer<&Config::tw_reuse>("tw_reuse", kLive, 0, 2,
                                "0 never, 1 by connect, 2 by connect to this host itself"),
+    time<&Config::tw_reuse_delay>("tw_reuse_delay", kLive, 1ms, 1ms, 60s),
     // The window scale that a SYN-ACK told of follows from it.
     integer<&Config::rmem>("rmem", kFixed, 4'096, kMostBuffer),
     integer<&Config::rmem_default>("rmem_default", kFixed, 4'096, kMostBuffer),
@@ -134,6 +135,7 @@ constexpr auto kSettings = std::to_array<Setting>({
     boolean<&Config::bindv6only>("bindv6only"),
 
     boolean<&Config::timestamps>("timestamps"),
+    boolean<&Config::timestamps_required>("timestamps_required"),
     boolean<&Config::window_scaling>("window_scaling"),
     boolean<&Config::sack>("sack"),
     boolean<&Config::dsack>("dsack"),

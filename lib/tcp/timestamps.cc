@@ -34,6 +34,7 @@ void store_ts_recent(Tcb& t, std::uint32_t ts_val, Instant now) {
 bool check_timestamps(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   if (!t.has(kTimestamps) || (seg.flags & RST) != 0) return true;  // §5.2: RST is exempt
   if (!seg.options.has_timestamps) {
+    if (!t.config->timestamps_required) return true;
     out.counters->drop_no_timestamp.add();  // §3.2: SHOULD silently drop
     return false;
   }
@@ -49,12 +50,12 @@ bool check_timestamps(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
 }
 
 // §4.3: only a segment that begins at or before what the last ACK acknowledged moves TS.Recent.
-// check_timestamps has let it pass: it is stamped, and no older than what is there, or that is
-// void.
+// check_timestamps has let it pass: it is no older than what is there, or that is void, where it is
+// stamped at all.
 //= RFC7323 4.3-a
 //= RFC7323 4.3-b
 void update_ts_recent(Tcb& t, const RxSegment& seg, Instant now) {
-  if (t.has(kTimestamps) && !after(seg.seq, t.last_ack_sent)) {
+  if (t.has(kTimestamps) && seg.options.has_timestamps && !after(seg.seq, t.last_ack_sent)) {
     store_ts_recent(t, seg.options.ts_val, now);
   }
 }

@@ -15,6 +15,7 @@ EXTRA = {"NULL": None, "EPOLL_CTL_ADD": 1, "EPOLL_CTL_DEL": 2, "EPOLL_CTL_MOD": 
          "TIOCOUTQ": 0x5411, "SIOCOUTQNSD": 0x894B, "FIONBIO": 0x5421, "TCP_CC_INFO": 26, "SOL_TCP": 6, "SOL_IP": 0,
          "SOL_IPV6": 41, "IP_MTU_DISCOVER": 10, "IP_PMTUDISC_DO": 2, "IP_PMTUDISC_DONT": 0, "IP_PMTUDISC_WANT": 1,
          "IP_PMTUDISC_PROBE": 3, "IP_MTU": 14, "IP_FREEBIND": 15,
+         "IP_BIND_ADDRESS_NO_PORT": 24, "IP_LOCAL_PORT_RANGE": 51,
          "IP_RECVERR": 11, "IPV6_RECVERR": 25, "IPV6_MTU": 24, "TCP_TX_DELAY": 37,
          "TCP_TIMESTAMP": 24, "TCP_SAVE_SYN": 27, "TCP_MAXSEG": 2, "TCP_IS_MPTCP": 43, "SO_MAX_PACING_RATE": 47,
          "TCP_RTO_MAX_MS": 44, "TCP_RTO_MIN_US": 45, "TCP_DELACK_MAX_US": 46}
@@ -27,9 +28,13 @@ INFO = [("B", "state ca_state retransmits probes backoff options wscale rate_fla
         ("Q", "delivery_rate busy_time rwnd_limited sndbuf_limited"), ("I", "delivered delivered_ce"),
         ("Q", "bytes_sent bytes_retrans"), ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash"),
         ("H", "total_rto total_rto_recoveries"), ("I", "total_rto_time")]
+MEMINFO = ("RMEM_ALLOC RCVBUF WMEM_ALLOC SNDBUF FWD_ALLOC WMEM_QUEUED OPTMEM BACKLOG DROPS").split()
 INFO_NAMES = {"TCP_CA_Open": 0, "TCP_CA_Disorder": 1, "TCP_CA_CWR": 2, "TCP_CA_Recovery": 3, "TCP_CA_Loss": 4,
               "TCPI_OPT_TIMESTAMPS": 1, "TCPI_OPT_SACK": 2, "TCPI_OPT_WSCALE": 4, "TCPI_OPT_ECN": 8,
               "TCPI_OPT_ECN_SEEN": 16, "TCPI_OPT_SYN_DATA": 32}
+SO_MEMINFO = 55
+WAITING = {"accept", "accept4", "connect", "epoll_wait", "poll", "read", "readv", "recv", "recvfrom", "recvmsg", "send",
+           "sendfile", "sendmsg", "sendto", "splice", "write", "writev"}
 LIMITS = {"read": socket.SO_RCVTIMEO, "accept": socket.SO_RCVTIMEO, "write": socket.SO_SNDTIMEO}
 RING = {"SO_LINGER": "ii", "SO_RCVTIMEO": "qq", "SO_SNDTIMEO": "qq"}
 
@@ -208,6 +213,10 @@ class Calls:
         if found:
             w, r = found.pop("tcpi_wscale"), found.pop("tcpi_rate_flags")
             found.update(tcpi_snd_wscale=w & 15, tcpi_rcv_wscale=w >> 4, tcpi_delivery_rate_app_limited=r & 1)
+        size = ctypes.c_uint32(4 * len(MEMINFO))
+        if self.host.call("getsockopt", self.fds.get(fd, -1), socket.SOL_SOCKET, SO_MEMINFO, out,
+                          ctypes.byref(size))[0] == 0:
+            found.update(("SK_MEMINFO_" + f, v) for f, v in zip(MEMINFO, struct.unpack_from("=9I", out.raw)))
         return {**INFO_NAMES, **found}
 
     # -- text --

@@ -362,9 +362,18 @@ TEST(Close, WithUnreadTextResets) {
 TEST(Close, TextAfterItResets) {
   Script s{Established{}};
   s.app_close().sends({.flags = ACK | FIN}).receives({.ack = 1}).state(kFinWait2);
-  s.receives({.ack = 1, .len = 10}).sends({.seq = 1, .flags = RST | ACK}).quiet();
+  s.receives({.ack = 1, .len = 10}).sends({.seq = 1, .flags = RST}).quiet();
   s.closed(CloseReason::kAborted);
   EXPECT_EQ(s.counters().drop_data_after_close.get(), 1U);
+}
+
+// Our FIN was lost: the RST is the one that the peer expects, not one behind the FIN.
+//= RFC9293 SHLD-3 type=test
+TEST(Close, TextAfterItResetsThoughTheFinWasLost) {
+  Script s{Established{.ts = Ts{1'000, 0}}};
+  s.app_close().sends({.seq = 0, .flags = ACK | FIN});
+  s.receives({.ack = 0, .len = 10, .ts = Ts{1'001, 0}});
+  s.sends({.seq = 0, .flags = RST, .has_ts = true}).quiet().closed(CloseReason::kAborted);
 }
 
 TEST(Close, OldTextAfterItDoesNotReset) {

@@ -195,6 +195,19 @@ TEST(Prr, TheWindowShrinksInProportion) {
   s.at(200ms).receives({.ack = 10'000}).cwnd(5'000).skip();
 }
 
+// A FIN alone is a tail as any: probed for, then resent.
+//= RFC8985 7.3 type=test
+TEST(Tlp, AFinAloneIsProbedFor) {
+  Script s(Established{.sack = true});
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.at(1s).app_shutdown().sends({.seq = 1'000, .flags = ACK | FIN}).quiet();
+  s.at(1s + 300ms).sends({.seq = 1'000, .len = 0, .flags = ACK | FIN}).quiet();
+  EXPECT_EQ(s.counters().tlp_probes.get(), 1U);
+  s.at(1s + 600ms).sends({.seq = 1'000, .flags = ACK | FIN}).quiet();
+  s.receives({.ack = 1'001}).state(kFinWait2);
+  EXPECT_EQ(s.tcb().log, nullptr);
+}
+
 // Most of the flight is lost: what is in the network is below ssthresh, and may grow back to it by
 // as much as arrives, and one segment more where the loss is being mended and no other shows.
 //= RFC6937 3-c type=test

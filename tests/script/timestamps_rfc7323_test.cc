@@ -190,6 +190,17 @@ TEST(Paws, TsRecentIsVoidAfter24DaysToTheSecond) {
   }
 }
 
+// Linux takes a segment without, and so does who asks for it: it moves neither TS.Recent nor the
+// RTO.
+TEST(Timestamps, MayBeMissingWhereThatIsSet) {
+  Script s{Established{.ts = Ts{1'000, 0},
+                       .tune = [](tcp::Config& c) { c.timestamps_required = false; }}};
+  s.receives({.len = 100}).app_reads(100).at(40ms).sends({.ack = 100, .ts = Ts{40, 1'000}});
+  EXPECT_EQ(s.counters().drop_no_timestamp.get(), 0U);
+  s.receives({.seq = 100, .len = 100, .ts = Ts{999, 0}}).sends({.ack = 100});
+  EXPECT_EQ(s.counters().drop_paws.get(), 1U);
+}
+
 // §3.2: a RST carries them, too.
 //= RFC7323 3.2-e type=test
 TEST(Timestamps, StandInAReset) {

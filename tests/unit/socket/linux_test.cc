@@ -391,6 +391,35 @@ TEST_F(Linux, QuickAcksThatWereLeftComeBack) {
   EXPECT_EQ(1U, h.drain().size());
 }
 
+// -- Names: IP_FREEBIND, IP_LOCAL_PORT_RANGE, tw_reuse_delay ------------------------------------
+
+constexpr int kLocalPortRange = 51;
+
+TEST_F(Linux, ANameThatIsNotOursMayBeBoundWhereThatIsAskedFor) {
+  const int one = h.tcp();
+  EXPECT_EQ(-1, h.bind(one, kPeer, 90));
+  EXPECT_EQ(EADDRNOTAVAIL, errno);
+  EXPECT_EQ(0, h.set(one, IPPROTO_IP, IP_FREEBIND, 1));
+  EXPECT_EQ(0, h.bind(one, kPeer, 90));
+}
+
+TEST_F(Linux, ThePortIsOfTheSocketsOwnRange) {
+  const int range = 40'001 << 16 | 40'000;
+  for (int i = 0; i < 3; ++i) {
+    const int one = h.tcp();
+    EXPECT_EQ(0, h.set(one, IPPROTO_IP, kLocalPortRange, range));
+    EXPECT_EQ(-1, h.connect(one, kPeer, 80));
+    EXPECT_EQ(i < 2 ? EINPROGRESS : EADDRNOTAVAIL, errno);
+    EXPECT_EQ(i < 2 ? 40'000 : 0, h.local(one).port & ~1);
+  }
+  const int bound = h.tcp();
+  EXPECT_EQ(0, h.set(bound, IPPROTO_IP, kLocalPortRange, 40'002 << 16 | 40'002));
+  EXPECT_EQ(0, h.bind(bound, kHost, 0));
+  EXPECT_EQ(40'002, h.local(bound).port);
+  EXPECT_EQ(-1, h.set(bound, IPPROTO_IP, kLocalPortRange, 40'000 << 16 | 40'001));
+  EXPECT_EQ(EINVAL, errno);
+}
+
 // -- MSG_MORE and the cork, as the kernel's own scripts have them ------------------------------
 
 class Corked : public Linux {
