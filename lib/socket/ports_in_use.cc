@@ -97,7 +97,7 @@ int claim_port(EmbeddedStack& e, TcpSocket& s, const Endpoint& at) {
 }
 
 bool may_listen(const EmbeddedStack& e, const TcpSocket& s) {
-  return free_for(e, s, s.local, false);
+  return free_for(e, s, s.local, false) && !held_by_the_closed(e, s, s.local);
 }
 
 }  // namespace weir::posix

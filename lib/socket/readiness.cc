@@ -25,12 +25,15 @@ bool writable(const EmbeddedStack& e, const TcpSocket& s) {
   return lowat == 0 || not_sent(e, s) < (std::size_t{lowat} + 1) / 2;
 }
 
-// SO_RCVLOWAT octets of text, no more than half of what the buffer holds.
+}  // namespace
+
 bool readable(const EmbeddedStack& e, const TcpSocket& s) {
   const int most = std::max(receive_buffer_of(e, s) / 2, 1);
   const auto mark = static_cast<std::size_t>(std::min(s.options.rcvlowat, most));
   return unread(e, s) >= mark;
 }
+
+namespace {
 
 std::uint32_t ready_of_listener(const EmbeddedStack& e, const TcpSocket& s) {
   const auto stats = e.tcp().listener_stats(s.listener);

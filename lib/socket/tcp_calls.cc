@@ -32,6 +32,11 @@ void forget_names(TcpSocket& s) {
   if (!s.bound_addr) s.local.addr = any_of(s.v4_only());
 }
 
+void send_fin(EmbeddedStack& e, TcpSocket& s) {
+  e.tcp().shutdown_send(*s.conn);
+  s.fin_out = true;
+}
+
 void stop_listening(EmbeddedStack& e, TcpSocket& s) {
   e.tcp().stop_listening(s.listener);
   e.listens_no_more(s);
@@ -188,7 +193,7 @@ TcpSocket* tcp_accept(EmbeddedStack& e, TcpSocket& s, int flags, int& error) {
   child.phase = Phase::kOpen;
   child.use = Use::kConnected;
   apply_rest(e, child);
-  if (child.shut_write) e.tcp().shutdown_send(*id);
+  if (child.shut_write) send_fin(e, child);
   e.settle();  // what it did while it waited
   error = 0;
   return &child;
@@ -242,7 +247,7 @@ int tcp_shutdown(EmbeddedStack& e, TcpSocket& s, int how) {
     s.use = Use::kUnconnected;
   } else if (was != Phase::kListening) {
     s.shut_read = s.shut_read || read;
-    if (write && s.conn) e.tcp().shutdown_send(*s.conn);  // shut before it was connected, or not
+    if (write && s.conn) send_fin(e, s);  // shut before it was connected, or not
     s.shut_write = s.shut_write || write;
   }
   e.settle();

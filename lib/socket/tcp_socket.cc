@@ -15,7 +15,7 @@ std::uint64_t user_of(const TcpSocket& s) {
 
 void on_closed(EmbeddedStack& e, TcpSocket& s, tcp::CloseReason reason) {
   // RFC 9293 §3.10.7.4 tells of a reset; Linux says EPIPE where the peer's FIN came before it.
-  const bool half_closed = s.fin_seen && !s.shut_write;
+  const bool half_closed = s.fin_seen && !s.fin_out;
   const int error = reason == tcp::CloseReason::kReset && half_closed ? EPIPE : errno_of(reason);
   if (error != 0) s.error = error;
   if (reason == tcp::CloseReason::kAborted) s.fin_seen = false;  // text before it is gone: no end
@@ -76,7 +76,7 @@ int errno_of(tcp::CloseReason r) {
 
 void attach(EmbeddedStack& e, TcpSocket& s, stack::ConnId id) {
   s.conn = id;
-  s.port_back = false;
+  s.port_back = s.fin_out = false;
   e.tcp().set_user(id, user_of(s));
   const FlowKey flow = e.tcp().flow_of(id);
   s.local = {flow.local, flow.local_port};
@@ -163,7 +163,7 @@ void on_event(EmbeddedStack& e, const stack::Ready& r) {
     forget_if_over(e, s);
   }
   // Text below the low-water mark wakes nobody (tcp_data_ready).
-  const bool below = has(stack::kReadable) && (ready_of(e, s) & EPOLLIN) == 0;
+  const bool below = has(stack::kReadable) && !readable(e, s);
   const auto events = static_cast<std::uint16_t>(below ? r.events & ~stack::kReadable : r.events);
   if (const std::uint32_t why = reason_of(events); why != 0) e.changed(s, why);
 }

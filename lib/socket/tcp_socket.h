@@ -35,6 +35,7 @@ struct TcpSocket : Descriptor {
   bool bound_port = false;
   bool port_back = false;  // the connection that had it is over: local.port is told, not held
   bool shut_read = false, shut_write = false;  // sk_shutdown
+  bool fin_out = false;                        // the connection was told to send its FIN
   bool fin_seen = false;                       // SOCK_DONE: nothing follows what is there
   int error = 0, soft_error = 0;               // errnos, each told once
   stack::ListenerId listener = 0;              // kListening
@@ -55,6 +56,8 @@ void detach(EmbeddedStack& e, TcpSocket& s, bool abort);
 // Once everything of a connection that is over has been read, its record goes back.
 void forget_if_over(EmbeddedStack& e, TcpSocket& s);
 [[nodiscard]] std::size_t unread(const EmbeddedStack& e, const TcpSocket& s);
+// SO_RCVLOWAT octets of text, no more than half of what the buffer holds.
+[[nodiscard]] bool readable(const EmbeddedStack& e, const TcpSocket& s);
 // sock_error(): the error that is due, told once.
 [[nodiscard]] int take_error(TcpSocket& s);
 void on_reset(EmbeddedStack& e, TcpSocket& s);  // as if the peer had done it

@@ -12,6 +12,7 @@
 
 #include "socket/names.h"
 #include "socket/tcp_socket.h"
+#include "socket/udp_control.h"
 
 namespace weir::posix {
 namespace {
@@ -117,6 +118,7 @@ int destination_of(const EmbeddedStack& e, const UdpSocket& s, const sockaddr* a
   if (length < (six ? sizeof family : sizeof(sockaddr_in))) return EINVAL;
   std::memcpy(&family, addr, sizeof family);
   if (family == AF_UNSPEC && six) return 0;
+  if (six && family == AF_INET && s.options.v6_only != 0) return ENETUNREACH;
   sockaddr_in in{};
   Name name;
   if (family == AF_INET6 || (family != AF_INET && family != AF_UNSPEC)) {
@@ -214,7 +216,8 @@ int errno_of(stack::UdpError error) {
 int udp_bind(EmbeddedStack& e, UdpSocket& s, const sockaddr* addr, socklen_t length) {
   const Name name = name_of(s.family, addr, length);
   if (name.error != 0) return name.error;
-  if (s.family == AF_INET6 && s.id) return EINVAL;
+  const bool four = s.family == AF_INET6 && name.at.addr.is_v4();
+  if (s.family == AF_INET6 && (s.id || (four && s.options.v6_only != 0))) return EINVAL;
   if (!name.at.addr.is_unspecified() && !e.tcp().is_local(name.at.addr)) return EADDRNOTAVAIL;
   if (s.id) return EINVAL;
   const int v6_only = s.options.v6_only;
@@ -282,7 +285,7 @@ std::size_t udp_next_size(const EmbeddedStack& e, const UdpSocket& s) {
 }
 
 ssize_t udp_send(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> from, int flags,
-                 const sockaddr* addr, socklen_t length) {
+                 const sockaddr* addr, socklen_t length, const msghdr* control) {
   constexpr std::size_t kMost = 0xffff;
   const std::size_t octets = total(from);
   if (const int fault = bind_if_not(e, s)) return -(fault == EADDRINUSE ? EAGAIN : fault);
@@ -300,6 +303,12 @@ ssize_t udp_send(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> from, in
     if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
   }
   if (to && to->port == 0) return -EINVAL;
+  stack::UdpSend how = how_of(s, peer ? peer->addr : IpAddr{});
+  if (control != nullptr && !s.holding) {
+    const bool six = s.family == AF_INET6;
+    if (const int fault = read_control(*control, peer->addr.is_v4(), six, how)) return -fault;
+    if (how.source && !e.tcp().is_local(*how.source)) return -EINVAL;
+  }
   if (const int error = take_error(e, s)) return -error;
   if (s.shut_write && !s.holding) return -EPIPE;  // what was begun is still added to
   if (octets > kMost) return -EMSGSIZE;
@@ -313,7 +322,7 @@ ssize_t udp_send(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> from, in
     pieces.emplace_back(static_cast<const std::byte*>(v.iov_base), v.iov_len);
   }
   if (!s.holding) {
-    s.held_how = how_of(s, peer ? peer->addr : IpAddr{});
+    s.held_how = how;
     s.held_how.to = to;
   }
   const bool more = (flags & MSG_MORE) != 0 || s.options.cork != 0;

@@ -70,8 +70,9 @@ struct UdpArrival {
 };
 
 // One datagram: its octets, or an errno below 0. `name` may be null.
+// `control`: sendmsg's, or null.
 ssize_t udp_send(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> from, int flags,
-                 const sockaddr* name, socklen_t length);
+                 const sockaddr* name, socklen_t length, const msghdr* control = nullptr);
 ssize_t udp_receive(EmbeddedStack& e, UdpSocket& s, std::span<const iovec> to, int flags,
                     UdpArrival& arrival);
 

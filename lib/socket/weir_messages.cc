@@ -133,9 +133,16 @@ ssize_t weir_sendmsg(weir_stack* stack, int fd, const msghdr* message, int flags
   if (message == nullptr) return answer(EFAULT);
   if (UdpSocket* u = udp_socket(stack, fd)) {
     if (!vector_ok(message->msg_iov, message->msg_iovlen)) return -1;
-    return answer_octets(udp_send(*stack, *u, {message->msg_iov, message->msg_iovlen}, flags,
-                                  static_cast<const sockaddr*>(message->msg_name),
-                                  message->msg_namelen));
+    if (message->msg_controllen > 0 && message->msg_control == nullptr) return answer(EFAULT);
+    // A name without a length is none, and one that is too long is cut (__copy_msghdr).
+    if (message->msg_name != nullptr && static_cast<int>(message->msg_namelen) < 0) {
+      return answer(EINVAL);
+    }
+    const auto length = std::min<socklen_t>(message->msg_namelen, sizeof(sockaddr_storage));
+    const auto* name = length == 0 ? nullptr : static_cast<const sockaddr*>(message->msg_name);
+    const msghdr* control = message->msg_controllen > 0 ? message : nullptr;
+    return answer_octets(udp_send(*stack, *u, {message->msg_iov, message->msg_iovlen}, flags, name,
+                                  length, control));
   }
   return send_pieces(stack, fd, message->msg_iov, message->msg_iovlen, flags);
 }

@@ -11,6 +11,7 @@ namespace weir::differential {
 
 inline constexpr int kSlots = 8;
 inline constexpr int kFixedPorts = 4;
+inline constexpr unsigned kControls = 16;  // control messages that sendmsg is given (player.cc)
 
 enum class Op : std::uint8_t {
   kSocket,

@@ -127,6 +127,12 @@ constexpr Known kKnown[] = {
               (m.call.a == SIOCOUTQ || m.call.a == SIOCOUTQNSD) && m.kernel.ready == m.weir.ready;
      },
      true},
+    {"SIOCOUTQ of datagrams", "what is held back counts with its buffers on Linux, here not at all",
+     [](const Met& m) {
+       return m.call.op == Op::kIoctl && m.kernel_state == -1 && m.call.a == SIOCOUTQ &&
+              m.weir.detail == "0" && m.kernel.result == 0 && m.kernel.ready == m.weir.ready;
+     },
+     true},
     {"TCP_TIMESTAMP", "each has a clock and an offset of its own",
      [](const Met& m) {
        return m.call.op == Op::kGetsockopt && is_option(m.call, IPPROTO_TCP, TCP_TIMESTAMP) &&
@@ -197,7 +203,8 @@ constexpr Known kKnown[] = {
     {"peer after MSG_MORE",
      "Linux: a connected datagram socket sends on to whom it held one back for",
      [](const Met& m) {
-       const bool to_peer = sends(m.call) && m.call.op != Op::kSendto && m.call.op != Op::kSendmsg;
+       const bool to_peer =
+           sends(m.call) && m.call.op != Op::kSendto && (m.call.op != Op::kSendmsg || m.call.null);
        return to_peer && m.kernel_state == -1 && m.kernel.text() == m.weir.text() &&
               held_back(m.before, m.call.slot);
      },
@@ -225,6 +232,13 @@ constexpr Known kKnown[] = {
               });
      },
      false},
+    {"a source that is not here",
+     "of IPv4, in a control message: kernels differ in what they call it",
+     [](const Met& m) {
+       return m.call.op == Op::kSendmsg && m.call.c == 7 && m.kernel.result < 0 &&
+              m.weir.error == EINVAL;
+     },
+     true},
     {"SO_LINGER below 0", "Linux tells what its clock makes of it",
      [](const Met& m) {
        return m.call.op == Op::kGetsockopt && is_option(m.call, SOL_SOCKET, SO_LINGER) &&
@@ -236,9 +250,11 @@ constexpr Known kKnown[] = {
      "of a datagram socket that is for the other: Linux sends from an odd one",
      [](const Met& m) {
        const bool goes = sends(m.call) || m.call.op == Op::kConnect;
-       return goes && m.kernel_state == -1 && m.call.family == AF_INET6 &&
-              (m.kernel.result >= 0 || m.kernel.error == EPIPE) &&
-              (m.weir.error == ENETUNREACH || m.weir.error == EAFNOSUPPORT);
+       const int k = m.kernel.error, w = m.weir.error;
+       const bool later = k == 0 || k == EPIPE || k == ECONNREFUSED;  // Linux has not noticed
+       const bool here = later && (w == ENETUNREACH || w == EAFNOSUPPORT);
+       const bool there = k == EINVAL && w == 0 && m.call.where != Where::kSelf;
+       return goes && m.kernel_state == -1 && m.call.family == AF_INET6 && (here || there);
      },
      false},
     {"SO_TIMESTAMP of a stream", "kept and told; no control message comes with the text",

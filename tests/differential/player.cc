@@ -362,6 +362,71 @@ void Player::receive(const Call& c, Outcome& o) {
   o.detail += text_of_octets(buffer_.data(), total);  // what was left alone counts, too
 }
 
+namespace {
+
+template <class T>
+std::vector<unsigned char> control(int level, int type, const T& value, std::size_t short_by = 0) {
+  std::vector<unsigned char> out(CMSG_SPACE(sizeof value));
+  cmsghdr h{};
+  h.cmsg_level = level;
+  h.cmsg_type = type;
+  h.cmsg_len = CMSG_LEN(sizeof value) - short_by;
+  std::memcpy(out.data(), &h, sizeof h);
+  std::memcpy(out.data() + CMSG_LEN(0), &value, sizeof value);
+  return out;
+}
+
+}  // namespace
+
+// Call::c of sendmsg: 0 for none.
+std::vector<unsigned char> Player::control_of(int which) const {
+  in_pktinfo four{};
+  in6_pktinfo six{}, mapped{};
+  inet_pton(AF_INET, s_.self(AF_INET).c_str(), &four.ipi_spec_dst);
+  inet_pton(AF_INET6, s_.self(AF_INET6).c_str(), &six.ipi6_addr);
+  inet_pton(AF_INET6, ("::ffff:" + s_.self(AF_INET)).c_str(), &mapped.ipi6_addr);
+  in_pktinfo foreign{};
+  in6_pktinfo foreign6{};
+  inet_pton(AF_INET, "198.51.100.9", &foreign.ipi_spec_dst);
+  inet_pton(AF_INET6, "2001:db8:ffff::9", &foreign6.ipi6_addr);
+  switch (which) {
+    case 1:
+      return control(IPPROTO_IP, IP_TTL, 7);
+    case 2:
+      return control(IPPROTO_IP, IP_TTL, 0);
+    case 3:
+      return control(IPPROTO_IP, IP_TOS, static_cast<unsigned char>(0x20));
+    case 4:
+      return control(IPPROTO_IP, IP_TOS, 0x28);
+    case 5:
+      return control(IPPROTO_IP, IP_PKTINFO, in_pktinfo{});
+    case 6:
+      return control(IPPROTO_IP, IP_PKTINFO, four);
+    case 7:
+      return control(IPPROTO_IP, IP_PKTINFO, foreign);
+    case 8:
+      return control(IPPROTO_IPV6, IPV6_HOPLIMIT, 9);
+    case 9:
+      return control(IPPROTO_IPV6, IPV6_TCLASS, 0x20);
+    case 10:
+      return control(IPPROTO_IPV6, IPV6_PKTINFO, six);
+    case 11:
+      return control(IPPROTO_IPV6, IPV6_PKTINFO, foreign6);
+    case 12:
+      return control(IPPROTO_IPV6, IPV6_PKTINFO, mapped);
+    case 13:
+      return control(IPPROTO_IP, 99, 1);
+    case 14:
+      return control(IPPROTO_IPV6, 199, 1);
+    case 15:
+      return control(IPPROTO_IP, IP_TTL, 7, 2);
+    case 16:
+      return control(IPPROTO_IPV6, IPV6_HOPLIMIT, 256);
+    default:
+      return {};
+  }
+}
+
 void Player::send(const Call& c, Outcome& o) {
   std::size_t total = 0;
   for (const int n : c.lengths) total += n < 0 ? 0 : static_cast<std::size_t>(n);
@@ -380,6 +445,7 @@ void Player::send(const Call& c, Outcome& o) {
     }
   }
   const iovec first = pieces.empty() ? iovec{} : pieces[0];
+  std::vector<unsigned char> control = control_of(c.c);
   sockaddr_storage to{};
   const socklen_t full = address(c, to);
   const socklen_t n = static_cast<socklen_t>(static_cast<int>(full) + c.length_off);
@@ -406,6 +472,8 @@ void Player::send(const Call& c, Outcome& o) {
         m.msg_name = &to;
         m.msg_namelen = n;
       }
+      m.msg_control = control.data();
+      m.msg_controllen = control.size();
       o.result = s_.sendmsg(fd(c.slot), &m, c.a);
       return;
   }

@@ -32,6 +32,7 @@ class Player {
   void streams(const Call& c, Outcome& o);
   void receive(const Call& c, Outcome& o);
   void send(const Call& c, Outcome& o);
+  std::vector<unsigned char> control_of(int which) const;
   void names(const Call& c, Outcome& o);
   void options(const Call& c, Outcome& o);
   void flags(const Call& c, Outcome& o);

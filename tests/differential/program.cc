@@ -217,6 +217,16 @@ class Author {
     }
     if (chance(70)) connect(0, {Port::kOfSlot, 1});
     if (chance(50)) connect(1, {Port::kOfSlot, 0});
+    if (chance(40)) {  // what comes along is told
+      for (int slot = 0; slot < 2; ++slot) {
+        for (const int name : {IP_RECVTTL, IP_RECVTOS, IP_PKTINFO}) {
+          if (chance(70)) option_of(slot, IPPROTO_IP, name, 1);
+        }
+        for (const int name : {IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS, IPV6_RECVPKTINFO}) {
+          if (family_ == AF_INET6 && chance(70)) option_of(slot, IPPROTO_IPV6, name, 1);
+        }
+      }
+    }
     if (chance(35)) epoll_of(2);
   }
   void accept(int from, int to) {
@@ -300,6 +310,8 @@ class Author {
     if (c.op == Op::kSend || c.op == Op::kSendto || c.op == Op::kSendmsg) c.a = one_of(kMore);
     if (c.a == MSG_OOB && !urgent_ && !datagram && chance(95)) c.a = 0;
     c.null = c.op == Op::kSendmsg && (!datagram || chance(50));
+    if (c.op == Op::kSendmsg && datagram && chance(60))
+      c.c = 1 + static_cast<int>(below(kControls));
     destination(c, datagram);
     pieces(c, c.op == Op::kWritev || c.op == Op::kSendmsg);
     if (c.a == MSG_MORE) {  // followed at once: what is held goes by itself after a time

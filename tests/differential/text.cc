@@ -167,7 +167,8 @@ std::string arguments_of(const Call& c) {
              (c.null ? ", NULL" : ", length off by " + std::to_string(c.length_off));
     case Op::kSendto:
     case Op::kSendmsg:
-      return pieces_text(c) + ", " + message_flags(c.a) + ", to " + address_text(c);
+      return pieces_text(c) + ", " + message_flags(c.a) + ", to " + address_text(c) +
+             (c.c != 0 ? ", control " + std::to_string(c.c) : "");
     case Op::kRecvmsg:
       return pieces_text(c) + ", " + message_flags(c.a) + ", control " + std::to_string(c.b) +
              ", length off by " + std::to_string(c.length_off);
