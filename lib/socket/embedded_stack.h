@@ -7,7 +7,7 @@
 //   packet_pool.h, output_queue.h, descriptors.h, names.h
 //   setup.cc           from struct weir_config
 //   tcp_socket.h       a socket and its states; tcp_calls.cc, tcp_stream.cc the calls
-//   udp_socket.h       datagrams; udp_options.cc
+//   udp_socket.h       datagrams; udp_options.cc, udp_control.h what goes with one
 //   ports_in_use.cc    who may bind what
 //   options.cc         setsockopt and getsockopt
 //   readiness.cc       what poll says of a socket, and who is told; epoll.h who watches whom

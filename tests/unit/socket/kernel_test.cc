@@ -415,6 +415,83 @@ TEST_F(Kernel, OptionsOfDatagramsOnAStreamAndTheOther) {
   EXPECT_EQ(212'992U, words[1]);
 }
 
+// -- What waits, and who is told --------------------------------------------------------------
+
+TEST_F(Kernel, WhoCameLastIsToldFirst) {
+  const int first = watch(c, EPOLLIN), second = watch(c, EPOLLIN);
+  const int both = watch(first, EPOLLIN);
+  add(both, second, EPOLLIN);
+  EXPECT_EQ(1, h.write(s, "x"));
+  EXPECT_EQ((std::vector<int>{second, first}), ready(both));
+}
+
+TEST_F(Kernel, TextBelowTheMarkWakesNobody) {
+  EXPECT_EQ(0, h.set(c, SOL_SOCKET, SO_RCVLOWAT, 10));
+  const int ep = watch(c, EPOLLIN | EPOLLOUT | EPOLLET);
+  EXPECT_EQ(std::vector<int>{c}, ready(ep));
+  EXPECT_EQ(9, h.write(s, "123456789"));
+  EXPECT_EQ(std::vector<int>{}, ready(ep));
+  EXPECT_EQ(1, h.write(s, "0"));
+  EXPECT_EQ(std::vector<int>{c}, ready(ep));
+}
+
+TEST_F(Kernel, ASendBufferThatIsSetIsRoom) {
+  const int u = udp();
+  const int ep = watch(c, EPOLLOUT | EPOLLET);
+  add(ep, u, EPOLLOUT | EPOLLET);
+  EXPECT_EQ((std::vector<int>{c, u}), ready(ep));
+  EXPECT_EQ(0, h.set(u, SOL_SOCKET, SO_SNDBUF, 90'000));
+  EXPECT_EQ(0, h.set(c, SOL_SOCKET, SO_SNDBUF, 90'000));
+  EXPECT_EQ((std::vector<int>{u, c}), ready(ep));
+}
+
+TEST_F(Kernel, AShutdownBeforeTheConnectionSendsNoFinAndOneAfterDoes) {
+  const int a = h.tcp();
+  EXPECT_EQ(ENOTCONN, ERRNO_OF(weir_shutdown(h, a, SHUT_WR)));
+  EXPECT_EQ(EINPROGRESS, ERRNO_OF(h.connect(a, kHost, 80)));
+  const int b = h.accept(l);
+  EXPECT_EQ(0U, weir_ready(h, b) & EPOLLRDHUP);
+  EXPECT_EQ(0, weir_shutdown(h, a, SHUT_WR));
+  EXPECT_NE(0U, weir_ready(h, b) & EPOLLRDHUP);
+}
+
+TEST_F(Kernel, ListenAsksWhoHoldsThePort) {
+  EXPECT_EQ(0, weir_close(h, s));
+  EXPECT_EQ(0, weir_close(h, c));  // TIME-WAIT at port 80
+  EXPECT_EQ(0, disconnect(l));
+  EXPECT_EQ(EADDRINUSE, ERRNO_OF(weir_listen(h, l, 1)));
+  EXPECT_EQ(0, h.set(l, SOL_SOCKET, SO_REUSEADDR, 1));
+  EXPECT_EQ(0, weir_listen(h, l, 1));
+}
+
+TEST_F(Kernel, V6OnlyTakesNoNameOfIpv4) {
+  const int u = udp(AF_INET6);
+  EXPECT_EQ(0, h.set(u, IPPROTO_IPV6, IPV6_V6ONLY, 1));
+  EXPECT_EQ(EINVAL, ERRNO_OF(h.bind(u, kHost, 53, true)));
+}
+
+// An IPv6 socket is told of IPv4's header in IPv4's words.
+TEST_F(Kernel, ADatagramOfIpv4ComesWithItsOwnMessages) {
+  const int six = udp(AF_INET6);
+  EXPECT_EQ(0, h.bind(six, IpAddr{}, 53, true));
+  EXPECT_EQ(0, h.set(six, IPPROTO_IP, IP_RECVTTL, 1));
+  EXPECT_EQ(0, h.set(six, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1));
+  EXPECT_EQ(5, send_to(udp(), kHost, 53));
+  EXPECT_EQ(5, send_to(udp(AF_INET6), kHost6, 53, true));
+  for (const auto& [level, type] : {std::pair{IPPROTO_IP, IP_TTL}, {IPPROTO_IPV6, IPV6_HOPLIMIT}}) {
+    alignas(cmsghdr) char room[128];
+    msghdr m{};
+    m.msg_control = room;
+    m.msg_controllen = sizeof room;
+    EXPECT_EQ(0, weir_recvmsg(h, six, &m, 0));
+    const cmsghdr* one = CMSG_FIRSTHDR(&m);
+    ASSERT_NE(nullptr, one);
+    EXPECT_EQ(level, one->cmsg_level);
+    EXPECT_EQ(type, one->cmsg_type);
+    EXPECT_EQ(CMSG_SPACE(sizeof(int)), m.msg_controllen);
+  }
+}
+
 // Milliseconds of the connection's own clock, as on its segments.
 TEST(KernelClock, TimestampIsThatOfTheSegments) {
   Host h;

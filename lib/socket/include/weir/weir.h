@@ -180,6 +180,8 @@ WEIR_API ssize_t weir_writev(weir_stack *stack, int fd, const struct iovec *iov,
 WEIR_API ssize_t weir_send(weir_stack *stack, int fd, const void *buf, size_t count, int flags);
 WEIR_API ssize_t weir_sendto(weir_stack *stack, int fd, const void *buf, size_t count, int flags,
                              const struct sockaddr *addr, socklen_t length);
+/* Control messages of datagrams: IP_TTL, IP_TOS, IP_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS, IPV6_PKTINFO
+ * (the source address; interfaces are not told apart); else EINVAL. */
 WEIR_API ssize_t weir_sendmsg(weir_stack *stack, int fd, const struct msghdr *message, int flags);
 /* From the kernel's descriptor `in_fd`, as sendfile(2). */
 WEIR_API ssize_t weir_sendfile(weir_stack *stack, int fd, int in_fd, off_t *offset, size_t count);
