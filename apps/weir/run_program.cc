@@ -109,6 +109,16 @@ std::string deaf(const fs::path& program) {
   return {};
 }
 
+// Stacks write it when they end, and cannot complain then.
+std::string no_summary(const std::string& file) {
+  if (file.empty()) return {};
+  const int fd = open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0)
+    return "--summary " + file + ": " + std::strerror(errno) + "; name a file that can be written";
+  close(fd);
+  return {};
+}
+
 }  // namespace
 
 std::optional<std::string> refuse_for_program(const Config& config) {
@@ -188,6 +198,7 @@ std::string run_program(const Config& config, const RunProgram& run) {
       setenv("LD_PRELOAD", both.c_str(), 1) != 0) {
     return std::string("the environment: ") + std::strerror(errno);
   }
+  if (const std::string wrong = no_summary(run.summary); !wrong.empty()) return wrong;
   std::vector<char*> words;
   std::vector<std::string> copy = run.words;
   words.reserve(copy.size() + 1);

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int kGateBuffer = 32'768;  // some dozens of connections wait there; the rest in the stack
 constexpr std::array<std::byte, 2'048> kPadding{};
+constexpr std::size_t kReserved = 32;  // descriptors, for all but connections
 
 bool is_wildcard(const sockaddr_storage& address) {
   const ShortAddress a = shorten(address);
@@ -38,6 +40,13 @@ bool fill(int theirs) {
 }
 
 }  // namespace
+
+// The process's limit counts in the thread's table too. What asks at the door is to be answered
+// yet.
+bool Host::descriptors_left() const {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) != 0 || lines_.size() + kReserved < limit.rlim_cur;
+}
 
 bool Host::gate(Line& line, int& theirs) {
   std::array<int, 2> ends{};
@@ -126,6 +135,7 @@ void Host::pass_on(Line& line) {
   }
   for (;;) {
     if (!has_room(line.fd)) return;  // what is accepted has to go through
+    if (!descriptors_left()) return starved_.push_back(&line);
     sockaddr_storage peer{};
     socklen_t length = sizeof peer;
     const int weir =
@@ -147,6 +157,7 @@ void Host::pass_on(Line& line) {
 void Host::pass_on_kernels(Line& line) {
   while (line.kernel_line != nullptr) {
     if (!has_room(line.fd)) return;
+    if (!descriptors_left()) return starved_.push_back(&line);
     sockaddr_storage peer{};
     socklen_t length = sizeof peer;
     const int fd =

@@ -85,8 +85,14 @@ void Host::forget(Line& line) {
 }
 
 void Host::sweep() {
-  for (Line* line : gone_) lines_.erase(line);
+  if (gone_.empty()) return;
+  for (Line* line : gone_) {
+    std::erase(starved_, line);
+    lines_.erase(line);
+  }
   gone_.clear();
+  for (Line* line : starved_) queue(*line);
+  starved_.clear();
 }
 
 void Host::queue(Line& line) {

@@ -107,6 +107,7 @@ class Host {
   void close_socket(Line& line, bool reset);
 
   // gate.cc
+  [[nodiscard]] bool descriptors_left() const;
   bool gate(Line& line, int& theirs);
   void pass_on(Line& line);
   void pass_on_kernels(Line& line);
@@ -140,7 +141,8 @@ class Host {
   std::unordered_map<std::uint64_t, Line*> by_id_;
   std::vector<Line*> by_weir_;  // by the stack's descriptor
   std::vector<Line*> queued_, queued_next_, gone_;
-  std::vector<Line*> asking_;  // callers: answered when all that happened before is done
+  std::vector<Line*> starved_;  // gates that accept when a connection has ended
+  std::vector<Line*> asking_;   // callers: answered when all that happened before is done
   std::unordered_map<std::uint64_t, int> errors_;  // of connections that are no more, until told
   std::deque<std::uint64_t> told_;                 // their order
   std::vector<int> finishing_;                     // callers that wait for the end

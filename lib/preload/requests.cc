@@ -211,8 +211,9 @@ int Host::do_connect(const Request& request, Reply& reply, int& fd) {
   if (line == nullptr) return EBADF;
   if (line->what == Line::What::kRelay) return line->connecting ? EALREADY : EISCONN;
   if (line->what == Line::What::kGate) return EISCONN;
-  int error = 0;
-  if (weir_connect(stack_, line->weir, generic(request.address), request.address_length) != 0 &&
+  int error = descriptors_left() ? 0 : EMFILE;
+  if (error == 0 &&
+      weir_connect(stack_, line->weir, generic(request.address), request.address_length) != 0 &&
       errno != EINPROGRESS) {
     error = errno;
   }

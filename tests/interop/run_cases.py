@@ -539,3 +539,72 @@ def run_ends(world):
     program.process.wait(END_PATIENCE)
     expect(program.process.returncode != 0, "exec: what was a connection is silent")
     return "4 ways"
+
+
+@case("weir run: no rights, a device that is taken: one plain line, ENETDOWN, no hang")
+def run_no_stack(world):
+    for how, says in (("unprivileged", "net_tap"), ("taken", "weir0")):
+        program = Program(world, PYTHON, "-B", os.path.join(HERE, "run_ends.py"), how, KERNEL, "1")
+        program.ends(3)
+        expect_equal("connect, " + how, program.out().split(), ["ENETDOWN"] * 3)
+        expect(program.err().startswith("weir run: ") and program.err().count("\n") == 1 and
+               says in program.err(), lambda program=program: "stderr: " + program.err())
+        expect_equal("stacks", program.stacks(), [])
+    return "2 ways"
+
+
+def ask_once(port, limit=PATIENCE):
+    with socket.create_connection((WEIR_ADDRESS, port), limit) as s:
+        s.sendall(b"ask")
+        return s.recv(3) == b"ask"
+
+
+@case("weir run: 30 processes on a listener, half of them killed; 64 descriptors; 1,000 connections")
+def run_attack(world):
+    Wire()
+    script = os.path.join(HERE, "run_server.py")
+    server = Program(world, PYTHON, "-B", script, WEIR_ADDRESS, "7200", "30").listens(7200)
+    children = [int(pid) for pid in server.out().split()]
+    held = [socket.create_connection((WEIR_ADDRESS, 7200), PATIENCE) for _ in range(300)]
+    for s in held:
+        s.sendall(b"x")
+    for s in held:
+        expect_equal("an answer", s.recv(1), b"x")
+    for pid in children[:15]:
+        os.kill(pid, signal.SIGKILL)
+    # Those of the killed end; the others go on, and so does the listener.
+    told = 0
+    for s in held:
+        s.settimeout(0.2)
+        try:
+            s.sendall(b"y")
+            told += s.recv(1) != b"y"
+        except ConnectionError:
+            told += 1
+        s.close()
+    expect(0 < told < 300, lambda: "%d of 300 connections ended" % told)
+    threads_of(lambda _: expect(ask_once(7200), "no answer"), 50)
+    for pid in children[15:]:
+        os.kill(pid, signal.SIGKILL)
+    server.stop(0)
+    server.connections(350)
+
+    few = Program(world, PYTHON, "-B", script, WEIR_ADDRESS, "7201", "0", "64").listens(7201)
+    for _ in range(3):
+        held = [socket.create_connection((WEIR_ADDRESS, 7201), PATIENCE) for _ in range(120)]
+        for s in held:
+            s.close()
+    expect(ask_once(7201), "no answer after the rush")
+    few.stop(0)
+
+    nginx = start_nginx(world, 2)
+    load = subprocess.Popen(["wrk", "-t", "1", "-c", "1000", "-d", "3s", "--timeout", "30s",
+                             "http://%s:8080/" % WEIR_ADDRESS], stdout=subprocess.PIPE)
+    time.sleep(1)
+    workers = run("pgrep", "-P", str(nginx.process.pid)).split()
+    os.kill(int(workers[0]), signal.SIGKILL)
+    out, _ = load.communicate(timeout=PATIENCE)
+    expect(int(re.search(rb"(\d+) requests in", out).group(1)) > 1_000, "nearly no request")
+    wrk(16, 1, "http://%s:8080/" % WEIR_ADDRESS)
+    nginx.stop(number=signal.SIGTERM)
+    return "%d of 300 ended with their processes" % told
