@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <string_view>
 
+#include "call_filter.h"
 #include "dpdk/device.h"
 #include "preload/settings.h"
 #include "tcp/settings.h"
@@ -80,6 +82,25 @@ std::optional<fs::path> find_program(const std::string& word) {
   return std::nullopt;
 }
 
+// Whether one of a segment's notes is of the Go linker.
+bool notes_of_go(int fd, const Elf64_Phdr& p) {
+  std::array<char, 1'024> text{};
+  const ssize_t n = pread(fd, text.data(), std::min<std::size_t>(text.size(), p.p_filesz),
+                          static_cast<off_t>(p.p_offset));
+  const auto padded = [](std::size_t octets) { return (octets + 3U) & ~std::size_t{3}; };
+  Elf64_Nhdr note{};
+  for (std::size_t at = 0; n > 0 && at + sizeof note <= static_cast<std::size_t>(n);) {
+    std::memcpy(&note, text.data() + at, sizeof note);
+    at += sizeof note;
+    if (note.n_namesz == 3 && at + 3 <= text.size() &&
+        std::memcmp(text.data() + at, "Go", 3) == 0) {
+      return true;
+    }
+    at += padded(note.n_namesz) + padded(note.n_descsz);
+  }
+  return false;
+}
+
 // A program without a loader would never hear of the library; nor would one that gains rights.
 std::string deaf(const fs::path& program) {
   const int fd = open(program.c_str(), O_RDONLY | O_CLOEXEC);
@@ -88,17 +109,27 @@ std::string deaf(const fs::path& program) {
   const bool elf = read(fd, &head, sizeof head) == sizeof head &&
                    std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
                    head.e_ident[EI_CLASS] == ELFCLASS64;
-  bool loader = false;
+  const bool other = !elf && std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0;
+  bool loader = false, go = false;
   for (unsigned i = 0; elf && i < head.e_phnum; ++i) {
     Elf64_Phdr p{};
     const auto at = static_cast<off_t>(head.e_phoff + i * sizeof p);
-    if (pread(fd, &p, sizeof p, at) == sizeof p && p.p_type == PT_INTERP) loader = true;
+    if (pread(fd, &p, sizeof p, at) != sizeof p) continue;
+    if (p.p_type == PT_INTERP) loader = true;
+    if (p.p_type == PT_NOTE && notes_of_go(fd, p)) go = true;
   }
   close(fd);
+  if (other) {
+    return program.string() + ": is not of 64 bits, as the library before its calls is";
+  }
   if (elf && !loader) {
     return program.string() +
            ": is linked statically, so no library can be put before its calls; "
            "take a dynamically linked one";
+  }
+  if (go) {
+    return program.string() +
+           ": is written in Go, whose programs call the kernel past libc; no library hears of it";
   }
   std::error_code ec;
   const fs::perms mode = fs::status(program, ec).permissions();
@@ -186,6 +217,7 @@ std::string run_program(const Config& config, const RunProgram& run) {
     return run.words.front() + ": no such program; name one that is in PATH, or its path";
   }
   if (std::string wrong = deaf(*program); !wrong.empty()) return wrong;
+  if (const std::string wrong = refuse_calls(); !wrong.empty()) return wrong;
   const auto preload = library();
   if (!preload) {
     return "libweir-preload.so is neither in the build's lib/preload nor in " WEIR_LIBDIR

@@ -75,6 +75,18 @@ bool Host::gate(Line& line, int& theirs) {
   return true;
 }
 
+// Whether a listener on every address could be there: its port was drawn by the stack.
+bool Host::free_in_kernel(const sockaddr_storage& address, socklen_t length) {
+  if (!is_wildcard(address)) return true;
+  const int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return true;
+  const int on = 1;
+  (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const bool good = bind(fd, reinterpret_cast<const sockaddr*>(&address), length) == 0;
+  close(fd);
+  return good;
+}
+
 // A program that listens on every address has those of the kernel too: the kernel's connections
 // come through the same gate, as they are.
 bool Host::listen_in_kernel(Line& line, int backlog) {

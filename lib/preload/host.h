@@ -113,6 +113,7 @@ class Host {
   void pass_on_kernels(Line& line);
   bool hand_over(Line& gate, int fd, const ShortAddress& peer);
   bool listen_in_kernel(Line& line, int backlog);
+  static bool free_in_kernel(const sockaddr_storage& address, socklen_t length);
 
   // requests.cc
   void open_door(Line& door);
@@ -122,6 +123,8 @@ class Host {
   Line* opened(int weir);
   [[nodiscard]] Name name_of(const Line& line);
   int do_open(const Request& request, Reply& reply);
+  int open_one(const Request& request, int& weir);
+  bool is_taken(const Request& request, int weir);
   int do_listen(const Request& request, Reply& reply, int& fd);
   int do_connect(const Request& request, Reply& reply, int& fd);
   int do_option(const Request& request, Reply& reply);

@@ -1,5 +1,6 @@
 // What programs ask of the stack thread: one packet, one answer, and a descriptor with it at times.
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 
 namespace weir::preload {
 namespace {
+
+constexpr int kDraws = 16;
 
 sockaddr* generic(sockaddr_storage& address) {
   return reinterpret_cast<sockaddr*>(&address);
@@ -154,7 +157,19 @@ Name Host::name_of(const Line& line) {
   return name;
 }
 
-// What the program set before the stack had its socket. What Weir does not know it was told then.
+// Without these a connection is another than the program asked for; the rest it can do without.
+bool must_be_known(int level, int name) {
+  if (level == SOL_SOCKET) {
+    return name == SO_BINDTODEVICE || name == SO_ZEROCOPY || name == SO_ATTACH_FILTER ||
+           name == SO_ATTACH_BPF || name == SO_ATTACH_REUSEPORT_CBPF ||
+           name == SO_ATTACH_REUSEPORT_EBPF;
+  }
+  if (level == IPPROTO_TCP) return name == TCP_MD5SIG || name == TCP_MD5SIG_EXT || name == TCP_ULP;
+  return (level == IPPROTO_IP && name == IP_TRANSPARENT) ||
+         (level == IPPROTO_IPV6 && name == IPV6_TRANSPARENT);
+}
+
+// What the program set before the stack had its socket, when the kernel's took it.
 int Host::apply_options(int weir, std::span<const std::byte> options) {
   while (options.size() >= sizeof(OptionHead)) {
     OptionHead head;
@@ -162,7 +177,7 @@ int Host::apply_options(int weir, std::span<const std::byte> options) {
     options = options.subspan(sizeof head);
     if (head.size > options.size()) return EINVAL;
     if (weir_setsockopt(stack_, weir, head.level, head.name, options.data(), head.size) != 0 &&
-        errno != ENOPROTOOPT) {
+        (errno != ENOPROTOOPT || must_be_known(head.level, head.name))) {
       return errno;
     }
     options = options.subspan(std::min<std::size_t>((head.size + 3U) & ~3U, options.size()));
@@ -170,23 +185,40 @@ int Host::apply_options(int weir, std::span<const std::byte> options) {
   return 0;
 }
 
+// A port that the stack draws for every address is to be free in the kernel as well.
 int Host::do_open(const Request& request, Reply& reply) {
-  const int weir = weir_socket(stack_, static_cast<int>(request.family), SOCK_STREAM, 0);
+  int weir = -1;
+  int error = open_one(request, weir);
+  for (int drawn = 1; error == 0 && drawn < kDraws && is_taken(request, weir); ++drawn) {
+    (void)weir_close(stack_, weir);
+    error = open_one(request, weir);
+  }
+  if (error != 0) return error;
+  Line* const line = opened(weir);
+  line->bound = request.address;
+  line->bound_length = request.address_length;
+  reply.id = line->id;
+  return 0;
+}
+
+bool Host::is_taken(const Request& request, int weir) {
+  if (request.address_length == 0 || shorten(request.address).port != 0) return false;
+  sockaddr_storage bound{};
+  socklen_t length = sizeof bound;
+  return weir_getsockname(stack_, weir, generic(bound), &length) == 0 &&
+         !free_in_kernel(bound, length);
+}
+
+int Host::open_one(const Request& request, int& weir) {
+  weir = weir_socket(stack_, static_cast<int>(request.family), SOCK_STREAM, 0);
   if (weir < 0) return errno;
   int error = apply_options(weir, std::span(request.data).first(request.size));
   if (error == 0 && request.address_length > 0 &&
       weir_bind(stack_, weir, generic(request.address), request.address_length) != 0) {
     error = errno;
   }
-  if (error != 0) {
-    (void)weir_close(stack_, weir);
-    return error;
-  }
-  Line* const line = opened(weir);
-  line->bound = request.address;
-  line->bound_length = request.address_length;
-  reply.id = line->id;
-  return 0;
+  if (error != 0) (void)weir_close(stack_, weir);
+  return error;
 }
 
 int Host::do_listen(const Request& request, Reply& reply, int& fd) {

@@ -29,7 +29,7 @@ import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 SIOCOUTQ = 0x5411
-TCP_USER_TIMEOUT = 18
+TCP_USER_TIMEOUT, TCP_ULP, SO_ZEROCOPY = 18, 31, 60
 STATE = {"established": 1, "fin-wait-2": 5, "close-wait": 8, "listen": 10}
 LIMIT = 20  # seconds for a check; only a hang takes that long
 CHECKS = []
@@ -1006,6 +1006,33 @@ def options(place):
     same("an option that is none", errno_of(before.setsockopt, socket.IPPROTO_TCP, 250, 1),
          "ENOPROTOOPT")
     same("SO_REUSEADDR", of(socket.SOL_SOCKET, socket.SO_REUSEADDR), 0)
+
+
+def under_weir():
+    return "WEIR_RUN" in os.environ
+
+
+@check
+def what_is_not_covered_says_so(place):
+    """The errors of docs/run.md's table; on the kernel's sockets there is nothing to see."""
+    if not under_weir():
+        return
+    same("io_uring_setup", LIBC.syscall(425, 1, 0), -1)
+    same("its errno", errno.errorcode[ctypes.get_errno()], "EPERM")
+    s = place.socket()
+    same("MSG_FASTOPEN", errno_of(s.sendto, b"x", socket.MSG_FASTOPEN, place.to_peer()),
+         "ENOTSUP")
+    s.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+    same("connect with SO_ZEROCOPY", errno_of(s.connect, place.to_peer()), "ENOPROTOOPT")
+    t = place.socket()
+    t.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    same("connect with SO_BINDTODEVICE", errno_of(t.connect, place.to_peer()), "EINVAL")
+    u, _ = place.connected()
+    same("TCP_ULP", errno_of(u.setsockopt, socket.IPPROTO_TCP, TCP_ULP, b"tls\0"), "ENOPROTOOPT")
+    same("recv of MSG_OOB", errno_of(u.recv, 1, socket.MSG_OOB), "EINVAL")
+    v = socket.socket(place.family, socket.SOCK_DGRAM)
+    v.bind(("::" if place.family == socket.AF_INET6 else "0.0.0.0", 0))
+    same("UDP, of the kernel's", v.getsockname()[1] > 0, True)
 
 
 @check
