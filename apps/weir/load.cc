@@ -5,6 +5,7 @@
 #include <limits>
 #include <new>
 #include <optional>
+#include <utility>
 
 #include "base/assert.h"
 #include "pattern.h"
@@ -21,13 +22,6 @@ constexpr std::uint32_t kReadAtOnce = 65'536;
 std::uint32_t part(std::uint64_t whole, LoadHandler::Share share) {
   const std::uint64_t n = whole / share.of + (share.index < whole % share.of ? 1 : 0);
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, kNoIndex - 1));
-}
-
-std::string request_text(const LoadConfig& c, bool close) {
-  const std::string host =
-      !c.host.empty() ? c.host : (c.targets.empty() ? "weir" : to_string(c.targets.front()));
-  return "GET " + c.path + " HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: weir\r\n" +
-         (close ? "Connection: close\r\n" : "") + "\r\n";
 }
 
 std::uint64_t micros(Instant from, Instant to) {
@@ -91,8 +85,7 @@ struct LoadHandler::Callbacks {
 LoadHandler::LoadHandler(stack::Stack& s, const LoadConfig& config, Share share)
     : stack_(s),
       config_(config),
-      keep_request_(request_text(config, false)),
-      close_request_(request_text(config, true)),
+      requests_(config, share.index),
       schedule_{config.rate_from, config.rate_to, static_cast<double>(config.ramp.count()) / 1e6,
                 share},
       limit_(part(config.concurrency, share)),
@@ -102,7 +95,8 @@ LoadHandler::LoadHandler(stack::Stack& s, const LoadConfig& config, Share share)
       blocked_until_(std::max<std::size_t>(1, config.sources.size()) * config.targets.size()),
       pair_(share.index) {
   WEIR_ASSERT(!config.targets.empty());
-  if (config.expect_pattern) (void)pattern_octets();  // made before the first answer
+  // Made before the first request or answer.
+  if (config.expect_pattern || !config.body_sizes.empty()) (void)pattern_octets();
 }
 
 // -- The pace -----------------------------------------------------------------------------------
@@ -113,6 +107,7 @@ Instant LoadHandler::Schedule::due(Instant start, std::uint64_t n) const {
   const double in_ramp = (from + to) / 2 * ramp;
   double t = 0;
   if (g >= in_ramp) {
+    if (to <= 0) return kNever;
     t = ramp + (g - in_ramp) / to;
   } else {
     const double root = std::sqrt(from * from + 2 * (to - from) / ramp * g);
@@ -132,7 +127,17 @@ void LoadHandler::begin_probes(Instant now) {
 void LoadHandler::begin_schedule(Instant now) {
   start_ = now;
   measure_from_ = now + config_.warmup;
-  if (schedule_.paced()) next_due_ = schedule_.due(start_, 0);
+  if (config_.paced()) next_due_ = schedule_.due(start_, 0);
+}
+
+void LoadHandler::set_rate(double per_second, Instant now) {
+  WEIR_ASSERT(config_.paced());
+  schedule_.from = schedule_.to = per_second;
+  schedule_.ramp = 0;
+  if (start_ == kNever) return;  // the schedule has yet to begin
+  start_ = now;
+  paced_ = 0;
+  next_due_ = schedule_.due(start_, 0);
 }
 
 void LoadHandler::take_due() {
@@ -141,10 +146,6 @@ void LoadHandler::take_due() {
 
 bool LoadHandler::wants_more() const {
   return !draining_ && clients_.size() < limit_ && opened_ < total_;
-}
-
-bool LoadHandler::opens_paced() const {
-  return schedule_.paced() && config_.mode != LoadMode::kRequests;
 }
 
 unsigned LoadHandler::on_turn(Instant now) {
@@ -291,7 +292,7 @@ void LoadHandler::rest(std::uint32_t index) {
     const bool asks = config_.interval > Duration::zero();
     return c.conn.set_timer(asks ? now() + config_.interval : kNever);
   }
-  if (config_.mode != LoadMode::kRequests || !schedule_.paced()) return ask(index, now());
+  if (config_.mode != LoadMode::kRequests || !config_.paced()) return ask(index, now());
   c.conn.set_timer(kNever);
   list_idle(index);
 }
@@ -304,20 +305,32 @@ void LoadHandler::ask(std::uint32_t index, Instant due) {
   c.due = due;
   c.out_sent = 0;
   c.began = c.complete = false;
+  c.request = requests_.draw();
   llhttp_reset(&c.parser);
   counters_.requests.add();
+  c.asking = true;
+  counters_.asking.up();
   c.conn.set_timer(now() + config_.timeout);
   push(c);
 }
 
 void LoadHandler::push(Client& c) {
   const bool closes = c.last && config_.close == LoadClose::kServer;
-  const std::string& text = closes ? close_request_ : keep_request_;
-  if (c.out_sent == text.size()) return;
-  const std::size_t n = c.conn.send(std::as_bytes(std::span(text).subspan(c.out_sent)));
-  c.out_sent += static_cast<std::uint32_t>(n);
-  counters_.bytes_out.add(n);
-  if (c.out_sent < text.size()) c.conn.want_writable();
+  const std::string_view head = requests_.head(c.request, closes);
+  const std::size_t all = head.size() + c.request.body;
+  while (c.out_sent < all) {
+    std::span<const std::byte> text;
+    if (c.out_sent < head.size()) {
+      text = std::as_bytes(std::span(head).subspan(c.out_sent));
+    } else {
+      text = pattern_octets().subspan((c.out_sent - head.size()) % kPatternSize);
+      text = text.first(std::min(text.size(), all - c.out_sent));
+    }
+    const std::size_t n = c.conn.send(text);
+    c.out_sent += static_cast<std::uint32_t>(n);
+    counters_.bytes_out.add(n);
+    if (n < text.size()) return c.conn.want_writable();
+  }
 }
 
 void LoadHandler::on_writable(Connection, std::uint64_t user) {
@@ -365,10 +378,12 @@ void LoadHandler::on_answer(std::uint32_t index) {
 
 void LoadHandler::judge(Client& c) {
   counters_.answers.add();
+  answered(c);
   if (measured(c)) latency_.request.record(micros(c.due, now()));
   if (c.parser.status_code != config_.expect_status) {
     counters_.wrong_status.add();
-  } else if (config_.expect_size && c.body_size != *config_.expect_size) {
+  } else if (requests_.draws_sizes() ? c.body_size != c.request.size
+                                     : config_.expect_size.value_or(c.body_size) != c.body_size) {
     counters_.wrong_size.add();
   } else if (!c.right_body) {
     counters_.wrong_body.add();
@@ -486,8 +501,14 @@ void LoadHandler::end(std::uint32_t index) {
     counters_.open.down();
   }
   unlist_idle(index);
+  answered(c);
   c.live = false;
   clients_.give(index);
+}
+
+// Or it never will be.
+void LoadHandler::answered(Client& c) {
+  if (std::exchange(c.asking, false)) counters_.asking.down();
 }
 
 void LoadHandler::stop_accepting() {
@@ -525,6 +546,7 @@ void LoadHandler::unlist_idle(std::uint32_t index) {
 
 void LoadHandler::check_invariants() const {
   WEIR_ASSERT(clients_.size() == counters_.connecting.get() + counters_.open.get());
+  WEIR_ASSERT(counters_.asking.get() <= counters_.open.get());
   std::uint32_t idle = 0;
   for (std::uint32_t i = 0; i < high_water_; ++i) {
     if (clients_[i].live && clients_[i].idle_listed) ++idle;

@@ -22,6 +22,7 @@
 #include "base/slab.h"
 #include "lb/counters.h"
 #include "load_config.h"
+#include "load_request.h"
 #include "socket/socket.h"
 #include "telemetry/histogram.h"
 
@@ -30,6 +31,7 @@ namespace weir::app {
 struct LoadCounters {
   lb::Gauge connecting;         // now
   lb::Gauge open;               // now: connected, not ended
+  lb::Gauge asking;             // now: of those, the ones that wait for an answer
   lb::Counter opened;           // connects begun
   lb::Counter connected;        // connects that succeeded
   lb::Counter completed;        // connections that ended as they were meant to
@@ -78,6 +80,9 @@ class LoadHandler {
   // When on_turn has something to do again, if nothing else happens before.
   [[nodiscard]] Instant next_turn() const;
 
+  // From now on so many a second, of what LoadConfig paces; 0: none. What was due and has not begun
+  // is forgotten. Pre: config.paced().
+  void set_rate(double per_second, Instant now);
   void stop_accepting();  // opens no more; each connection ends with the answer under way
   void abort_all();
   // connections_total is reached and every one has ended.
@@ -113,10 +118,12 @@ class LoadHandler {
     Instant due;                  // the connect's or the request's
     std::uint64_t requests = 0;   // sent
     std::uint64_t body_size = 0;  // octets of the answer's body so far
-    std::uint32_t out_sent = 0;   // octets of the request that the stack has taken
+    LoadRequest request;
+    std::uint32_t out_sent = 0;  // octets of the request that the stack has taken
     std::uint32_t prev = kNoIndex, next = kNoIndex;  // in the list of the idle
     Phase phase = Phase::kConnecting;
     bool live = false, probe = false, idle_listed = false;
+    bool asking = false;      // counted as such
     bool last = false;        // no request follows the one under way
     bool began = false;       // the answer has
     bool complete = false;    // the answer is
@@ -129,7 +136,7 @@ class LoadHandler {
   struct Schedule {
     double from = 0, to = 0, ramp = 0;  // per second; seconds
     Share share;
-    [[nodiscard]] bool paced() const { return from > 0 || to > 0; }
+    // kNever where the rate is, or ends at, 0.
     [[nodiscard]] Instant due(Instant start, std::uint64_t n) const;
   };
 
@@ -137,7 +144,9 @@ class LoadHandler {
   void begin_schedule(Instant now);
   void take_due();
   [[nodiscard]] bool wants_more() const;
-  [[nodiscard]] bool opens_paced() const;
+  [[nodiscard]] bool opens_paced() const {
+    return config_.paced() && config_.mode != LoadMode::kRequests;
+  }
   unsigned open_due(Instant now);
   unsigned ask_due(Instant now);
   bool open_one(Instant due, Instant now, bool probe);
@@ -158,12 +167,13 @@ class LoadHandler {
   void end(std::uint32_t index);
   void list_idle(std::uint32_t index);
   void unlist_idle(std::uint32_t index);
+  void answered(Client& c);
   [[nodiscard]] bool measured(const Client& c) const { return !c.probe && now() >= measure_from_; }
   [[nodiscard]] Instant now() const { return stack_.now(); }
 
   stack::Stack& stack_;
   LoadConfig config_;
-  std::string keep_request_, close_request_;
+  LoadRequests requests_;
   Schedule schedule_;
   std::uint32_t limit_;  // connections of this core at once
   std::uint64_t total_;  // connections of this core in all

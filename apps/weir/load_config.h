@@ -24,6 +24,21 @@ enum class LoadClose : std::uint8_t {
   kRst,     // this side, by RST: no TIME-WAIT anywhere
 };
 
+// What is asked for: drawn for each request, in the proportion of the weights.
+struct LoadPath {
+  std::string path = "/";
+  std::uint32_t weight = 1;
+};
+struct LoadSize {  // octets, each size from `low` to `high` alike
+  std::uint32_t low = 0, high = 0, weight = 1;
+};
+
+// The search for the highest rate that is served (rate_finder.h); rate_to is where it begins.
+struct FindRate {
+  Duration step = 2s, settle = 1s;      // each step is measured for the one, after the other
+  std::optional<Duration> max_latency;  // of its p99
+};
+
 struct LoadConfig {
   std::vector<Endpoint> targets;  // taken in turn
   std::vector<IpAddr> sources;    // the stack's own addresses, taken in turn; none: by route
@@ -36,7 +51,11 @@ struct LoadConfig {
   std::uint64_t connections_total = 0;  // 0: no end
   std::uint64_t requests = 1;           // of one connection; 0: no end
   Duration interval{};                  // kHold: between two requests; 0: none are sent
-  std::string path = "/", host;         // host empty: the first target
+  std::vector<LoadPath> paths{LoadPath{}};
+  std::vector<LoadSize> sizes;       // not empty: "/bytes/N" instead, whose answer has N octets
+  std::vector<LoadSize> body_sizes;  // not empty: POST, with so many octets
+  std::uint64_t seed = 1;            // of what is drawn; each core draws its own
+  std::string host;                  // empty: the first target
   unsigned expect_status = 200;
   std::optional<std::uint64_t> expect_size;  // octets of the body
   bool expect_pattern = false;               // the body is that of `weir serve`
@@ -44,6 +63,12 @@ struct LoadConfig {
   Duration connect_timeout = 10s;
   Duration timeout = 30s;  // from a request to the end of its answer
   Duration warmup{};       // nothing is measured before
+  std::optional<FindRate> find_rate;
+  std::string csv;        // a file with a row an interval; empty: none
+  bool stripped = false;  // no TCP options but MSS, closed by RST: every figure says so
+
+  // An open loop: what is due waits for nobody.
+  [[nodiscard]] bool paced() const { return rate_from > 0 || rate_to > 0; }
 };
 
 }  // namespace weir::app

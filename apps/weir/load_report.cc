@@ -58,13 +58,6 @@ const telemetry::HistogramSnapshot* latency_of(const Sample& s, std::string_view
   return nullptr;
 }
 
-telemetry::HistogramSnapshot between(const Sample& a, const Sample& b, std::string_view name) {
-  telemetry::HistogramSnapshot out;
-  if (const auto* now = latency_of(b, name)) out.add(*now);
-  if (const auto* before = latency_of(a, name)) out.subtract(*before);
-  return out;
-}
-
 std::uint64_t grown(const Sample& a, const Sample& b, std::string_view name) {
   return value_of(b.app, name) - value_of(a.app, name);
 }
@@ -77,6 +70,31 @@ std::vector<Field> new_errors(const Sample& a, const Sample& b, bool connect) {
     if (e.connect == connect && n > 0) out.push_back({e.name, n});
   }
   return out;
+}
+
+// What the percentiles are of: with a rate, of all that was due (no coordinated omission).
+const char* loop_text(const LoadConfig& c) {
+  if (!c.paced()) {
+    return "closed loop: each begins when one before it ends, and latency counts from there; a "
+           "server that stands still is asked less meanwhile";
+  }
+  switch (c.mode) {
+    case LoadMode::kOpen:
+      return "open loop: connect latency from the due time; requests from when their connection "
+             "is open";
+    case LoadMode::kRequests:
+      return "open loop: latency from the due time of the request";
+    case LoadMode::kHold:
+      return "open loop for connects: latency from the due time; closed for requests, each an "
+             "interval after the answer before";
+  }
+  return "";
+}
+
+void conduct_json(JsonObject& o, const LoadConfig& c) {
+  o.text("profile", load_profile(c));
+  o.text("loop", c.paced() ? "open" : "closed");
+  o.text("latency_from", c.paced() ? "due" : "begun");
 }
 
 std::uint64_t sum(const std::vector<Field>& fields) {
@@ -149,16 +167,54 @@ void errors_json(JsonObject& o, const Sample& a, const Sample& b) {
 
 void latencies_json(JsonObject& o, const Sample& a, const Sample& b) {
   for (const char* name : kLatencies) {
-    o.raw(std::string(name) + "_us", latency_json(between(a, b, name)));
+    o.raw(std::string(name) + "_us", latency_json(load_latency(a, b, name)));
   }
 }
 
 }  // namespace
 
+const char* load_profile(const LoadConfig& config) {
+  return config.stripped ? "stripped" : "conformant";
+}
+
+const char* load_label(const LoadConfig& config) {
+  return config.stripped ? "  [STRIPPED]" : "";
+}
+
+std::vector<Field> load_new_errors(const Sample& a, const Sample& b, bool all) {
+  std::vector<Field> out;
+  for (const ErrorInfo& e : kErrors) {
+    const std::uint64_t n = grown(a, b, e.name);
+    if (all || n > 0) out.push_back({e.name, n});
+  }
+  return out;
+}
+
+std::string load_error_names(const Sample& a, const Sample& b) {
+  std::string out;
+  for (const Field& f : load_new_errors(a, b, false)) {
+    out += (out.empty() ? "" : ", ") + f.name + " " + std::to_string(f.value);
+  }
+  return out;
+}
+
+telemetry::HistogramSnapshot load_latency(const Sample& a, const Sample& b, std::string_view name) {
+  telemetry::HistogramSnapshot out;
+  if (const auto* now = latency_of(b, name)) out.add(*now);
+  if (const auto* before = latency_of(a, name)) out.subtract(*before);
+  return out;
+}
+
+std::uint64_t load_under_way(const Sample& s, const LoadConfig& config) {
+  const bool requests = config.mode == LoadMode::kRequests;
+  return value_of(s.app, requests ? "asking" : "open") + value_of(s.app, "connecting");
+}
+
 std::vector<Field> load_fields(const LoadHandler& h) {
   const LoadCounters& c = h.counters();
   std::vector<Field> out{{"connecting", c.connecting.get(), true},
                          {"open", c.open.get(), true},
+                         {"asking", c.asking.get(), true},
                          {"opened", c.opened.get()},
                          {"connected", c.connected.get()},
                          {"completed", c.completed.get()},
@@ -177,10 +233,10 @@ std::uint64_t load_errors(const Sample& s) {
   return n;
 }
 
-std::string load_line(const Sample& before, const Sample& now) {
+std::string load_line(const LoadConfig& config, const Sample& before, const Sample& now) {
   const Rates r = rates(before, now);
-  const auto connect = between(before, now, "connect");
-  const auto first = between(before, now, "first_byte");
+  const auto connect = load_latency(before, now, "connect");
+  const auto first = load_latency(before, now, "first_byte");
   const auto us = [](const telemetry::HistogramSnapshot& h, double share) {
     return static_cast<ull>(h.percentile(share));
   };
@@ -194,12 +250,13 @@ std::string load_line(const Sample& before, const Sample& now) {
   line += listed("connect errors", new_errors(before, now, true));
   line += listed("errors", new_errors(before, now, false));
   line += listed("drops", new_drops(before, now));
-  return line;
+  return line + load_label(config);
 }
 
-std::string load_stats_json(const Sample& before, const Sample& now) {
+std::string load_stats_json(const LoadConfig& config, const Sample& before, const Sample& now) {
   JsonObject o;
   o.text("event", "stats");
+  conduct_json(o, config);
   o.real("uptime", seconds(now.uptime));
   rates_json(o, before, now);
   errors_json(o, before, now);
@@ -207,9 +264,16 @@ std::string load_stats_json(const Sample& before, const Sample& now) {
   return o.str();
 }
 
-std::string load_summary(const Sample& first, const Sample& last, const Sample& now) {
+std::string load_summary(const LoadConfig& config, const Sample& first, const Sample& last,
+                         const Sample& now) {
   const Rates r = rates(first, last);
-  std::string out = format("summary of %.1f s\n", r.seconds);
+  std::string out = format("summary of %.1f s\n  ", r.seconds) + loop_text(config) + "\n";
+  if (config.stripped) {
+    out +=
+        "  [STRIPPED] no TCP options but MSS, closed by RST, no TIME-WAIT: no figure of a "
+        "conformant "
+        "TCP\n";
+  }
   const auto line = [&](const char* name, const char* field, double rate) {
     out += format("  %-22s %12llu  %10.1f/s\n", name, static_cast<ull>(grown(first, now, field)),
                   rate);
@@ -226,7 +290,7 @@ std::string load_summary(const Sample& first, const Sample& last, const Sample& 
   out += format("  %-12s %9s %9s %9s %9s %9s %10s  microseconds\n", "latency", "50%", "90%", "99%",
                 "99.9%", "max", "count");
   for (const char* name : kLatencies) {
-    const auto h = between(first, now, name);
+    const auto h = load_latency(first, now, name);
     out += format("  %-12s %9llu %9llu %9llu %9llu %9llu %10llu\n", name,
                   static_cast<ull>(h.percentile(0.5)), static_cast<ull>(h.percentile(0.9)),
                   static_cast<ull>(h.percentile(0.99)), static_cast<ull>(h.percentile(0.999)),
@@ -243,9 +307,11 @@ std::string load_summary(const Sample& first, const Sample& last, const Sample& 
   return out;
 }
 
-std::string load_summary_json(const Sample& first, const Sample& last, const Sample& now) {
+std::string load_summary_json(const LoadConfig& config, const Sample& first, const Sample& last,
+                              const Sample& now) {
   JsonObject o;
   o.text("event", "summary");
+  conduct_json(o, config);
   o.real("uptime", seconds(now.uptime));
   rates_json(o, first, last);
   for (const char* name : {"opened", "connected", "completed", "server_closed", "requests",

@@ -84,33 +84,45 @@ class ServeProgram final : public Listening {
 
 class LoadProgram final : public Program {
  public:
-  explicit LoadProgram(const Config& c) : config_(c) {}
+  explicit LoadProgram(const Config& c) : config_(c), csv_(c.load) {
+    if (c.load.find_rate) finder_.emplace(c.load);
+  }
   [[nodiscard]] std::unique_ptr<Shard> make_shard(const ShardSetup& s) const override {
     return std::make_unique<HandlerShard<LoadHandler>>(
         s.queue, s.stack, s.secrets, s.idle, &load_fields, config_.load,
         LoadHandler::Share{s.stack.shard, s.stack.shards});
   }
   [[nodiscard]] std::string announcement() const override {
-    return "load for " + joined(config_.load.targets);
+    return "load for " + joined(config_.load.targets) + load_label(config_.load);
   }
   [[nodiscard]] std::string announcement_json() const override {
-    return "\"targets\":" + json_string(joined(config_.load.targets));
+    return "\"targets\":" + json_string(joined(config_.load.targets)) + ",\"profile\":\"" +
+           load_profile(config_.load) + "\"";
   }
   [[nodiscard]] std::string line(const Sample& before, const Sample& now,
                                  bool json) const override {
-    return json ? load_stats_json(before, now) : load_line(before, now);
+    const LoadConfig& c = config_.load;
+    return json ? load_stats_json(c, before, now) : load_line(c, before, now);
   }
   [[nodiscard]] std::string summary(const Measured& s, bool json) const override {
-    return json ? load_summary_json(s.first, s.last, s.end) + "\n"
-                : load_summary(s.first, s.last, s.end);
+    const LoadConfig& c = config_.load;
+    return json ? load_summary_json(c, s.first, s.last, s.end) + "\n"
+                : load_summary(c, s.first, s.last, s.end);
   }
   [[nodiscard]] Duration warmup() const override { return config_.load.warmup; }
   [[nodiscard]] bool needs_link() const override { return true; }
   [[nodiscard]] bool may_finish() const override { return config_.load.connections_total > 0; }
-  [[nodiscard]] bool went_well(const Sample& s) const override { return load_errors(s) == 0; }
+  [[nodiscard]] RateFinder* finder() override { return finder_ ? &*finder_ : nullptr; }
+  [[nodiscard]] LoadCsv* csv() override { return config_.load.csv.empty() ? nullptr : &csv_; }
+  // The rates that a search tried in vain had errors.
+  [[nodiscard]] bool went_well(const Sample& s) const override {
+    return finder_ ? finder_->found() : load_errors(s) == 0;
+  }
 
  private:
   const Config& config_;
+  std::optional<RateFinder> finder_;
+  LoadCsv csv_;
 };
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "config.h"
+#include "load_csv.h"
+#include "rate_finder.h"
 #include "sample.h"
 #include "shard.h"
 
@@ -49,6 +51,9 @@ class Program {
   [[nodiscard]] virtual bool needs_link() const { return false; }
   // It may come to an end by itself, before a signal or the end of its time.
   [[nodiscard]] virtual bool may_finish() const { return false; }
+  // A search that sets the rate, and a file of rows; null: none.
+  [[nodiscard]] virtual RateFinder* finder() { return nullptr; }
+  [[nodiscard]] virtual LoadCsv* csv() { return nullptr; }
   // False: the exit code says that there were errors.
   [[nodiscard]] virtual bool went_well(const Sample&) const { return true; }
 };

@@ -127,6 +127,8 @@ class Runner {
   [[nodiscard]] bool finished() const;
   [[nodiscard]] Sample sample() const;
   void print_stats();
+  void add_row(const Sample& now, Duration least = {}) const;
+  [[nodiscard]] bool conduct();
   void print_summary() const;
   void stop();
 
@@ -145,6 +147,9 @@ class Runner {
 };
 
 int Runner::start() {
+  if (LoadCsv* csv = program_->csv()) {
+    if (const auto wrong = csv->open()) return fail(options_, *wrong);
+  }
   auto eal = dpdk::Eal::init(eal_config(config_, options_));
   if (!eal) return fail(options_, eal.error());
   eal_ = std::move(*eal);
@@ -178,8 +183,12 @@ int Runner::start() {
   return 0;
 }
 
+// On a terminal the last line may be of the progress: the next takes its place.
+bool progress_shown = false;
+
 void say(const std::string& text) {
   // A closed or full stdout ends nothing.
+  if (std::exchange(progress_shown, false)) (void)std::fputs("\r\033[K", stdout);
   (void)std::fputs(text.c_str(), stdout);
   (void)std::fflush(stdout);
   clearerr(stdout);
@@ -318,10 +327,44 @@ Sample Runner::sample() const {
   return s;
 }
 
+// Where a terminal shows it: how far a timed run has come.
+void show_progress(std::int64_t now, std::int64_t started, std::int64_t end) {
+  const auto whole = [](std::int64_t us) { return std::to_string((us + 500'000) / 1'000'000); };
+  say(whole(now - started) + " s of " + whole(end - started) + " s, " +
+      whole(std::max<std::int64_t>(0, end - now)) + " s to go");
+  progress_shown = true;
+}
+
+bool shows_progress(const RunOptions& options) {
+  const char* term = std::getenv("TERM");
+  return options.duration && !options.json && isatty(STDOUT_FILENO) != 0 && term != nullptr &&
+         std::string_view(term) != "dumb";
+}
+
 void Runner::print_stats() {
   Sample now = sample();
   say(program_->line(last_, now, options_.json) + "\n");
   last_ = std::move(now);
+}
+
+void Runner::add_row(const Sample& now, Duration least) const {
+  if (LoadCsv* csv = program_->csv()) {
+    if (const auto wrong = csv->add(now, least)) std::fprintf(stderr, "weir: %s\n", wrong->c_str());
+  }
+}
+
+// A step of a search. False when it is over.
+bool Runner::conduct() {
+  RateFinder& finder = *program_->finder();
+  const RateFinder::Turn turn = finder.poll(sample(), options_.json);
+  if (turn.rate) {
+    for (const auto& s : shards_) s->pace(*turn.rate);
+    if (LoadCsv* csv = program_->csv(); csv != nullptr && !finder.finished()) {
+      csv->set_target(*turn.rate);
+    }
+  }
+  if (!turn.line.empty()) say(turn.line + "\n");
+  return !finder.finished();
 }
 
 void Runner::print_summary() const {
@@ -333,16 +376,24 @@ void Runner::print_summary() const {
 // the interval's grid.
 int Runner::control() {
   constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
-  const bool lines = options_.stats || options_.json || isatty(STDOUT_FILENO) != 0;
+  const RateFinder* finder = program_->finder();
+  const bool lines =
+      options_.stats || options_.json || (isatty(STDOUT_FILENO) != 0 && finder == nullptr);
   const std::int64_t interval = config_.stats.interval.count();
   std::int64_t next = started_us_ + interval;
   const std::int64_t warmup = program_->warmup().count();
   std::int64_t warm = warmup > 0 ? started_us_ + warmup : kNone;
   const std::int64_t end =
       options_.duration ? started_us_ + warmup + options_.duration->count() : kNone;
+  const bool progress = shows_progress(options_);
   last_ = sample();
   for (;;) {
     const std::int64_t now = steady_us();
+    std::int64_t step = finder != nullptr ? started_us_ + finder->due().count() : kNone;
+    if (now >= step) {
+      if (!conduct()) return drain("the search is over");
+      step = started_us_ + finder->due().count();
+    }
     if (now >= warm) {
       first_ = sample();
       warm = kNone;
@@ -351,10 +402,13 @@ int Runner::control() {
     if (finished()) return drain("done");
     if (now >= next) {
       tell_conflicts();
+      add_row(sample());
       if (lines) print_stats();
+      if (progress) show_progress(now, started_us_, end);
       next += (1 + (now - next) / interval) * interval;
     }
-    const std::int64_t wait = std::max<std::int64_t>(0, std::min({next, end, warm}) - steady_us());
+    const std::int64_t wait =
+        std::max<std::int64_t>(0, std::min({next, end, warm, step}) - steady_us());
     switch (
         wait_signal(program_->may_finish() ? std::min(Duration(wait), kPoll) : Duration(wait))) {
       case SIGTERM:
@@ -380,7 +434,8 @@ int Runner::drain(const char* why) {
     say("weir: " + std::string(why) + ": no new connections; " +
         std::to_string(sample().gauges.connections) + " open\n");
   }
-  last_ = sample();  // rates are of the time before
+  last_ = sample();                             // rates are of the time before
+  add_row(last_, config_.stats.interval / 10);  // rates of less than that are noise
   order(Order::kDrain);
   const std::int64_t began = steady_us();
   const std::int64_t limit = began + config_.drain_timeout.count();
@@ -401,6 +456,7 @@ int Runner::drain(const char* why) {
   stop();
   const Sample end = sample();
   say(program_->summary({first_, last_, end}, options_.json));
+  if (const RateFinder* finder = program_->finder()) say(finder->result(options_.json));
   return program_->went_well(end) ? 0 : kExitErrors;
 }
 

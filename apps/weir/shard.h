@@ -45,6 +45,11 @@ class Shard {
   virtual void last_words() = 0;
 
   void order(Order o) { order_.store(o, std::memory_order_release); }
+  // Of a generator: from now on so many a second. One thread orders.
+  void pace(double per_second) {
+    pace_.store(per_second, std::memory_order_relaxed);
+    paces_.fetch_add(1, std::memory_order_release);
+  }
   // No connection is left but TIME-WAIT, since the last order was carried out.
   [[nodiscard]] bool at_rest() const {
     return done_.load(std::memory_order_acquire) == order_.load(std::memory_order_relaxed) &&
@@ -105,11 +110,15 @@ class Shard {
   }
   void add_busy(Duration d) { busy_us_.add(static_cast<std::uint64_t>(d.count())); }
   void set_finished() { finished_.store(true, std::memory_order_release); }
+  [[nodiscard]] unsigned paces() const { return paces_.load(std::memory_order_acquire); }
+  [[nodiscard]] double pace() const { return pace_.load(std::memory_order_relaxed); }
   [[nodiscard]] Order ordered() const { return order_.load(std::memory_order_acquire); }
 
  private:
   std::atomic<Order> order_{Order::kRun};
   std::atomic<Order> done_{Order::kRun};
+  std::atomic<double> pace_{0};
+  std::atomic<unsigned> paces_{0};  // how often it was set
   std::atomic<bool> finished_{false};
   std::atomic<bool> settled_{false};
   std::atomic<std::size_t> conflict_count_{0};
@@ -215,8 +224,9 @@ class HandlerShard final : public Shard {
     dpdk::IdleWaiter idle(idle_);
     Order done = Order::kRun;
     Instant published{}, before = dpdk::Queue::now();
-    bool busy = false;     // the iteration before found work
-    bool settled = false;  // told that the addresses are
+    bool busy = false;                    // the iteration before found work
+    [[maybe_unused]] unsigned paced = 0;  // the last pace that was taken up
+    bool settled = false;                 // told that the addresses are
     for (;;) {
       const unsigned work = worker_.run_once();
       const Instant now = stack_.now();
@@ -227,6 +237,12 @@ class HandlerShard final : public Shard {
       if (!settled && stack_.addresses_settled()) {
         settled = true;
         publish_addresses(stack_.address_conflicts(), true);
+      }
+      if constexpr (requires { handler_.set_rate(0.0, now); }) {
+        if (const unsigned n = paces(); n != paced) {
+          paced = n;
+          handler_.set_rate(pace(), now);
+        }
       }
       if (const Order o = ordered(); o != done) {
         carry_out(o, done);

@@ -1,19 +1,22 @@
 """`weir load` before nginx on the kernel's stack. Rates are compared with what was asked in counts
 over the whole run, with room for a machine that stands still now and then: no latency is looked at."""
+import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 
 from cases import case
-from harness import (IFACE, KERNEL, PATIENCE, WEIR, WEIR_ADDRESS, Server, expect, expect_equal, run,
-                     wait_for)
+from harness import (IFACE, KERNEL, PATIENCE, ROOT, WEIR, WEIR_ADDRESS, Server, expect,
+                     expect_equal, run, wait_for)
 
 LATENCY = {"count", "p50", "p90", "p99", "p999", "max"}
 RATES = {"seconds", "opened_per_second", "completed_per_second", "requests_per_second",
          "answers_per_second", "bytes_in_per_second", "bytes_out_per_second", "busy", "open",
          "connecting", "connect_errors", "answer_errors", "errors", "retrans", "drops",
-         "connect_us", "first_byte_us", "request_us", "event", "uptime"}
+         "connect_us", "first_byte_us", "request_us", "event", "uptime", "profile", "loop",
+         "latency_from"}
 TOTALS = {"opened", "connected", "completed", "server_closed", "requests", "answers", "bytes_in",
           "bytes_out"}
 
@@ -49,11 +52,11 @@ class Load:
         return [line for line in found if line["event"] == event]
 
     def end(self, exit_code=0):
-        """Waits for it; its summary."""
+        """Waits for it; its summary. None: whatever its exit code."""
         self.process.wait(PATIENCE)
         expect_equal("stderr", self.complaints(), "")
         summary = self.lines("summary")[-1]
-        expect(self.process.returncode == exit_code, lambda: "exit code %d, wanted %d: %s" % (
+        expect(exit_code in (None, self.process.returncode), lambda: "exit code %d, wanted %s: %s" % (
             self.process.returncode, exit_code, json.dumps(summary["errors"])))
         expect_equal("keys of the summary", set(summary), RATES | TOTALS)
         for line in [summary] + self.lines("stats"):
@@ -162,3 +165,67 @@ def load_failures(world):
     Server(8098, cut)
     s = Load(world, "--connections-total", "10", target=KERNEL + ":8098").end(exit_code=1)
     expect_equal("errors", s["errors"], {"cut_short": 10})
+
+
+@case("weir load finds the highest rate, writes CSV, and scripts/plot draws it")
+def load_find_rate(world):
+    world.start_nginx()
+    table, picture = world.path("load.csv"), world.path("load.svg")
+    load = Load(world, "--connections", "4", "--find-rate", "--rate", "50", "--step-duration",
+                "300ms", "--settle", "100ms", "--max-latency", "500ms", "--csv", table, "--duration",
+                "25")
+    s = load.end(exit_code=None)
+    expect(s["answers"] > 20, "only %d answers" % s["answers"])
+    expect_equal("profile, loop and latency", (s["profile"], s["loop"], s["latency_from"]),
+                 ("conformant", "open", "due"))
+    steps, found = load.lines("step"), load.lines("found")[-1]
+    expect(steps and steps[0]["rate"] == 50, "no first step of 50 requests/s")
+    expect_equal("steps", found["steps"], len(steps))
+    expect(any(step["outcome"] == "passed" for step in steps), lambda: json.dumps(steps))
+    expect_equal("the highest that passed", found["rate"],
+                 max(step["rate"] for step in steps if step["outcome"] == "passed"))
+    with open(table, newline="", encoding="utf-8") as f:
+        rows = list(csv.DictReader(f))
+    expect(rows and all(None not in row.values() for row in rows), "no rows, or short ones")
+    answers, before = 0.0, 0.0
+    for row in rows:
+        answers += float(row["answers_per_s"]) * (float(row["time_s"]) - before)
+        before = float(row["time_s"])
+    expect_about("answers in the rows", answers, s["answers"], 0.02)
+    expect_equal("errors in the rows", sum(int(row["errors"]) for row in rows), 0)
+    run(os.path.join(ROOT, "scripts/plot"), table, "-o", picture)
+    with open(picture, encoding="utf-8") as f:
+        drawn = f.read()
+    for text in ("Latency, from the due time", "asked for: requests", "no errors"):
+        expect(text in drawn, "the picture does not say: " + text)
+    return "%.0f requests a second passed, %d steps" % (found["rate"], len(steps))
+
+
+@case("weir load: the stripped profile sends no options but MSS, and every figure says so")
+def load_stripped(world):
+    options = []
+
+    def answer(connection):  # tcpi_options: timestamps 1, SACK 2, window scale 4
+        options.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5] & 7)
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection.recv(4096)  # until the RST
+    Server(8097, answer)
+    for profile, wanted in (("stripped", {0}), ("conformant", {7})):
+        del options[:]
+        load = Load(world, "--profile", profile, "--connections-total", "50", "--close", "rst",
+                    "--stats", target=KERNEL + ":8097")
+        s = load.end()
+        expect_no_errors(s)
+        for line in [s] + load.lines("stats") + load.lines("ready"):
+            expect_equal("profile", line["profile"], profile)
+        expect_equal("connections", s["completed"], 50)
+        expect_equal("options of %s on the wire" % profile, set(options), wanted)
+
+
+@case("weir load: paths by weight")
+def load_mix(world):
+    world.start_nginx()
+    s = Load(world, "--connections-total", "400", "--path", "/ 3", "--path", "/files/none").end(
+        exit_code=1)
+    expect_about("wrong status", s["errors"]["wrong_status"], 100, 0.4)

@@ -139,6 +139,94 @@ TEST(LoadConfig, EveryValueHasARange) {
   expect_says(bad(kTarget + "ratio = 1\n"), "did you mean load.rate?");
 }
 
+TEST(LoadConfig, PathsAndSizesHaveWeights) {
+  EXPECT_EQ(good("").paths.size(), 1U);
+  EXPECT_EQ(good("path = \"/x\"\n").paths[0].path, "/x");
+  const auto paths = good("path = [\"/a 3\", \"/b\"]\nseed = 7\n");
+  ASSERT_EQ(paths.paths.size(), 2U);
+  EXPECT_EQ(paths.paths[0].path, "/a");
+  EXPECT_EQ(paths.paths[0].weight, 3U);
+  EXPECT_EQ(paths.paths[1].weight, 1U);
+  EXPECT_EQ(paths.seed, 7U);
+  const auto sizes = good("sizes = \"1,100-200:3,10000:2\"\n").sizes;
+  ASSERT_EQ(sizes.size(), 3U);
+  EXPECT_EQ(sizes[0].low, 1U);
+  EXPECT_EQ(sizes[0].high, 1U);
+  EXPECT_EQ(sizes[0].weight, 1U);
+  EXPECT_EQ(sizes[1].low, 100U);
+  EXPECT_EQ(sizes[1].high, 200U);
+  EXPECT_EQ(sizes[1].weight, 3U);
+  EXPECT_EQ(sizes[2].weight, 2U);
+  EXPECT_EQ(good("body_sizes = \"0-1000000000\"\n").body_sizes[0].high, 1'000'000'000U);
+}
+
+TEST(LoadConfig, BadPathsAndSizesAreRefused) {
+  for (const char* wrong : {"/a 0", "/a 1000001", "/a x", "/a  3", "a 3", "/a 3 3"}) {
+    expect_says(bad(kTarget + "path = [\"" + wrong + "\"]\n"), "begins with '/'");
+  }
+  expect_says(bad(kTarget + "path = []\n"), "1..64 paths");
+  expect_says(bad(kTarget + "path = [5]\n"), "load.path: 5: begins with");
+  for (const char* wrong : {"x", "1,", ",1", "1:0", "1:", "9-3", "1-", "-1", "1000000001", "1 ,2",
+                            "1:1000001", "0x5", "+5"}) {
+    expect_says(bad(kTarget + "sizes = \"" + wrong + "\"\n"), "each is SIZE or LOW-HIGH");
+    expect_says(bad(kTarget + "body_sizes = \"" + wrong + "\"\n"), "each is SIZE or LOW-HIGH");
+  }
+  std::string many = "1";
+  for (int i = 0; i < 64; ++i) many += ",1";
+  expect_says(bad(kTarget + "sizes = \"" + many + "\"\n"), "more than 64 sizes");
+  expect_says(bad(kTarget + "sizes = \"5\"\npath = \"/a\"\n"), "remove load.path");
+  expect_says(bad(kTarget + "sizes = \"5\"\nexpect_size = 5\n"), "remove load.expect_size");
+  expect_says(bad(kTarget + "sizes = \"5\"\nbody_sizes = \"5\"\n"), "remove one of the two");
+  expect_says(bad(kTarget + "seed = -1\n"), "out of range 0..");
+}
+
+TEST(LoadConfig, TheSearchForARateHasItsOwnPace) {
+  EXPECT_FALSE(good("rate = 5\n").find_rate);
+  const auto plain = good("find_rate = true\n");
+  ASSERT_TRUE(plain.find_rate);
+  EXPECT_EQ(plain.rate_to, 1'000);
+  EXPECT_EQ(plain.rate_from, 1'000);
+  EXPECT_EQ(plain.concurrency, 65'536U);
+  EXPECT_EQ(plain.find_rate->step, 2s);
+  EXPECT_FALSE(plain.find_rate->max_latency);
+  const auto all = good(
+      "find_rate = true\nrate = 50\nstep_duration = 5\nsettle = \"500ms\"\nmax_latency = "
+      "\"3ms\"\nconnections = 4\n");
+  EXPECT_EQ(all.rate_to, 50);
+  EXPECT_EQ(all.find_rate->step, 5s);
+  EXPECT_EQ(all.find_rate->settle, 500ms);
+  EXPECT_EQ(all.find_rate->max_latency, Duration(3ms));
+  EXPECT_EQ(all.concurrency, 4U);
+  for (const char* part : {"step_duration = 5\n", "settle = 5\n", "max_latency = 5\n"}) {
+    expect_says(bad(kTarget + part), "is of load.find_rate");
+  }
+  const std::string find = kTarget + "find_rate = true\n";
+  expect_says(bad(find + "hold = 5\n"), "load.hold = 5: not together with load.find_rate");
+  expect_says(bad(find + "rate_to = 5\nramp = 5\n"), "looks for the rate itself");
+  expect_says(bad(find + "connections_total = 5\n"), "not together with load.find_rate");
+  expect_says(bad(find + "warmup = 5\n"), "measures nothing before load.settle");
+  expect_says(bad(find + "concurrency = 5\nstep_duration = 0\n"), "out of range");
+  expect_says(bad(kTarget + "find_rate = 3\n"), "load.find_rate = 3");
+}
+
+TEST(LoadConfig, StrippedIsABundleOfSettings) {
+  const auto parsed = [](const std::string& load) {
+    auto c = parse(text(kTarget + load), Command::kLoad);
+    EXPECT_TRUE(c.ok()) << (c.ok() ? "" : c.error());
+    return c.ok() ? std::move(c).value() : app::Config{};
+  };
+  const auto usual = parsed("profile = \"conformant\"\n");
+  EXPECT_FALSE(usual.load.stripped);
+  EXPECT_TRUE(usual.tcp.timestamps && usual.tcp.sack && usual.tcp.window_scaling);
+  const auto c = parsed("profile = \"stripped\"\n");
+  EXPECT_TRUE(c.load.stripped);
+  EXPECT_EQ(c.load.close, LoadClose::kRst);
+  EXPECT_FALSE(c.tcp.timestamps || c.tcp.sack || c.tcp.dsack || c.tcp.window_scaling);
+  EXPECT_EQ(c.tcp.rmem, 65'535U);
+  expect_says(bad(kTarget + "profile = \"stripped\"\nclose = \"fin\"\n"), "closes by RST");
+  expect_says(bad(kTarget + "profile = \"bare\"\n"), "write \"conformant\" or \"stripped\"");
+}
+
 TEST(LoadConfig, FlagsAloneAreEnough) {
   const app::LoadOptions options{
       .command = Command::kLoad,
