@@ -53,11 +53,11 @@ bool pacing_holds(Tcb& t, Instant now) {
   return true;
 }
 
-// Octets that may go in one piece: what a tick's time lets go, two segments at least.
+// Octets that may go in one piece: what a tick's time lets go, min_tso_segs at least.
 std::uint32_t pacing_quantum(const Tcb& t, std::uint32_t longest) {
   if (!paced(t)) return longest;
   const std::uint64_t us = std::max<std::uint64_t>(time_of(t, t.mss), 1);
-  const std::uint64_t segments = std::max<std::uint64_t>(kTickUs / us, 2);
+  const std::uint64_t segments = std::max<std::uint64_t>(kTickUs / us, t.config->min_tso_segs);
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(segments * t.mss, longest));
 }
 
@@ -76,7 +76,7 @@ std::uint32_t burst_length(const Tcb& t) {
     octets = std::uint64_t{t.cwnd} * percent_of(t) * 10'000 / srtt / 1'024;
     if (t.min_rtt_us < 16 * 512) octets += kMost >> (t.min_rtt_us / 512);
   }
-  const std::uint64_t segments = std::max<std::uint64_t>(octets / t.mss, 2);
+  const std::uint64_t segments = std::max<std::uint64_t>(octets / t.mss, t.config->min_tso_segs);
   const std::uint32_t half = std::max<std::uint32_t>(t.cwnd / t.mss / 2, 1);
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(segments, half)) * t.mss;
 }

@@ -195,6 +195,7 @@ constexpr auto kSettings = std::to_array<Setting>({
                                  "RFC 5681 asks for 3 duplicate ACKs at least"),
     time<&Config::min_rtt_wlen>("min_rtt_wlen", kLive, 1s, 1s, 86'400s),
     boolean<&Config::pacing>("pacing"),
+    integer<&Config::min_tso_segs>("min_tso_segs", kLive, 1, 65'535),
     integer<&Config::pacing_ss_ratio>("pacing_ss_ratio", kLive, 100, 1'000),
     integer<&Config::pacing_ca_ratio>("pacing_ca_ratio", kLive, 100, 1'000),
 

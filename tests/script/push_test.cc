@@ -44,12 +44,32 @@ TEST(Push, ASmallWindowHasNone) {
   s.quiet().receives({.ack = 20'000}).skip();
 }
 
-// What a millisecond lets go is a piece, two segments at least.
+// What a millisecond lets go is a piece, two segments at least, or as many as are asked for.
 TEST(Push, AFarPeerMakesPiecesSmall) {
   Script s{Established{}};
   s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000}).app_send(20'000);
   for (std::uint32_t i = 0; i < 10; ++i) {
     s.sends({.seq = 1'000 + 1'000 * i, .flags = i % 2 == 1 ? kPushed : std::uint8_t{ACK}});
+  }
+  s.quiet().receives({.ack = 21'000}).skip();
+}
+
+TEST(Push, PiecesHaveTheSegmentsThatAreAskedFor) {
+  Script s{Established{.tune = [](tcp::Config& c) { c.min_tso_segs = 4; }}};
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000}).app_send(20'000);
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    const bool ends = i == 3 || i == 7 || i == 9;
+    s.sends({.seq = 1'000 + 1'000 * i, .flags = ends ? kPushed : std::uint8_t{ACK}});
+  }
+  s.quiet().receives({.ack = 21'000}).skip();
+}
+
+// Near by, more goes in a millisecond; a port's largest packet at most.
+TEST(Push, ANearPeerMakesPiecesLarge) {
+  Script s{Established{.sack = true}};
+  s.app_send(1'000).skip().at(2ms).receives({.ack = 1'000}).app_send(20'000);
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    s.sends({.seq = 1'000 + 1'000 * i, .flags = i % 5 == 4 ? kPushed : std::uint8_t{ACK}});
   }
   s.quiet().receives({.ack = 21'000}).skip();
 }

@@ -44,7 +44,7 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
       "min_rtt_wlen = 60\npacing = true\npacing_ss_ratio = 150\npacing_ca_ratio = 110\n"
       "user_timeout = 90000\nrmem_default = 32768\nmoderate_rcvbuf = false\ndelack_min = 10\n"
       "quickacks = 4\nslow_start_limit = 8\ntimestamps_required = false\n"
-      "tw_reuse_delay = 500\n"
+      "tw_reuse_delay = 500\nmin_tso_segs = 4\n"
       "keepalive = true\nkeepalive_time = 60\nkeepalive_intvl = 7\nkeepalive_probes = 3\n"
       "ipfrag_time = 30\nipfrag_high_thresh = 1048576\nudp_mem = 65536\n";
   EXPECT_FALSE(parse(p).ok());  // msl has a floor of one second
@@ -77,6 +77,7 @@ TEST(Config, TakesEveryKnobInLinuxUnits) {
   EXPECT_EQ(t.slow_start_limit, 8);
   EXPECT_FALSE(t.timestamps_required);
   EXPECT_EQ(t.tw_reuse_delay, 500ms);
+  EXPECT_EQ(t.min_tso_segs, 4);
   EXPECT_EQ(t.user_timeout, 90s);
   EXPECT_EQ(t.rmem_default, 32'768U);
   EXPECT_FALSE(t.moderate_rcvbuf);
