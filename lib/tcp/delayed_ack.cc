@@ -64,8 +64,8 @@ void on_fin_received(Tcb& t, bool was_early, Instant now) {
   const bool alone = t.rcv_nxt - 1 == t.irs + 1;  // of all that came
   t.unacked_in += 1;
   t.quick_acks |= kInteractive;
-  const bool open = t.state == State::kEstablished && !t.has(kFinQueued);
-  if (alone || was_early || !open || t.unacked_in > t.peer_seg) {
+  const bool gone = t.state != State::kEstablished;
+  if (alone || was_early || gone || t.unacked_in > t.peer_seg) {
     t.set(kAckNow);
   } else if (t.delack_deadline == kNever) {
     t.delack_deadline = now + ack_delay(t);

@@ -144,7 +144,7 @@ struct Growth {              // an ACK of something new
   bool after_rto = false;    // of what was in flight when the timer fired
 };
 void cc_grow(Tcb& t, const Growth& g, Instant now);
-void note_cwnd_use(Tcb& t, bool sent);  // all that may go has gone; `sent`: some of it just now
+void note_cwnd_use(Tcb& t);  // something was sent, and now all that may go has gone
 // A congestion event with `out` octets in flight: ssthresh. The caller sets cwnd.
 void cc_reduce(Tcb& t, std::uint32_t out);
 void cc_undo(Tcb& t, Instant now);  // there was no congestion: cwnd, ssthresh, no recovery

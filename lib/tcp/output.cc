@@ -232,7 +232,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
     if (t.log != nullptr) arm_tlp(t, now);
   }
   push_burst_over(t, burst, out);
-  note_cwnd_use(t, burst.any);
+  if (burst.any) note_cwnd_use(t);
   if (t.in_mode(kLowat) && t.has(kWantWritable)) note_room(t);
   if (corked) return cork_text_held(t, now);
   if (left == 0) cork_nothing_held(t);

@@ -105,6 +105,24 @@ TEST(Cwnd, OnceFilledIsFilledForTheRoundTrip) {
   s.receives({.ack = 10'000}).cwnd(11'000).receives({.ack = 11'000});
 }
 
+// Though more is out later, of a window that has grown meanwhile.
+TEST(Cwnd, OnceFilledIsFilledThoughItGrows) {
+  Script s{Established{.tune = reno}};
+  s.tcb().ssthresh = 14'000;
+  s.app_send(10'000).skip().receives({.ack = 5'000}).cwnd(14'000).app_send(6'000).skip();
+  s.receives({.ack = 10'000});
+  EXPECT_EQ(s.tcb().cwnd_acked, 6'000U);
+  s.receives({.ack = 16'000});
+}
+
+// Nor does what a SACK told of grow it when it is acknowledged.
+TEST(Cwnd, WhatSacksToldOfDoesNotGrowIt) {
+  Script s{Established{.sack = true}};
+  s.app_send(15'000).skip().at(100ms).receives({.ack = 0, .sack = {{1'000, 3'000}}}).skip();
+  s.at(110ms).receives({.ack = 3'000}).skip().cwnd(11'000);
+  s.receives({.ack = 14'000}).skip().receives({.ack = 15'000});
+}
+
 // What a duplicate ACK told of has arrived and let its own segment go: it does not count twice.
 TEST(Cwnd, WhatDuplicatesToldOfDoesNotGrowIt) {
   Script s{Established{}};

@@ -64,10 +64,10 @@ TEST(Push, PiecesHaveTheSegmentsThatAreAskedFor) {
   s.quiet().receives({.ack = 21'000}).skip();
 }
 
-// Near by, more goes in a millisecond; a port's largest packet at most.
+// Near by more goes in one piece than a millisecond's worth, which is four here.
 TEST(Push, ANearPeerMakesPiecesLarge) {
   Script s{Established{.sack = true}};
-  s.app_send(1'000).skip().at(2ms).receives({.ack = 1'000}).app_send(20'000);
+  s.app_send(1'000).skip().at(4'050us).receives({.ack = 1'000}).app_send(20'000);
   for (std::uint32_t i = 0; i < 10; ++i) {
     s.sends({.seq = 1'000 + 1'000 * i, .flags = i % 5 == 4 ? kPushed : std::uint8_t{ACK}});
   }
@@ -137,6 +137,20 @@ TEST(Record, EndsWhereASegmentEnds) {
   s.receives({.ack = 500}).sends({.seq = 10'000, .len = 1'000, .flags = kPushed}).quiet();
   s.receives({.ack = 1'000}).sends({.seq = 11'000, .len = 1'000, .flags = kPushed}).quiet();
   s.receives({.ack = 12'000});
+}
+
+// One that was sent whole does not hold up what follows; and one of which little may go waits for a
+// full segment's room.
+TEST(Record, OneThatHasGoneHoldsNothingUp) {
+  Script s{Established{}};
+  s.app_nodelay(true).app_send(500).sends({.len = 500});
+  s.app([](tcp::Tcb& t, Instant, tcp::Outbox&) { user_end_record(t); });
+  s.app_send(300).sends({.seq = 500, .len = 300}).receives({.ack = 800});
+  Script t{Established{}};
+  t.app_send(10'000).skip();
+  record(t, 4'000);
+  t.app_send(1'000).quiet().receives({.ack = 250}).quiet();
+  t.receives({.ack = 15'000}).skip();
 }
 
 // A port that segments by itself gets no more than a record.

@@ -221,6 +221,29 @@ TEST(Prr, AfterAHeavyLossItGrowsBackSlowly) {
   s.quiet().receives({.ack = 10'000}).cwnd(5'000);
 }
 
+// What arrives late of the first flight mends nothing: no segment more than it.
+//= RFC6937 3-c type=test
+TEST(Prr, GrowsByWhatArrivesWhereNothingIsMended) {
+  Script s(Established{.sack = true, .tune = reno});
+  ten_out(s).at(100ms).receives(sacks(0, {{6'000, 9'000}}));
+  for (std::uint32_t i = 0; i < 3; ++i) s.sends({.seq = i * 1'000, .len = 1'000});
+  s.quiet().receives(sacks(0, {{6'000, 10'000}})).sends({.seq = 3'000, .len = 1'000}).quiet();
+  s.at(200ms).receives({.ack = 10'000}).skip();
+}
+
+// Nor where an ACK that mends something tells of other losses.
+//= RFC6937 3-c type=test
+TEST(Prr, GrowsByWhatArrivesWhereMoreIsLost) {
+  Script s(Established{.sack = true, .tune = reno});
+  ten_out(s).at(100ms).receives(sacks(0, {{3'000, 6'000}}));
+  s.sends({.seq = 0, .len = 1'000}).quiet();
+  s.at(200ms).receives(sacks(1'000, {{9'000, 10'000}, {3'000, 6'000}}));
+  for (const std::uint32_t seq : {1'000U, 2'000U, 6'000U, 7'000U}) {
+    s.sends({.seq = seq, .len = 1'000});
+  }
+  s.quiet().at(300ms).receives({.ack = 10'000}).skip();
+}
+
 TEST(Prr, TwoHolesAreResentAsTheWindowLets) {
   Script s(Established{.sack = true, .tune = reno});
   ten_out(s).at(100ms).receives(sacks(0, {{3'000, 6'000}, {1'000, 2'000}}));

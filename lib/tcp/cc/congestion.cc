@@ -149,9 +149,8 @@ void cc_grow(Tcb& t, const Growth& g, Instant now) {
 
 // The best that is known of cwnd's use in a round trip: that it was filled, else the most that was
 // out (Linux's tcp_cwnd_validate).
-void note_cwnd_use(Tcb& t, bool sent) {
+void note_cwnd_use(Tcb& t) {
   const bool filled = flight(t) + t.mss > t.cwnd;
-  if (!sent && !filled) return;
   const std::uint32_t out = distance(t.snd_una, t.snd_nxt);
   const bool over = at_or_after(t.snd_una, t.cwnd_mark);
   if (!over && !filled && (t.cwnd_filled || out <= t.cwnd_used)) return;
