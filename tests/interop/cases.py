@@ -27,15 +27,16 @@ class Case:
     full_only: bool
     limit: int       # seconds, which only a hang reaches
     full_limit: int
+    waits: bool      # mostly for time to pass: others may run beside it
 
 
 CASES = {}
 
 
-def case(what, full_only=False, limit=150, full_limit=1800):
+def case(what, full_only=False, limit=150, full_limit=1800, waits=False):
     def add(function):
         name = function.__name__.replace("_", "-")
-        CASES[name] = Case(function, what, full_only, limit, full_limit)
+        CASES[name] = Case(function, what, full_only, limit, full_limit, waits)
         return function
     return add
 
@@ -247,7 +248,7 @@ def two_cores(world):
 # -- Backends ----------------------------------------------------------------------------------
 
 
-@case("one of two backends is killed under load, then comes back")
+@case("one of two backends is killed under load, then comes back", waits=True)
 def backend_killed(world):
     one, _ = world.start_both_nginx()
     weir = world.start_weir(sets=["pool.web.put_aside_min=\"500ms\"",
@@ -368,7 +369,7 @@ def syn_flood(world):
     return "%d cookies sent, %d came back" % (counters["syncookies_sent"], came)
 
 
-@case("a client that vanishes in mid-transfer ends by retransmission timeouts")
+@case("a client that vanishes in mid-transfer ends by retransmission timeouts", waits=True)
 def client_vanishes(world):
     world.start_both_nginx()
     weir = world.start_weir(sets=["tcp.retries2=3", "tcp.rto_max=1000"])
@@ -404,7 +405,7 @@ def client_idle(world):
     return "20 of 20"
 
 
-@case("clients that never read end by the idle timer, in bounded memory")
+@case("clients that never read end by the idle timer, in bounded memory", waits=True)
 def client_never_reads(world):
     world.start_both_nginx()
     weir = world.start_weir(sets=["lb.idle_timeout=2"])
@@ -465,7 +466,7 @@ def short_of_buffers(world):
     return "at most %d mbufs of 4096" % weir.peak_in_use("rx")
 
 
-@case("clients that never read do not keep others out")
+@case("clients that never read do not keep others out", waits=True)
 def buffers_held(world):
     world.start_both_nginx()
     weir = world.start_weir(sets=["limits.mbufs=4096", "lb.idle_timeout=4"])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -51,33 +52,48 @@ def run_outside(name, args, keep):
         text += b"\nstill running after %d s" % limit
     lines = text.decode(errors="replace").strip().splitlines() or ["no output"]
     ok = child.returncode == 0
-    print("%-4s %s%s" % ("ok" if ok else "FAIL", name,
-                         " (%s, %.1f s)" % (lines[-1], time.monotonic() - start) if ok
-                         else ": " + lines[-1]))
+    say = ["%-4s %s%s" % ("ok" if ok else "FAIL", name,
+                          " (%s, %.1f s)" % (lines[-1], time.monotonic() - start) if ok
+                          else ": " + lines[-1])]
     if args.names:
-        print_report(work, args.json)
+        say += report(work, args.json)
     if not ok:
         kept = os.path.join(keep, name)
         shutil.rmtree(kept, ignore_errors=True)
         shutil.move(work, kept)
         with open(os.path.join(kept, "case.out"), "wb") as f:
             f.write(text)
-        for line in lines[-12:-1] + end_of(os.path.join(kept, "weir.err")):
-            print("     | " + line)
-        print("     | all of it: " + kept)
+        say += ["     | " + line
+                for line in lines[-12:-1] + end_of(os.path.join(kept, "weir.err"))]
+        say.append("     | all of it: " + kept)
     shutil.rmtree(work, ignore_errors=True)
-    sys.stdout.flush()
+    print("\n".join(say), flush=True)
     return ok
 
 
-def print_report(work, as_json):
-    """The table that a case left, if it did."""
+def report(work, as_json):
+    """The lines of the table that a case left, if it did."""
     try:
         with open(os.path.join(work, "report." + ("json" if as_json else "txt")),
                   encoding="utf-8") as f:
-            print(f.read(), end="" if not as_json else "\n")
+            return f.read().rstrip("\n").split("\n")
     except OSError:
-        pass
+        return []
+
+
+def run_all(names, args, keep):
+    """One after the other, but for those that mostly wait: these have a row of their own."""
+    rows = [[n for n in names if cases.CASES[n].waits == waits] for waits in (True, False)]
+    results = []
+
+    def run_row(row):
+        for name in row:
+            results.append(run_outside(name, args, keep))
+    beside = threading.Thread(target=run_row, args=(rows[0],))
+    beside.start()
+    run_row(rows[1])
+    beside.join()
+    return results
 
 
 def run_inside(name, args):
@@ -137,7 +153,7 @@ def main():
     keep = os.path.join(os.environ["WEIR_BUILD"], "interop")
     os.makedirs(keep, exist_ok=True)
     names = args.names or [n for n, c in cases.CASES.items() if args.full or not c.full_only]
-    results = [run_outside(n, args, keep) for n in names]
+    results = run_all(names, args, keep)
     passed, failed = sum(results), len(results) - sum(results)
     if not args.names:
         refused, taken = bad_input()

@@ -1176,7 +1176,7 @@ def raw_cases(world, wanted=None):
     return rows, [s.name for s in systems]
 
 
-@case("raw segments to weir serve and to the kernel's stack, side by side", limit=400)
+@case("raw segments to weir serve and to the kernel's stack, side by side", limit=400, waits=True)
 def raw_suite(world):
     start = time.monotonic()
     rows, names = raw_cases(world, os.environ.get("WEIR_RAW"))
