@@ -6,6 +6,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include <array>
 #include <cstddef>
@@ -86,5 +87,8 @@ socklen_t lengthen(const ShortAddress& address, sockaddr_storage& out);
 socklen_t write_name(const Name& name, sockaddr_storage& out);
 [[nodiscard]] bool read_name(const sockaddr_storage& address, socklen_t length, Name& name);
 socklen_t write_door(std::uint64_t stack, sockaddr_storage& out);
+
+// Whether a process of this user could as well trace this one: the stack listens to no other.
+[[nodiscard]] bool may_trace(uid_t user);
 
 }  // namespace weir::preload

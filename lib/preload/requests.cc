@@ -24,12 +24,10 @@ const sockaddr* generic(const sockaddr_storage& address) {
   return reinterpret_cast<const sockaddr*>(&address);
 }
 
-// The door is open to who could as well trace this process.
 bool may_ask(int fd) {
   ucred who{};
   socklen_t length = sizeof who;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) != 0) return false;
-  return who.uid == 0 || who.uid == geteuid() || who.uid == getuid();
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && may_trace(who.uid);
 }
 
 bool send_reply(int to, const Reply& reply, int fd) {
@@ -55,7 +53,8 @@ bool send_reply(int to, const Reply& reply, int fd) {
 void Host::open_door(Line& door) {
   for (;;) {
     const int fd = accept4(door.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0) return;
+    if (fd < 0 && errno == EAGAIN) return;
+    if (fd < 0) return starve();
     if (!may_ask(fd)) {
       close(fd);
       continue;
@@ -83,7 +82,8 @@ void Host::hear_caller(Line& line) {
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n != sizeof request || request.size > kMaxData) return forget(line);
   if (request.op == Op::kFinish) {
-    finishing_.push_back(dup(line.fd));
+    (void)epoll_ctl(epoll_, EPOLL_CTL_DEL, line.fd, nullptr);
+    finishing_.push_back(std::exchange(line.fd, -1));  // hung up when all is over
     begin_end();
     return forget(line);
   }
@@ -230,6 +230,7 @@ int Host::do_listen(const Request& request, Reply& reply, int& fd) {
   (void)weir_getsockname(stack_, line->weir, generic(line->bound), &line->bound_length);
   if (!listen_in_kernel(*line, request.argument) || !gate(*line, fd)) {
     const int why = errno;
+    if (line->kernel_line != nullptr) forget(*std::exchange(line->kernel_line, nullptr));
     close_socket(*line, false);
     forget(*line);
     return why;

@@ -8,10 +8,13 @@
 #include <cstdio>
 #include <cstring>
 
+#include "preload/protocol.h"
+
 namespace weir::preload {
 namespace {
 
 constexpr std::uint64_t kLookAgain = 50'000;  // us
+constexpr int kBurst = 64;                    // that a call looks at
 
 socklen_t write_slot(std::uint64_t key, unsigned slot, sockaddr_un& out) {
   out = {};
@@ -42,7 +45,8 @@ Siblings::~Siblings() {
 bool Siblings::join(std::string_view key) {
   key_ = hash_of(key);
   fd_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd_ < 0) return false;
+  const int on = 1;
+  if (fd_ < 0 || setsockopt(fd_, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) return false;
   for (slot_ = 0; slot_ < kSlots; ++slot_) {
     sockaddr_un name;
     const socklen_t length = write_slot(key_, slot_, name);
@@ -80,7 +84,8 @@ bool Siblings::pass_on(std::span<const std::byte> frame, std::uint32_t visited,
   look_around(now_us);
   visited |= 1U << slot_;
   for (unsigned s = 0; s < kSlots; ++s) {
-    if ((others_ & ~visited & 1U << s) != 0 && send(s, frame, visited)) return true;
+    if ((others_ & ~visited & 1U << s) == 0) continue;
+    if (send(s, frame, visited) || errno == EAGAIN) return true;
   }
   return false;
 }
@@ -93,9 +98,26 @@ void Siblings::tell_all(std::span<const std::byte> frame, std::uint64_t now_us) 
   }
 }
 
+long Siblings::receive() {
+  iovec iov{room_.data(), room_.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control{};
+  msghdr message{};
+  message.msg_iov = &iov;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t n = recvmsg(fd_, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n < 0) return -1;
+  const cmsghdr* const c = CMSG_FIRSTHDR(&message);
+  if (c == nullptr || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS) return 0;
+  ucred who{};
+  std::memcpy(&who, CMSG_DATA(c), sizeof who);
+  return may_trace(who.uid) ? n : 0;
+}
+
 Siblings::Passed Siblings::take() {
-  for (;;) {
-    const ssize_t n = recv(fd_, room_.data(), room_.size(), MSG_DONTWAIT);
+  for (int i = 0; i < kBurst; ++i) {
+    const long n = receive();
     if (n < 0) return {};
     Passed out;
     if (static_cast<std::size_t>(n) <= sizeof out.visited) continue;  // somebody looked around
@@ -104,6 +126,7 @@ Siblings::Passed Siblings::take() {
                                          static_cast<std::size_t>(n) - sizeof out.visited);
     return out;
   }
+  return {};
 }
 
 bool Siblings::concerns_all(std::span<const std::byte> frame) {

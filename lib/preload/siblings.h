@@ -17,7 +17,7 @@ namespace weir::preload {
 class Siblings {
  public:
   static constexpr unsigned kSlots = 16;
-  static constexpr std::size_t kMaxFrame = 2'048;
+  static constexpr std::size_t kMaxFrame = 65'600;  // of any size
 
   ~Siblings();
   Siblings() = default;
@@ -31,7 +31,8 @@ class Siblings {
   [[nodiscard]] int fd() const { return fd_; }
 
   // A frame that is for none of this stack's connections; `visited`: a bit for each slot that has
-  // said so, this one's included. False: nobody is left to ask.
+  // said so, this one's included. False: nobody is left to ask. One whose queue is full loses it,
+  // as a link does: whose it is nobody else may say.
   bool pass_on(std::span<const std::byte> frame, std::uint32_t visited, std::uint64_t now_us);
   // To every other.
   void tell_all(std::span<const std::byte> frame, std::uint64_t now_us);
@@ -41,6 +42,7 @@ class Siblings {
     std::uint32_t visited = 0;         // kEverybody: nobody else is to be asked
   };
   static constexpr std::uint32_t kEverybody = ~std::uint32_t{0};
+  // From processes that may trace this one; what others send is dropped (protocol.h's may_trace).
   [[nodiscard]] Passed take();
 
   // Whether all stacks of a link must hear this frame.
@@ -49,6 +51,7 @@ class Siblings {
  private:
   bool send(unsigned slot, std::span<const std::byte> frame, std::uint32_t visited) const;
   void look_around(std::uint64_t now_us);
+  [[nodiscard]] long receive();  // as recv; 0: it does not count
 
   std::uint64_t key_ = 0;
   unsigned slot_ = 0;

@@ -2,6 +2,7 @@
 #include "preload/siblings.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -59,6 +60,42 @@ TEST(Siblings, AStrayGoesFromOneToTheNextUntilNobodyIsLeft) {
   ASSERT_EQ(60U, second.frame.size());
   EXPECT_EQ(0b011U, second.visited);
   EXPECT_FALSE(s[2].pass_on(frame, second.visited, 1));
+}
+
+TEST(Siblings, OneWhoseQueueIsFullLosesAFrameAndNobodyAnswersForIt) {
+  const std::string key = fresh_key();
+  Siblings a, b;
+  ASSERT_TRUE(a.join(key) && b.join(key));
+  for (int i = 0; i < 2'000; ++i) ASSERT_TRUE(a.pass_on(frame_of(60, 1), 0, 1)) << i;
+  EXPECT_EQ(60U, b.take().frame.size());
+}
+
+TEST(Siblings, AFrameOfAnySizeIsPassedOn) {
+  const std::string key = fresh_key();
+  Siblings a, b;
+  ASSERT_TRUE(a.join(key) && b.join(key));
+  ASSERT_TRUE(a.pass_on(frame_of(9'014, 1), 0, 1));
+  EXPECT_EQ(9'014U, b.take().frame.size());
+}
+
+TEST(Siblings, WhatAnotherUserSendsIsNoFrame) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root may become another user";
+  const std::string key = fresh_key();
+  Siblings mine;
+  ASSERT_TRUE(mine.join(key));
+  for (const uid_t user : {uid_t{65'534}, uid_t{0}}) {
+    const pid_t child = fork();
+    if (child == 0) {
+      Siblings stranger;
+      const bool sent =
+          setuid(user) == 0 && stranger.join(key) && stranger.pass_on(frame_of(60, 1), 0, 1);
+      _exit(sent ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(child, waitpid(child, &status, 0));
+    ASSERT_EQ(0, status);
+    EXPECT_EQ(user == 0 ? 60U : 0U, mine.take().frame.size());
+  }
 }
 
 TEST(Siblings, OneThatIsAloneHasNobodyToAsk) {
