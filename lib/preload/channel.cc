@@ -1,5 +1,6 @@
 #include "preload/channel.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -79,6 +80,23 @@ void finish(std::uint64_t stack, int patience_ms) {
     (void)real().poll(&done, 1, patience_ms);  // hangs up when all is over
   }
   close(to);
+}
+
+void set_for_stand_in(int fd, int name, const void* value, socklen_t size) {
+  if (name != SO_RCVTIMEO && name != SO_SNDTIMEO) return;
+  (void)real().setsockopt(fd, SOL_SOCKET, name, value, size);
+}
+
+int take_arrival(int gate, int flags, Arrival& arrival) {
+  const int spare = fcntl(gate, F_DUPFD_CLOEXEC, 0);  // for want of one recvmsg loses it
+  if (spare < 0) return -1;
+  close(spare);
+  int made = -1;
+  const long n = receive_with(gate, &arrival, sizeof arrival,
+                              (flags & SOCK_CLOEXEC) != 0 ? MSG_CMSG_CLOEXEC : 0, made);
+  if (n > 0 && made >= 0) return made;
+  if (n >= 0) errno = n == 0 ? EINVAL : EMFILE;  // EINVAL: no longer listening
+  return -1;
 }
 
 bool name_of(int fd, Name& name) {

@@ -147,14 +147,13 @@ void Host::pass_on(Line& line) {
   }
   for (;;) {
     if (!has_room(line.fd)) return;  // what is accepted has to go through
-    if (!descriptors_left()) return starved_.push_back(&line);
+    if (!descriptors_left()) return starve(line);
     sockaddr_storage peer{};
     socklen_t length = sizeof peer;
     const int weir =
         weir_accept4(stack_, line.weir, reinterpret_cast<sockaddr*>(&peer), &length, 0);
     if (weir < 0) break;
     Line* const made = opened(weir);
-    if (made == nullptr) return;
     int theirs = -1;
     Name name = name_of(*made);
     name.peer = shorten(peer);
@@ -169,11 +168,12 @@ void Host::pass_on(Line& line) {
 void Host::pass_on_kernels(Line& line) {
   while (line.kernel_line != nullptr) {
     if (!has_room(line.fd)) return;
-    if (!descriptors_left()) return starved_.push_back(&line);
+    if (!descriptors_left()) return starve(line);
     sockaddr_storage peer{};
     socklen_t length = sizeof peer;
     const int fd =
         accept4(line.kernel_line->fd, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) return starve(line);
     if (fd < 0) return;
     (void)hand_over(line, fd, shorten(peer));
   }

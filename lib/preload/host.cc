@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::uint64_t kLongest = 1'000'000;  // us that it sleeps at most
 constexpr std::uint64_t kAskAgain = 100;       // us, of a wire that cannot wake it up
+constexpr std::uint64_t kFeedAgain = 100'000;  // us, when descriptors were lacking
 constexpr std::size_t kEvents = 256;
+constexpr int kPassedOn = 64;
 
 timespec span_of(std::uint64_t us) {
   return {static_cast<time_t>(us / 1'000'000), static_cast<long>(us % 1'000'000 * 1'000)};
@@ -54,6 +56,7 @@ bool Host::open() {
   const socklen_t length = write_door(token_, address);
   if (bind(door, reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
       listen(door, SOMAXCONN) != 0 || add(Line::What::kDoor, door, EPOLLIN) == nullptr) {
+    close(door);
     return false;
   }
   if (siblings_ != nullptr && add(Line::What::kSiblings, siblings_->fd(), EPOLLIN) == nullptr) {
@@ -84,15 +87,37 @@ void Host::forget(Line& line) {
   gone_.push_back(&line);
 }
 
+// What is queued for the next turn goes after that.
 void Host::sweep() {
-  if (gone_.empty()) return;
-  for (Line* line : gone_) {
-    std::erase(starved_, line);
+  const std::size_t freed = std::erase_if(gone_, [this](Line* line) {
+    if (line->queued) return false;
+    if (!starved_.empty()) std::erase(starved_, line);
     lines_.erase(line);
+    return true;
+  });
+  if (!starved_.empty() && (freed > 0 || clock_us() >= feed_us_)) feed();
+}
+
+// There is no descriptor for what waits at a gate or the door: it waits until one comes back, or
+// for a while, for there may be more.
+void Host::starve(Line& line) {
+  if (line.what == Line::What::kDoor) {
+    epoll_event e{0, {&line}};
+    (void)epoll_ctl(epoll_, EPOLL_CTL_MOD, line.fd, &e);
   }
-  gone_.clear();
-  for (Line* line : starved_) queue(*line);
-  starved_.clear();
+  starved_.push_back(&line);
+  feed_us_ = clock_us() + kFeedAgain;
+}
+
+void Host::feed() {
+  for (Line* line : std::exchange(starved_, {})) {
+    epoll_event e{EPOLLIN, {line}};
+    if (line->what == Line::What::kDoor) {
+      (void)epoll_ctl(epoll_, EPOLL_CTL_MOD, line->fd, &e);
+    } else {
+      queue(*line);
+    }
+  }
 }
 
 void Host::queue(Line& line) {
@@ -150,7 +175,7 @@ void Host::receive() {
 
 // From a sibling. What nobody knows the last one answers, as if there were one stack.
 void Host::receive_passed_on() {
-  for (;;) {
+  for (int i = 0; i < kPassedOn; ++i) {  // the others have their turn, too: epoll tells again
     const Siblings::Passed passed = siblings_->take();
     if (passed.frame.empty()) return;
     visited_ = passed.visited;
@@ -194,6 +219,7 @@ void Host::transmit() {
 std::uint64_t Host::wait_for(std::uint64_t most) const {
   if (!queued_.empty() || !asking_.empty()) return 0;
   if (wire_.event_fd() < 0) most = std::min(most, kAskAgain);
+  if (!starved_.empty()) most = std::min(most, kFeedAgain);
   const std::uint64_t next = weir_stack_next_deadline(stack_);
   const std::uint64_t now = clock_us();
   return next <= now ? 0 : std::min(most, next - now);

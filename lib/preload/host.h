@@ -84,6 +84,8 @@ class Host {
   Line* add(Line::What what, int fd, std::uint32_t events);
   void forget(Line& line);
   void sweep();
+  void starve(Line& line);
+  void feed();
   void queue(Line& line);
   static void on_ready(void* self, int fd, std::uint32_t events);
   void hear(Line& line, std::uint32_t events);
@@ -144,7 +146,8 @@ class Host {
   std::unordered_map<std::uint64_t, Line*> by_id_;
   std::vector<Line*> by_weir_;  // by the stack's descriptor
   std::vector<Line*> queued_, queued_next_, gone_;
-  std::vector<Line*> starved_;  // gates that accept when a connection has ended
+  std::vector<Line*> starved_;  // gates and the door: they accept when a connection has ended,
+  std::uint64_t feed_us_ = 0;   // or then
   std::vector<Line*> asking_;   // callers: answered when all that happened before is done
   std::unordered_map<std::uint64_t, int> errors_;  // of connections that are no more, until told
   std::deque<std::uint64_t> told_;                 // their order

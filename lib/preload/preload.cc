@@ -192,22 +192,11 @@ int listen_weir(int fd, int backlog) {
   return running_stack() == 0 ? 0 : answer(start_listening(*w, fd));
 }
 
-// A descriptor for what comes through a gate: without one the connection stays where it is.
-int spare_descriptor(int fd) {
-  const int spare = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  return spare < 0 ? errno : (close(spare), 0);
-}
-
 int accept_at_gate(int fd, sockaddr* address, socklen_t* length, int flags) {
   if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != 0) return answer(EINVAL);
-  if (const int error = spare_descriptor(fd); error != 0) return answer(error);
   Arrival arrival;
-  int made = -1;
-  const long n = receive_with(fd, &arrival, sizeof arrival,
-                              (flags & SOCK_CLOEXEC) != 0 ? MSG_CMSG_CLOEXEC : 0, made);
-  if (n < 0) return -1;
-  if (n == 0) return answer(EINVAL);  // no longer listening
-  if (made < 0) return answer(EMFILE);
+  const int made = take_arrival(fd, flags, arrival);
+  if (made < 0) return -1;
   if ((flags & SOCK_NONBLOCK) != 0) (void)fcntl(made, F_SETFL, O_NONBLOCK);
   sockaddr_storage peer;
   const socklen_t size = lengthen(arrival.peer, peer);

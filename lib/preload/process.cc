@@ -19,6 +19,7 @@
 #include "preload/channel.h"
 #include "preload/real.h"
 #include "preload/settings.h"
+#include "preload/waiting.h"
 
 namespace weir::preload {
 namespace {
@@ -161,8 +162,24 @@ bool start() {
   return good;
 }
 
+// A child has what is locked for ever if a thread that it has not got held it. The stack thread
+// waits for nobody, since the one that holds them may wait for it.
+void before_fork() {
+  if (on_stack_thread) return;
+  waiting_room().lock();
+  pthread_mutex_lock(&process.starting);
+}
+
+void in_parent() {
+  if (on_stack_thread) return;
+  pthread_mutex_unlock(&process.starting);
+  waiting_room().unlock();
+}
+
 void in_child() {
-  pthread_mutex_init(&process.starting, nullptr);
+  if (on_stack_thread) return;
+  waiting_room().after_fork();
+  in_parent();
 }
 
 __attribute__((constructor)) void begin() {
@@ -171,7 +188,7 @@ __attribute__((constructor)) void begin() {
   process.settings = strdup(text);
   static const Routes routes(process.settings);
   process.routes = &routes;
-  (void)pthread_atfork(nullptr, nullptr, &in_child);
+  (void)pthread_atfork(&before_fork, &in_parent, &in_child);
   (void)std::atexit(&end);
   (void)at_quick_exit(&end);
 }

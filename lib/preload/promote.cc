@@ -14,19 +14,14 @@
 namespace weir::preload {
 namespace {
 
-// What the kernel's own calls look at in a stand-in.
-bool concerns_stand_in(int name) {
-  return name == SO_RCVTIMEO || name == SO_SNDTIMEO || name == SO_RCVBUF || name == SO_SNDBUF;
-}
-
 void replay(const std::vector<std::byte>& options, int fd) {
   std::size_t at = 0;
   while (at + sizeof(OptionHead) <= options.size()) {
     OptionHead head;
     std::memcpy(&head, options.data() + at, sizeof head);
     at += sizeof head;
-    if (head.level == SOL_SOCKET && concerns_stand_in(head.name)) {
-      (void)real().setsockopt(fd, head.level, head.name, options.data() + at, head.size);
+    if (head.level == SOL_SOCKET) {
+      set_for_stand_in(fd, head.name, options.data() + at, head.size);
     }
     at += (head.size + 3U) & ~3U;
   }

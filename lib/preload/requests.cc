@@ -54,7 +54,7 @@ void Host::open_door(Line& door) {
   for (;;) {
     const int fd = accept4(door.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 && errno == EAGAIN) return;
-    if (fd < 0) return starve();
+    if (fd < 0) return starve(door);  // whoever knocks waits
     if (!may_ask(fd)) {
       close(fd);
       continue;

@@ -145,6 +145,7 @@ weir_stack* make_stack(const Settings& s, const PortWire& wire, std::string& err
 }
 
 void say(int fd, const std::string& line) {
+  if (fd < 0) return;
   (void)!write(fd, line.data(), line.size());
   close(fd);
 }
@@ -167,7 +168,8 @@ void sum_up(const Settings& s, const weir_stack* stack, std::uint64_t connection
   say(fd, line + "}}\n");
 }
 
-void run(const char* text, std::uint64_t token, int ready) {
+// `ready` is -1 when the word is said.
+void run(const char* text, std::uint64_t token, int& ready) {
   Settings s = read(text);
   Siblings siblings;
   if (!s.shared.empty()) {
@@ -190,7 +192,7 @@ void run(const char* text, std::uint64_t token, int ready) {
   auto host =
       std::make_unique<Host>(stack, *wire.value(), s.shared.empty() ? nullptr : &siblings, token);
   if (!host->open()) return say(ready, std::string("the stack's door: ") + std::strerror(errno));
-  say(ready, "ok");
+  say(std::exchange(ready, -1), "ok");
   host->run(s.patience_us);
   sum_up(s, stack, host->connections());
   weir_stack_on_ready(stack, nullptr, nullptr);

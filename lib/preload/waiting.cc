@@ -36,7 +36,7 @@ void WaitingRoom::unlock() {
   pthread_mutex_unlock(&mutex);
 }
 void WaitingRoom::after_fork() {
-  pthread_mutex_init(&mutex, nullptr);
+  for (auto& [inode, w] : table()) w.inherited = true;
 }
 
 void WaitingRoom::add(int fd, int domain) {
@@ -72,7 +72,7 @@ std::vector<std::uint64_t> WaitingRoom::sweep() {
     if (inode_of(w.fd) != inode) closed.push_back(&w);
   }
   for (const Waiting* w : closed) {
-    if (w->id != 0) ids.push_back(w->id);
+    if (w->id != 0 && !w->inherited) ids.push_back(w->id);
     remove(*w);
   }
   return ids;

@@ -31,6 +31,7 @@ struct Waiting {
   sockaddr_storage address{};
   socklen_t length = 0;
   std::uint64_t id = 0;            // of its socket in the stack, if it has one
+  bool inherited = false;          // from before a fork: the parent has it too
   std::vector<std::byte> options;  // protocol.h's OptionHead and what follows
   std::vector<Watch> watches;      // epoll's, to be told again
 };
@@ -45,6 +46,7 @@ class WaitingRoom {
   void remove(const Waiting& w);
   // Those whose descriptor was closed, with the ids of their sockets in the stack.
   [[nodiscard]] std::vector<std::uint64_t> sweep();
+  // In a child: what its parent opened in the stack is not the child's to let go of.
   void after_fork();
   // Without a lock: whether there is any that listens, or any at all.
   [[nodiscard]] bool any() const { return count_.load(std::memory_order_relaxed) != 0; }

@@ -54,6 +54,8 @@ std::span<const std::span<const std::byte>> PeerWire::receive() {
     frames_.emplace_back(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(length));
   }
   for (const auto& f : frames_) spans_.emplace_back(f);
+  ++looks_;
+  if (at_look_) at_look_(stack_);
   return spans_;
 }
 
@@ -214,6 +216,21 @@ HostTest::Both HostTest::connected(std::uint16_t port) {
   EXPECT_NE(0, ready(b.fd, POLLOUT) & POLLOUT);
   b.peer = peer_accepts(listener);
   return b;
+}
+
+FewDescriptors::FewDescriptors(unsigned free) {
+  std::vector<int> taken;
+  for (unsigned i = 0; i < free; ++i) taken.push_back(dup(STDERR_FILENO));
+  const int last = dup(STDERR_FILENO);
+  close(last);
+  for (const int fd : taken) close(fd);
+  EXPECT_EQ(0, getrlimit(RLIMIT_NOFILE, &was_));
+  const rlimit now{static_cast<rlim_t>(last), was_.rlim_max};
+  EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &now));
+}
+
+FewDescriptors::~FewDescriptors() {
+  EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &was_));
 }
 
 short ready(int fd, short events, int ms) {

@@ -4,11 +4,15 @@
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "preload/channel.h"
@@ -37,6 +41,12 @@ class PeerWire final : public Wire {
   void send(std::span<const std::byte> frame) override;
   void flush() override {}
   [[nodiscard]] int event_fd() const override { return -1; }
+  [[nodiscard]] unsigned looks() const { return looks_; }  // how often it was asked for frames
+  // Called with the peer's stack, on the Host's thread, after each look.
+  void at_each_look(std::function<void(weir_stack*)> f) {
+    const std::lock_guard lock(mutex_);
+    at_look_ = std::move(f);
+  }
 
   // f(stack), alone.
   template <class F>
@@ -57,6 +67,8 @@ class PeerWire final : public Wire {
 
  private:
   std::mutex mutex_;
+  std::atomic<unsigned> looks_{0};
+  std::function<void(weir_stack*)> at_look_;
   weir_stack* stack_;
   std::vector<std::vector<std::byte>> frames_;
   std::vector<std::span<const std::byte>> spans_;
@@ -97,6 +109,18 @@ class HostTest : public ::testing::Test {
   Siblings siblings_;
   std::unique_ptr<Host> host_;
   std::thread thread_;
+};
+
+// While it lives, `free` more descriptors can be had, and no others.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(unsigned free);
+  ~FewDescriptors();
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit was_{};
 };
 
 // What poll says within the time, of these events.

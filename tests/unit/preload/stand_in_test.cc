@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <array>
@@ -67,6 +68,26 @@ TEST(StandIn, OneThatConnectsIsNotWritableBeforeItHas) {
   EXPECT_EQ("", p.look());
   ASSERT_EQ(1, write(p.theirs, "x", 1));
   EXPECT_EQ("x", p.look());
+}
+
+TEST(StandIn, BuffersThatTheProgramAskedForAreNotItsOwn) {
+  for (const int size : {8'192, 65'536, 1'000'000}) {
+    Pair p(true);
+    set_for_stand_in(p.theirs, SO_SNDBUF, &size, sizeof size);
+    EXPECT_EQ(0, ready(p.theirs, POLLOUT, 0)) << "not connected";
+    p.ours.settle();
+    const std::string text(40'000, 'x');
+    ASSERT_EQ(40'000, send(p.theirs, text.data(), text.size(), MSG_DONTWAIT));
+    p.ours.take(p.look().size(), p.room);
+    EXPECT_EQ(POLLOUT, ready(p.theirs, POLLOUT, 0)) << "all was taken";
+  }
+  Pair p;
+  const timeval wanted{3, 0};
+  timeval now{};
+  socklen_t length = sizeof now;
+  set_for_stand_in(p.theirs, SO_RCVTIMEO, &wanted, sizeof wanted);
+  ASSERT_EQ(0, getsockopt(p.theirs, SOL_SOCKET, SO_RCVTIMEO, &now, &length));
+  EXPECT_EQ(3, now.tv_sec);
 }
 
 TEST(StandIn, BrokenOffItTellsOfAResetAfterTheText) {

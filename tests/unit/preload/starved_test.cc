@@ -1,0 +1,144 @@
+// A program without descriptors left: nothing is lost, and nothing spins.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "harness.h"
+
+namespace weir::preload::test {
+namespace {
+
+TEST_F(HostTest, WithoutDescriptorsAConnectionWaitsToBeAccepted) {
+  const int gate = listen(open(kProgram, 80));
+  int peer = -1;
+  {
+    const FewDescriptors none(0);
+    peer = peer_connects(80);
+    EXPECT_TRUE(peer_ready(peer, EPOLLOUT));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_EQ(0U, wire_.with([&](weir_stack* s) {
+      return weir_ready(s, peer) & (EPOLLERR | EPOLLHUP);
+    })) << "as on Linux it stays in the queue";
+  }
+  const int fd = accept(gate);
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(2, write(fd, "ok", 2));
+  EXPECT_EQ("ok", peer_reads(peer, 2));
+  close(fd);
+  close(gate);
+}
+
+TEST_F(HostTest, WithoutDescriptorsWhoeverKnocksWaitsAndNothingSpins) {
+  const std::uint64_t id = open(kProgram, 80);
+  int error = -1;
+  std::thread program;
+  {
+    const FewDescriptors one(1);  // the program's end of the request
+    program = std::thread([&] { (void)option(id, SOL_SOCKET, SO_TYPE, &error); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const unsigned before = wire_.looks();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    EXPECT_LT(wire_.looks() - before, 4'000U) << "a turn takes 100 us at least";
+  }
+  program.join();
+  EXPECT_EQ(0, error);
+}
+
+TEST_F(HostTest, AGateThatCannotBeMadeLeavesNothingInTheKernel) {
+  const std::uint64_t id = open("0.0.0.0", 0);
+  Request r;
+  r.op = Op::kListen;
+  r.id = id;
+  r.argument = 8;
+  Request where;
+  where.op = Op::kLocal;
+  where.id = id;
+  Reply reply;
+  ASSERT_EQ(0, ask(token_, where, reply));
+  sockaddr_in at{};
+  std::memcpy(&at, &reply.address, sizeof at);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  {
+    const FewDescriptors three(3);  // both ends of the request, the kernel's listener
+    int gate = -1;
+    EXPECT_EQ(EMFILE, ask(token_, r, reply, &gate));
+  }
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  EXPECT_EQ(-1, ::connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at));
+  EXPECT_EQ(ECONNREFUSED, errno);
+  close(fd);
+}
+
+TEST_F(HostTest, TheEndIsWaitedForWithoutADescriptorLeft) {
+  const Both b = connected(80);
+  const std::string text(1'000'000, 'x');
+  while (send(b.fd, text.data(), text.size(), MSG_DONTWAIT) > 0) {  // which the peer does not read
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  const auto before = std::chrono::steady_clock::now();
+  {
+    const FewDescriptors two(2);
+    preload::finish(token_, 1'500);
+  }
+  EXPECT_GT(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(1'000));
+  thread_.join();
+  close(b.fd);
+}
+
+TEST_F(HostTest, AGateThatIsClosedWhileAConnectionGoesThrough) {
+  int gate = listen(open(kProgram, 80));
+  const int peer = peer_connects(80);
+  wire_.at_each_look([&](weir_stack* s) {  // the ACK that ends the handshake is on its way
+    if (gate >= 0 && (weir_ready(s, peer) & EPOLLOUT) != 0) close(std::exchange(gate, -1));
+  });
+  EXPECT_TRUE(peer_ready(peer, EPOLLHUP));
+  const Both b = connected(81);
+  ASSERT_EQ(5, write(b.fd, "hello", 5));
+  EXPECT_EQ("hello", peer_reads(b.peer, 5));
+  close(b.fd);
+}
+
+TEST(TakeArrival, WithoutADescriptorItStaysInTheGate) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends.data()));
+  Arrival arrival;
+  iovec iov{&arrival, sizeof arrival};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &iov;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const c = CMSG_FIRSTHDR(&message);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_RIGHTS;
+  c->cmsg_len = CMSG_LEN(sizeof(int));
+  const int passed = STDERR_FILENO;
+  std::memcpy(CMSG_DATA(c), &passed, sizeof passed);
+  ASSERT_GE(sendmsg(ends[0], &message, 0), 0);
+  {
+    const FewDescriptors none(0);
+    EXPECT_EQ(-1, take_arrival(ends[1], 0, arrival));
+    EXPECT_EQ(EMFILE, errno);
+  }
+  const int fd = take_arrival(ends[1], 0, arrival);
+  EXPECT_GE(fd, 0);
+  close(fd);
+  close(ends[0]);
+  EXPECT_EQ(-1, take_arrival(ends[1], 0, arrival));
+  EXPECT_EQ(EINVAL, errno) << "no longer listening";
+  close(ends[1]);
+}
+
+}  // namespace
+}  // namespace weir::preload::test
