@@ -354,10 +354,8 @@ int weir_getsockopt(weir_stack* stack, int fd, int level, int name, void* value,
     return answer(family == AF_INET ? EOPNOTSUPP : fault);
   }
   if (length == nullptr) return answer(EFAULT);
-  if (static_cast<int>(*length) < 0) {
-    if (level != IPPROTO_IPV6) return answer(EINVAL);
-    *length = sizeof(int);  // do_ipv6_getsockopt takes it for a great length
-  }
+  // do_ipv6_getsockopt takes what is below 0 for a great length.
+  if (static_cast<int>(*length) < 0 && level != IPPROTO_IPV6) return answer(EINVAL);
   if (u != nullptr) return answer(udp_get_option(*stack, *u, level, name, value, *length));
   return answer(get_option(*stack, *s, level, name, value, *length));
 }

@@ -1,5 +1,6 @@
 // What tests/differential found to be answered otherwise than by a kernel: one test for each.
 #include <linux/sockios.h>
+#include <netinet/udp.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
@@ -455,6 +456,38 @@ TEST_F(Kernel, AShutdownBeforeTheConnectionSendsNoFinAndOneAfterDoes) {
   EXPECT_NE(0U, weir_ready(h, b) & EPOLLRDHUP);
 }
 
+TEST_F(Kernel, WhatWasShutBeforeTheConnectionIsNoEndOfIt) {
+  const int a = h.tcp();
+  EXPECT_EQ(ENOTCONN, ERRNO_OF(weir_shutdown(h, a, SHUT_RDWR)));
+  EXPECT_EQ(EINPROGRESS, ERRNO_OF(h.connect(a, kHost, 80)));
+  const int b = h.accept(l);
+  EXPECT_EQ(2, h.write(b, "hi"));  // no reset for it
+  EXPECT_EQ("hi", h.read(a));
+  EXPECT_EQ(0, weir_shutdown(h, b, SHUT_WR));
+  EXPECT_EQ(0, disconnect(b));      // a RST
+  EXPECT_EQ(EPIPE, h.error_of(a));  // where the peer's FIN came, and ours did not go
+}
+
+TEST_F(Kernel, ChildrenAreBoundAsTheirListener) {
+  EXPECT_EQ(0, disconnect(s));
+  EXPECT_EQ(kHost, h.local(s).addr);
+  EXPECT_EQ(0, disconnect(c));
+  EXPECT_EQ(kAny4, h.local(c).addr);
+}
+
+TEST_F(Kernel, WhatIsHeldBackIsAddedToAfterTheEnd) {
+  const int u = udp(), v = udp();
+  EXPECT_EQ(0, h.bind(v, kHost, 53));
+  EXPECT_EQ(0, h.connect(u, kHost, 53));
+  EXPECT_EQ(0, h.set(u, IPPROTO_UDP, UDP_CORK, 1));
+  EXPECT_EQ(1, h.write(u, "a"));
+  EXPECT_EQ(0, weir_shutdown(h, u, SHUT_WR));
+  EXPECT_EQ(1, h.write(u, "b"));
+  EXPECT_EQ(0, h.set(u, IPPROTO_UDP, UDP_CORK, 0));
+  EXPECT_EQ("ab", h.read(v));
+  EXPECT_EQ(EPIPE, ERRNO_OF(h.write(u, "c")));
+}
+
 TEST_F(Kernel, ListenAsksWhoHoldsThePort) {
   EXPECT_EQ(0, weir_close(h, s));
   EXPECT_EQ(0, weir_close(h, c));  // TIME-WAIT at port 80
@@ -490,6 +523,21 @@ TEST_F(Kernel, ADatagramOfIpv4ComesWithItsOwnMessages) {
     EXPECT_EQ(type, one->cmsg_type);
     EXPECT_EQ(CMSG_SPACE(sizeof(int)), m.msg_controllen);
   }
+}
+
+// MSG_MORE: text that comes without news of ours is no reason to send what is held.
+TEST(KernelHolding, TextThatTellsNothingLeavesWhatIsHeld) {
+  Host h;
+  const int l = h.listener(80);
+  Peer p(h, kPeer, 4'000, kHost, 80);
+  p.open();
+  const int fd = h.accept(l);
+  EXPECT_EQ(5, weir_send(h, fd, "hello", 5, MSG_MORE));
+  p.expect_none();
+  p.send({.seq = 1, .ack = 1, .text = "abc"});
+  for (const Sent& out : h.drain()) EXPECT_EQ("", out.text);
+  p.send({.seq = 4, .ack = 1});
+  EXPECT_EQ("hello", p.expect().text);
 }
 
 // Milliseconds of the connection's own clock, as on its segments.

@@ -73,6 +73,15 @@ TEST_F(Controls, OneDatagramHasItsOwnTtlTosAndSource) {
   EXPECT_EQ(std::byte{9}, sent->octets[23]);
 }
 
+TEST_F(Controls, SeveralOfThem) {
+  Octets both = control(IPPROTO_IP, IP_TOS, std::uint8_t{0x48});  // longer than it says
+  const Octets ttl = control(IPPROTO_IP, IP_TTL, 7);
+  both.insert(both.end(), ttl.begin(), ttl.end());
+  EXPECT_EQ(0, send(AF_INET, both, kPeer));
+  EXPECT_EQ(std::byte{0x48}, sent->octets[1]);
+  EXPECT_EQ(std::byte{7}, sent->octets[8]);
+}
+
 TEST_F(Controls, WhatIsWrongIsSaid) {
   for (const int v : {0, 256, -1}) {
     EXPECT_EQ(EINVAL, send(AF_INET, control(IPPROTO_IP, IP_TTL, v), kPeer));
@@ -88,6 +97,7 @@ TEST_F(Controls, WhatIsWrongIsSaid) {
   EXPECT_EQ(EINVAL, send(AF_INET6, control(IPPROTO_IPV6, IPV6_PKTINFO, from6(kPeer6)), kPeer6));
   EXPECT_EQ(EINVAL, send(AF_INET6, control(IPPROTO_IPV6, IPV6_HOPLIMIT, 256), kPeer6));
   EXPECT_EQ(EINVAL, send(AF_INET6, control(IPPROTO_IPV6, 199, 1), kPeer6));
+  EXPECT_EQ(EINVAL, send(AF_INET6, control(IPPROTO_IPV6, IPV6_PKTINFO, from6(kHost6)), kPeer));
 }
 
 TEST_F(Controls, OfAnotherFamilyOrLevelTheyAreNot) {
