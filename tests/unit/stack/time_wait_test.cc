@@ -345,6 +345,7 @@ struct Reuse {
   bool timestamps;
   Duration wait;
   bool taken;
+  Duration delay = 1s;  // tw_reuse_delay
 };
 
 class TwReuse : public testing::TestWithParam<Reuse> {};
@@ -354,6 +355,7 @@ TEST_P(TwReuse, OfAnotherHost) {
   Config c = small_config();
   c.tcp.port_low = c.tcp.port_high = 40'000;
   c.tcp.tw_reuse = GetParam().setting;
+  c.tcp.tw_reuse_delay = GetParam().delay;
   World w(c);
   Peer server(w, {.addr = kPeer, .port = 80});
   server.stamped = GetParam().timestamps;
@@ -379,6 +381,8 @@ TEST_P(TwReuse, OfAnotherHost) {
 
 INSTANTIATE_TEST_SUITE_P(TimeWait, TwReuse,
                          testing::Values(Reuse{0, true, 10s, false}, Reuse{1, true, 1s, true},
+                                         Reuse{1, true, 20ms, true, 20ms},
+                                         Reuse{1, true, 19ms, false, 20ms},
                                          Reuse{1, true, 999ms, false}, Reuse{1, false, 10s, false},
                                          Reuse{2, true, 10s, false}));
 
