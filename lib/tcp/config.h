@@ -43,14 +43,13 @@ struct Config : RtoConfig {              // rto_initial, rto_min, rto_max
   std::uint32_t wmem = 262'144;          // send buffer, octets
   std::uint8_t initial_cwnd = 10;        // segments, RFC 6928
   CongestionControl congestion_control = CongestionControl::kCubic;
-  bool hystart = true;  // HyStart++, RFC 9406, where CUBIC is used
-  std::uint8_t slow_start_limit =
-      0;                           // L of RFC 3465, RFC 9406: segments an ACK adds; 0: all, ADR 14
-  bool frto = true;                // RFC 5682
-  std::uint8_t reordering = 3;     // DupThresh, segments: RFC 5681 §3.2, RFC 8985 §6.2
-  Duration min_rtt_wlen = 300s;    // RACK.min_RTT is the least of so long, RFC 8985 §6.2
-  bool pacing = false;             // cwnd spread over the round trip
-  std::uint16_t min_tso_segs = 2;  // segments of what goes in one piece, at least
+  bool hystart = true;                // HyStart++, RFC 9406, where CUBIC is used
+  std::uint8_t slow_start_limit = 0;  // L of RFC 9406: segments an ACK adds; 0: all, ADR 15
+  bool frto = true;                   // RFC 5682
+  std::uint8_t reordering = 3;        // DupThresh, segments: RFC 5681 §3.2, RFC 8985 §6.2
+  Duration min_rtt_wlen = 300s;       // RACK.min_RTT is the least of so long, RFC 8985 §6.2
+  bool pacing = false;                // cwnd spread over the round trip
+  std::uint16_t min_tso_segs = 2;     // segments of what goes in one piece, at least
   std::uint16_t pacing_ss_ratio = 200, pacing_ca_ratio = 120;  // percent of cwnd a round trip
   std::uint8_t quickacks = 16;  // ACKs sent at once when a connection begins
   Micros delack_min = 40ms;

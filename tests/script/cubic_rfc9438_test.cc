@@ -175,7 +175,7 @@ TEST(HyStart, PacedAnAckOfManyAddsThemAll) {
   s.app_send(10'000).skip().at(100ms).receives({.ack = 10'000}).cwnd(20'000);
 }
 
-// As Linux has it, and the default: ADR 14.
+// As Linux has it, and the default: ADR 15.
 TEST(SlowStart, AnAckOfManyAddsThemAll) {
   Script s{Established{.sack = true}};
   s.app_send(10'000).skip().at(100ms).receives({.ack = 10'000}).cwnd(20'000);
