@@ -165,7 +165,9 @@ void Host::hear(Line& line, std::uint32_t events) {
 
 void Host::receive() {
   const std::uint64_t now = clock_us();
-  for (const std::span<const std::byte> frame : wire_.receive()) {
+  const auto frames = wire_.receive();
+  more_frames_ = frames.size() >= Wire::kBurst;
+  for (const std::span<const std::byte> frame : frames) {
     visited_ = 0;
     (void)weir_stack_input(stack_, frame.data(), frame.size(), now);  // what fails, it counts
     if (siblings_ != nullptr && Siblings::concerns_all(frame)) siblings_->tell_all(frame, now);
@@ -217,7 +219,7 @@ void Host::transmit() {
 }
 
 std::uint64_t Host::wait_for(std::uint64_t most) const {
-  if (!queued_.empty() || !asking_.empty()) return 0;
+  if (!queued_.empty() || !asking_.empty() || more_frames_) return 0;
   if (wire_.event_fd() < 0) most = std::min(most, kAskAgain);
   if (!starved_.empty()) most = std::min(most, kFeedAgain);
   const std::uint64_t next = weir_stack_next_deadline(stack_);

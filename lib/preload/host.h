@@ -153,6 +153,7 @@ class Host {
   std::deque<std::uint64_t> told_;                 // their order
   std::vector<int> finishing_;                     // callers that wait for the end
   bool ending_ = false;
+  bool more_frames_ = false;  // there may be
   std::uint64_t connections_ = 0;
   std::array<std::byte, kRoom> room_;
 };

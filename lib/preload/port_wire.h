@@ -34,7 +34,6 @@ class PortWire final : public Wire {
   [[nodiscard]] std::uint16_t mtu() const { return port_->mtu(); }
 
  private:
-  static constexpr unsigned kBurst = 64;
   PortWire(std::unique_ptr<dpdk::Eal> eal, std::unique_ptr<dpdk::Port> port);
   void give_back();
 

@@ -10,7 +10,9 @@ namespace weir::preload {
 class Wire {
  public:
   virtual ~Wire() = default;
-  // Up to 64 frames that have come; each is valid until the next call.
+  static constexpr std::size_t kBurst = 64;
+  // Up to kBurst frames that have come; each is valid until the next call. With so many there may
+  // be more, of which event_fd() does not tell again.
   virtual std::span<const std::span<const std::byte>> receive() = 0;
   virtual void send(std::span<const std::byte> frame) = 0;
   virtual void flush() = 0;  // what was sent goes out

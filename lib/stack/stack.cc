@@ -164,7 +164,8 @@ bool Stack::has_pending_output() const {
 Instant Stack::next_deadline() const {
   const Impl& s = *impl_;
   const bool at_once = !s.output.empty() || !s.ready.empty() || !s.looped.empty() ||
-                       s.udp.any_ready() || s.udp.any_blocked();
+                       s.udp.any_ready() || s.udp.any_blocked() ||
+                       s.room_cursor < s.generations.size();
   if (at_once || s.may_accept()) return s.now;
   return std::min({s.wheel.next_deadline(), s.next_syn_deadline(), s.next_tw_deadline(),
                    s.neighbours.next_deadline(), s.dad.next_deadline(),

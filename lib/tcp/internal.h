@@ -79,8 +79,8 @@ void drop_acked(Tcb& t, std::uint32_t octets, Outbox& out);
 // Points `seg` at the text of [seq, seq + seg.len). Pre: it lies in the queue.
 void attach_text(const Tcb& t, Seq seq, TxSegment& seg);
 void advance_cursor(Tcb& t, std::uint32_t octets);
-// How many of the `len` octets from SND.NXT on belong to the record that goes on there.
-[[nodiscard]] std::uint32_t record_length(const Tcb& t, std::uint32_t len);
+// How many of the `len` octets from `seq` on belong to the record that goes on there.
+[[nodiscard]] std::uint32_t record_length(const Tcb& t, Seq seq, std::uint32_t len);
 
 // -- rack_tlp.cc (RFC 8985) -------------------------------------------------------------------
 struct SackNews {                 // of one ACK

@@ -202,7 +202,7 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
   if (left == 0) cork_nothing_held(t);
   if ((left == 0 && !fin_due) || t.ecn_has(kEcnWait)) return;
   cc_restart_after_idle(t, now);
-  if (t.mss != t.full_mss) left -= probe_path(t, left, now, out);
+  if (t.mss != t.full_mss && !t.records) left -= probe_path(t, left, now, out);
   const std::uint32_t longest = pacing_quantum(t, longest_segment(t, out));
   bool corked = false;
   Burst burst;
@@ -212,7 +212,8 @@ void send_new_text(Tcb& t, Instant now, Outbox& out) {
     if (records == 0) break;
     room = std::min<std::uint32_t>(room, records * t.mss);
     std::uint32_t len = std::min({left, room, longest});
-    const std::uint32_t record = t.records ? record_length(t, std::min(left, len + 1)) : left;
+    const std::uint32_t record =
+        t.records ? record_length(t, t.snd_nxt, std::min(left, len + 1)) : left;
     const bool whole = record <= len && record < left;  // its end goes, full segment or not
     len = std::min(len, record);
     if (len > t.mss && !whole && (len < left || small_waits(t, fin_due))) len -= len % t.mss;
@@ -252,7 +253,7 @@ std::uint32_t resend_length(const Tcb& t) {
   std::uint32_t len = std::min({text, std::uint32_t{t.mss}, distance(t.rtx_nxt, t.rtx_end)});
   const std::uint32_t window = t.snd_wnd > offset ? t.snd_wnd - offset : 0;
   if (len > window) len = offset == 0 ? std::max<std::uint32_t>(window, 1) : window;
-  return len;
+  return record_length(t, t.rtx_nxt, len);
 }
 
 // What the log takes for lost, oldest first.
@@ -363,8 +364,9 @@ void send_probe(Tcb& t, Instant now, Outbox& out) {
     emit(t, t.snd_una, 1, false, now, out);
     return;
   }
-  const std::uint32_t len = std::clamp<std::uint32_t>(
-      usable_window(t), 1, std::min<std::uint32_t>(unsent_octets(t), t.mss));
+  const std::uint32_t most = std::min<std::uint32_t>(unsent_octets(t), t.mss);
+  const std::uint32_t len =
+      record_length(t, t.snd_nxt, std::clamp<std::uint32_t>(usable_window(t), 1, most));
   emit(t, t.snd_nxt, len, false, now, out);
   advance_cursor(t, len);
   t.snd_nxt += len;
@@ -377,7 +379,8 @@ void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
   if (t.mtu_probe != 0) mtu_probe_forget(t);
   if (t.log->stale) return log_abandon(t, out);  // its records may be longer than a segment is now
   SentLog& log = *t.log;
-  const std::uint32_t len = std::min({unsent_octets(t), usable_window(t), std::uint32_t{t.mss}});
+  const std::uint32_t len = record_length(
+      t, t.snd_nxt, std::min({unsent_octets(t), usable_window(t), std::uint32_t{t.mss}}));
   t.tlp_again = len == 0 || log.room() == 0;
   if (t.tlp_again) {
     send_again(t, log.size() - 1, now, out);

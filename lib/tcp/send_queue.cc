@@ -48,9 +48,12 @@ void attach_text(const Tcb& t, Seq seq, TxSegment& seg) {
   walk(seg.payload, seg.payload_offset, fresh ? 0 : distance(t.snd_una, seq));
 }
 
-std::uint32_t record_length(const Tcb& t, std::uint32_t len) {
-  const Buf* buf = t.nxt_buf != nullptr ? t.nxt_buf : t.sndq.head();
-  std::uint32_t offset = t.nxt_buf != nullptr ? t.nxt_offset : 0;
+std::uint32_t record_length(const Tcb& t, Seq seq, std::uint32_t len) {
+  if (!t.records) return len;
+  TxSegment from;
+  attach_text(t, seq, from);
+  const Buf* buf = from.payload;
+  std::uint32_t offset = from.payload_offset;
   std::uint32_t n = 0;
   for (; buf != nullptr && n < len; buf = buf->next) {
     n += buf->len - offset;

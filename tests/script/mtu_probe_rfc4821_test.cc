@@ -361,6 +361,16 @@ TEST(MtuProbe, NoneInARecovery) {
   s.receives({.ack = 12'048}).skip();
 }
 
+// No segment has the end of one record and the beginning of the next (Linux's MSG_EOR).
+TEST(MtuProbe, NoneOfRecords) {
+  Script s{kPlain};
+  s.app_send(1'024).sends({.len = 1'024});
+  s.app([](tcp::Tcb& t, Instant, tcp::Outbox&) { user_end_record(t); });
+  searching(s).app_send(10'000, 1'000).sends({.seq = 1'024, .len = 1'024}).skip();
+  EXPECT_EQ(s.tcb().mtu_probe, 0);
+  s.receives({.ack = 11'024}).skip();
+}
+
 TEST(MtuProbe, NoneAfterADuplicateAck) {
   Script s{kPlain};
   s.app_send(3'072, 1'024).skip().receives({.ack = 0}).quiet();

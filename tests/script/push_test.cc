@@ -117,6 +117,27 @@ TEST(Record, NoSegmentGoesBeyondItsEnd) {
   EXPECT_FALSE(s.tcb().records);
 }
 
+// Without SACK, too, where what goes again is cut anew.
+TEST(Record, NoneGoesAgainWithWhatFollows) {
+  Script s{Established{}};
+  s.app_nodelay(true).app_send(10'000).skip();
+  record(s, 400);
+  s.app_send(400).quiet().receives({.ack = 10'000});
+  s.sends({.seq = 10'000, .len = 400, .flags = kPushed});
+  s.sends({.seq = 10'400, .len = 400, .flags = kPushed});
+  s.receives({.ack = 10'000}).receives({.ack = 10'000}).receives({.ack = 10'000});
+  s.sends({.seq = 10'000, .len = 400}).skip().receives({.ack = 10'800});
+}
+
+TEST(Record, ATailProbeTakesOne) {
+  Script s{Established{.sack = true}};
+  s.app_send(1'000).skip().at(100ms).receives({.ack = 1'000});
+  s.app_send(10'000).skip();
+  record(s, 400);
+  s.app_send(400).quiet().at(302ms).sends({.seq = 11'000, .len = 400}).quiet();
+  s.receives({.ack = 11'400}).skip().receives({.ack = 11'800});
+}
+
 TEST(Record, ALongOneIsCutAsUsual) {
   Script s{Established{}};
   s.app_send(10'000).skip();

@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -106,6 +108,48 @@ TEST_F(HostTest, AGateThatIsClosedWhileAConnectionGoesThrough) {
   ASSERT_EQ(5, write(b.fd, "hello", 5));
   EXPECT_EQ("hello", peer_reads(b.peer, 5));
   close(b.fd);
+}
+
+// Of more frames than one turn takes the wire tells once.
+class BurstWire final : public Wire {
+ public:
+  explicit BurstWire(std::size_t frames) : left(frames) {}
+  ~BurstWire() override { close(fd_); }
+  BurstWire(const BurstWire&) = delete;
+  BurstWire& operator=(const BurstWire&) = delete;
+  std::span<const std::span<const std::byte>> receive() override {
+    const std::size_t n = std::min(left, kBurst);
+    left -= n;
+    return std::span(frames_).first(n);
+  }
+  void send(std::span<const std::byte> /*frame*/) override {}
+  void flush() override {}
+  [[nodiscard]] int event_fd() const override { return fd_; }
+  std::size_t left;
+
+ private:
+  int fd_ = eventfd(1, EFD_CLOEXEC);
+  std::array<std::byte, 60> frame_{};
+  std::array<std::span<const std::byte>, kBurst> frames_ = [this] {
+    std::array<std::span<const std::byte>, kBurst> all;
+    all.fill(frame_);
+    return all;
+  }();
+};
+
+TEST(HostAlone, WhatATurnDidNotTakeTheNextDoesAtOnce) {
+  weir_stack* const stack = make_stack(kProgram, 2);
+  BurstWire wire(150);
+  {
+    Host host(stack, wire, nullptr, 0x5eed'0000'0000U + static_cast<unsigned>(getpid()));
+    ASSERT_TRUE(host.open());
+    const auto before = std::chrono::steady_clock::now();
+    for (int i = 0; i < 3; ++i) (void)host.turn(700'000);
+    EXPECT_EQ(0U, wire.left);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(600));
+    weir_stack_on_ready(stack, nullptr, nullptr);
+  }
+  weir_stack_destroy(stack);
 }
 
 TEST(TakeArrival, WithoutADescriptorItStaysInTheGate) {

@@ -138,7 +138,9 @@ TEST_F(Configure, ALargerWmemWakesAWriter) {
   w.expect_no_event();
   wanted.wmem = 13'499;
   configure();
+  EXPECT_LE(w.stack->next_deadline(), w.now) << "nothing else may come to call the stack";
   w.run_for(1ms);
+  EXPECT_GT(w.stack->next_deadline(), w.now);
   w.expect_event(c, kWritable);
   w.expect_no_event();
   w.tcp.clear();
