@@ -54,7 +54,6 @@ std::span<const std::span<const std::byte>> PeerWire::receive() {
     frames_.emplace_back(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(length));
   }
   for (const auto& f : frames_) spans_.emplace_back(f);
-  ++looks_;
   if (at_look_) at_look_(stack_);
   return spans_;
 }

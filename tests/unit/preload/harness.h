@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <sys/resource.h>
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -41,7 +40,6 @@ class PeerWire final : public Wire {
   void send(std::span<const std::byte> frame) override;
   void flush() override {}
   [[nodiscard]] int event_fd() const override { return -1; }
-  [[nodiscard]] unsigned looks() const { return looks_; }  // how often it was asked for frames
   // Called with the peer's stack, on the Host's thread, after each look.
   void at_each_look(std::function<void(weir_stack*)> f) {
     const std::lock_guard lock(mutex_);
@@ -67,7 +65,6 @@ class PeerWire final : public Wire {
 
  private:
   std::mutex mutex_;
-  std::atomic<unsigned> looks_{0};
   std::function<void(weir_stack*)> at_look_;
   weir_stack* stack_;
   std::vector<std::vector<std::byte>> frames_;
