@@ -75,7 +75,8 @@ std::optional<std::string> LoadCsv::open() {
     return "load.csv = \"" + config_.csv + "\": " + std::strerror(errno) +
            "; name a file that can be written";
   }
-  return write(load_csv_header());
+  if (!write(load_csv_header())) return std::nullopt;
+  return "load.csv = \"" + config_.csv + "\": takes no header; name a file on a disk with room";
 }
 
 std::optional<std::string> LoadCsv::add(const Sample& now, Duration least) {

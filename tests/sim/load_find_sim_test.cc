@@ -124,6 +124,19 @@ TEST(Load, BodiesAreSentWhole) {
   lab.drain();
 }
 
+TEST(Load, ABodyIsThePatternOverAndOver) {
+  Lab lab;
+  lab.say("", Server::End::kNone);
+  lab.config.body_sizes = {{1'100'000, 1'100'000, 1}};  // longer than the pattern
+  lab.config.connections_total = 1;
+  lab.run(10s);
+  const std::size_t head = lab.server.got.find("\r\n\r\n") + 4;
+  ASSERT_EQ(lab.server.got.size() - head, 1'100'000U);
+  EXPECT_TRUE(app::matches_pattern(std::as_bytes(std::span(lab.server.got).subspan(head)), 0));
+  lab.generator.load->stop_accepting();
+  lab.generator.load->abort_all();
+}
+
 // -- A rate that is set -------------------------------------------------------------------------
 
 TEST(Load, ARateIsSetWhileItRunsAndWhatWasDueIsForgotten) {

@@ -41,7 +41,7 @@ class Server : public App {
  public:
   enum class End : std::uint8_t { kNone, kFin, kRst };
   std::unique_ptr<app::ServeHandler> serve;
-  std::string says;
+  std::string says, got;
   End ends = End::kNone;
   bool at_once = false;  // ends what it accepts
 
@@ -51,7 +51,11 @@ class Server : public App {
   }
   void on_readable(Connection c, std::uint64_t u) override {
     if (serve) return serve->on_readable(c, u);
-    c.release(c.receive(c.readable()));
+    BufChain text = c.receive(c.readable());
+    for (const Buf* b = text.head(); b != nullptr; b = b->next) {
+      got.append(reinterpret_cast<const char*>(b->data), b->len);
+    }
+    c.release(std::move(text));
     c.send(std::as_bytes(std::span(says)));
     end(c);
   }
