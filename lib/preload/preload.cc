@@ -348,6 +348,7 @@ WEIR_CALL int socket(int domain, int type, int protocol) noexcept {
     return fd;
   }
   const Locked lock;
+  if (waiting_room().crowded()) forget_closed();
   waiting_room().add(fd, domain);
   return fd;
 }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <new>
 #include <unordered_map>
 
@@ -75,6 +76,7 @@ std::vector<std::uint64_t> WaitingRoom::sweep() {
     if (w->id != 0 && !w->inherited) ids.push_back(w->id);
     remove(*w);
   }
+  crowd_ = std::max(kCrowd, 2 * count_.load(std::memory_order_relaxed));
   return ids;
 }
 

@@ -46,6 +46,9 @@ class WaitingRoom {
   void remove(const Waiting& w);
   // Those whose descriptor was closed, with the ids of their sockets in the stack.
   [[nodiscard]] std::vector<std::uint64_t> sweep();
+  // Whether it is time for that: inodes do not come again soon, and a program may go on making
+  // sockets that it closes as they are.
+  [[nodiscard]] bool crowded() const { return count_.load(std::memory_order_relaxed) >= crowd_; }
   // In a child: what its parent opened in the stack is not the child's to let go of.
   void after_fork();
   // Without a lock: whether there is any that listens, or any at all.
@@ -56,7 +59,9 @@ class WaitingRoom {
   void listens(Waiting& w, int backlog);
 
  private:
+  static constexpr std::uint32_t kCrowd = 256;
   std::atomic<std::uint32_t> count_{0}, listening_{0};
+  std::uint32_t crowd_ = kCrowd;  // twice what the last sweep left
 };
 
 [[nodiscard]] WaitingRoom& waiting_room();

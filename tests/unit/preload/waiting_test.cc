@@ -20,6 +20,25 @@ TEST(WaitingRoom, TellsOfThoseThatWereClosed) {
   EXPECT_FALSE(room.any());
 }
 
+TEST(WaitingRoom, IsCrowdedNowAndThen) {
+  WaitingRoom& room = waiting_room();
+  unsigned sweeps = 0;
+  for (int i = 0; i < 2'000; ++i) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (room.crowded()) {
+      (void)room.sweep();
+      EXPECT_FALSE(room.any());
+      ++sweeps;
+    }
+    room.add(fd, AF_INET);
+    close(fd);
+  }
+  EXPECT_GT(sweeps, 0U);
+  EXPECT_LT(sweeps, 10U);
+  (void)room.sweep();
+  EXPECT_FALSE(room.any());
+}
+
 TEST(WaitingRoom, AChildThatClosesItsParentsSocketsLeavesThemToTheParent) {
   WaitingRoom& room = waiting_room();
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
