@@ -217,7 +217,7 @@ std::string run_program(const Config& config, const RunProgram& run) {
     return run.words.front() + ": no such program; name one that is in PATH, or its path";
   }
   if (std::string wrong = deaf(*program); !wrong.empty()) return wrong;
-  if (const std::string wrong = refuse_calls(); !wrong.empty()) return wrong;
+  if (std::string wrong = refuse_calls(); !wrong.empty()) return wrong;
   const auto preload = library();
   if (!preload) {
     return "libweir-preload.so is neither in the build's lib/preload nor in " WEIR_LIBDIR
@@ -230,7 +230,7 @@ std::string run_program(const Config& config, const RunProgram& run) {
       setenv("LD_PRELOAD", both.c_str(), 1) != 0) {
     return std::string("the environment: ") + std::strerror(errno);
   }
-  if (const std::string wrong = no_summary(run.summary); !wrong.empty()) return wrong;
+  if (std::string wrong = no_summary(run.summary); !wrong.empty()) return wrong;
   std::vector<char*> words;
   std::vector<std::string> copy = run.words;
   words.reserve(copy.size() + 1);

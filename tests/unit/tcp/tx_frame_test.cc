@@ -131,7 +131,8 @@ TEST(TxFrame, OneThatFitsStaysWhole) {
   const Text text({3'000});
   TxPacket whole = packet_of(text, 0, 1'000);
   whole.seg.flags = ACK | PSH | CWR;
-  for (const std::uint16_t mss : std::to_array<std::uint16_t>({0, 1'000, 1'001})) {  // 0: nobody cuts it
+  for (const std::uint16_t mss :
+       std::to_array<std::uint16_t>({0, 1'000, 1'001})) {  // 0: nobody cuts it
     whole.seg.mss = mss;
     const std::array<PieceWant, 1> want{{{0, 1'000, 0xffff, ACK | PSH | CWR}}};
     expect_pieces(whole, want);
