@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "socket/packet_pool.h"
 #include "stack/stack.h"
 #include "wire/frame.h"
 
@@ -23,7 +24,7 @@ using enum wire::TcpFlags;
 using Clock = std::chrono::steady_clock;
 
 constexpr unsigned kBurst = 32;
-constexpr std::uint32_t kBlocks = 1'024, kRoom = 2'048;
+constexpr std::uint32_t kBlocks = 1'024;  // some bursts of frames, in and out
 constexpr IpAddr kHost = IpAddr::v4(10, 0, 0, 1), kGateway = IpAddr::v4(10, 0, 0, 254);
 constexpr MacAddr kHostMac{{2, 0, 0, 0, 0, 1}}, kGatewayMac{{2, 0, 0, 0, 0, 254}};
 constexpr std::uint16_t kPort = 80;
@@ -39,42 +40,6 @@ std::uint64_t resident() {
   }
   return kb << 10U;
 }
-
-// The stack's frames, and those to it: never more than some bursts at a time.
-class Blocks {
- public:
-  Blocks() : blocks_(std::make_unique<Block[]>(kBlocks)) {
-    for (std::uint32_t i = kBlocks; i-- > 0;) free_.push_back(&blocks_[i]);
-  }
-  Buf* take() {
-    if (free_.empty()) return nullptr;
-    Block* const b = free_.back();
-    free_.pop_back();
-    b->buf = Buf{};
-    b->buf.data = b->octets.data();
-    b->buf.room = kRoom;
-    return &b->buf;
-  }
-  void give(BufChain&& chain) {
-    while (Buf* b = chain.pop_front()) free_.push_back(reinterpret_cast<Block*>(b));
-  }
-  BufSource source() {
-    return {this, [](void* context, Buf** out, unsigned n) {
-              unsigned got = 0;
-              while (got < n && (out[got] = static_cast<Blocks*>(context)->take()) != nullptr)
-                ++got;
-              return got;
-            }};
-  }
-
- private:
-  struct Block {
-    Buf buf;  // first: a Buf's address is its block's
-    std::array<std::byte, kRoom> octets;
-  };
-  std::unique_ptr<Block[]> blocks_;
-  std::vector<Block*> free_;
-};
 
 // A host with one listener, and the peers' segments.
 class Resters {
@@ -96,7 +61,7 @@ class Resters {
   std::uint64_t turn(std::span<Peer> peers);
 
   Resting kind_;
-  Blocks blocks_;
+  posix::PacketPool pool_{kBlocks};
   Instant now_{1'000s};
   std::unique_ptr<stack::Stack> stack_;
   std::uint32_t next_ = 0;
@@ -122,7 +87,7 @@ Resters::Resters(Resting kind, std::uint32_t count)
     : kind_(kind),
       stack_(std::make_unique<stack::Stack>(
           config_of(kind, count), stack::Secrets{{1, 2}, {3, 4}, {5, 6}, {7, 8}, {10, 11}, 9},
-          blocks_.source(), now_)) {
+          pool_.source(), now_)) {
   const auto listener = stack_->listen({kHost, kPort}, {.backlog = 1U << 30U});
   WEIR_ASSERT(listener.ok());
   frames_.reserve(kBurst);
@@ -145,12 +110,10 @@ void Resters::send(const Peer& p, unsigned flags) {
   f.tcp.options.has_timestamps = true;
   f.tcp.options.ts_val = 1'000;
   f.tcp.options.ts_ecr = p.ts_ecr;
-  Buf* const b = blocks_.take();
+  std::array<std::byte, wire::kMaxTcpFrameHeader> octets{};
+  const std::size_t size = wire::write_tcp_frame(octets, f, wire::TxChecksum::kOffload, {});
+  Buf* const b = pool_.take_copy(0, std::span(octets).first(std::max(size, wire::kMinFrame)));
   WEIR_ASSERT(b != nullptr);
-  const std::size_t size =
-      wire::write_tcp_frame({b->data, b->room}, f, wire::TxChecksum::kOffload, {});
-  b->len = std::max(static_cast<std::uint32_t>(size), std::uint32_t{wire::kMinFrame});
-  b->room -= b->len;
   b->flags = Buf::kIpChecksumOk | Buf::kL4ChecksumOk;
   frames_.push_back(b);
 }
@@ -174,9 +137,9 @@ std::uint64_t Resters::turn(std::span<Peer> peers) {
     peers[i].rcv_nxt = p.seg.seq + ((p.seg.flags & (SYN | FIN)) != 0 ? 1 : 0);
     peers[i].ts_ecr = p.seg.options.ts_val;
   }
-  blocks_.give(stack_->take_tx_frames());
+  pool_.give(stack_->take_tx_frames());
   stack_->clear_tx();
-  blocks_.give(stack_->take_released());
+  pool_.give(stack_->take_released());
   return static_cast<std::uint64_t>((end - start).count());
 }
 

@@ -11,8 +11,10 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string_view>
 
+#include "base/siphash.h"
 #include "call_filter.h"
 #include "dpdk/device.h"
 #include "preload/settings.h"
@@ -26,10 +28,7 @@ namespace fs = std::filesystem;
 
 // A TAP interface goes by its name: every process of a program names the same two ends of it.
 MacAddr mac_of(std::string_view name, std::uint8_t end) {
-  std::uint64_t hash = 14'695'981'039'346'656'037U;  // FNV-1a
-  for (const char c : name) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1'099'511'628'211U;
-  }
+  const std::uint64_t hash = siphash24({}, std::as_bytes(std::span(name)));  // no secret
   MacAddr mac{{0x02}};
   for (unsigned i = 1; i < mac.octets.size(); ++i) {
     mac.octets[i] = static_cast<std::uint8_t>(hash >> 8U * i);

@@ -119,20 +119,8 @@ bool Host::listen_in_kernel(Line& line, int backlog) {
 }
 
 bool Host::hand_over(Line& gate, int fd, const ShortAddress& peer) {
-  Arrival arrival{peer};
-  iovec iov{&arrival, sizeof arrival};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* const c = CMSG_FIRSTHDR(&message);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
-  const bool sent = sendmsg(gate.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  const Arrival arrival{peer};
+  const bool sent = send_with(gate.fd, &arrival, sizeof arrival, fd);
   const int why = errno;
   close(fd);
   errno = why;

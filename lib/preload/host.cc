@@ -1,5 +1,6 @@
 #include "preload/host.h"
 
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +23,11 @@ constexpr int kPassedOn = 64;
 
 timespec span_of(std::uint64_t us) {
   return {static_cast<time_t>(us / 1'000'000), static_cast<long>(us % 1'000'000 * 1'000)};
+}
+
+// States whose FIN the peer has not acknowledged.
+bool owes_fin(std::uint8_t state) {
+  return state == TCP_FIN_WAIT1 || state == TCP_CLOSING || state == TCP_LAST_ACK;
 }
 
 }  // namespace
@@ -290,7 +296,8 @@ bool Host::at_rest() {
   std::uint64_t cursor = 0;
   while (const std::size_t n = weir_stack_sockets(stack_, &cursor, infos.data(), infos.size())) {
     for (std::size_t i = 0; i < n; ++i) {
-      if (infos[i].type == SOCK_STREAM && infos[i].send_queue != 0) return false;
+      if (infos[i].type != SOCK_STREAM || infos[i].state == TCP_LISTEN) continue;
+      if (infos[i].send_queue != 0 || owes_fin(infos[i].state)) return false;
     }
   }
   return true;

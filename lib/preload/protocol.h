@@ -88,6 +88,10 @@ socklen_t write_name(const Name& name, sockaddr_storage& out);
 [[nodiscard]] bool read_name(const sockaddr_storage& address, socklen_t length, Name& name);
 socklen_t write_door(std::uint64_t stack, sockaddr_storage& out);
 
+// A message to a UNIX socket, with the descriptor `fd` unless that is -1. False: errno says why,
+// and EAGAIN that there is no room.
+[[nodiscard]] bool send_with(int to, const void* data, std::size_t size, int fd);
+
 // Whether a process of this user could as well trace this one: the stack listens to no other.
 [[nodiscard]] bool may_trace(uid_t user);
 

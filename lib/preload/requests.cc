@@ -30,24 +30,6 @@ bool may_ask(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && may_trace(who.uid);
 }
 
-bool send_reply(int to, const Reply& reply, int fd) {
-  iovec iov{const_cast<Reply*>(&reply), sizeof reply};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* const c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
-  }
-  return sendmsg(to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
-}
-
 }  // namespace
 
 void Host::open_door(Line& door) {
@@ -90,7 +72,7 @@ void Host::hear_caller(Line& line) {
   Reply reply;
   int fd = -1;
   reply.error = answer(request, reply, fd);
-  (void)send_reply(line.fd, reply, fd);
+  (void)send_with(line.fd, &reply, sizeof reply, fd);
   if (fd >= 0) close(fd);
 }
 

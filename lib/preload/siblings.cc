@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/siphash.h"
 #include "preload/protocol.h"
 
 namespace weir::preload {
@@ -24,14 +25,6 @@ socklen_t write_slot(std::uint64_t key, unsigned slot, sockaddr_un& out) {
   return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + static_cast<unsigned>(n));
 }
 
-std::uint64_t hash_of(std::string_view text) {
-  std::uint64_t hash = 14'695'981'039'346'656'037U;  // FNV-1a
-  for (const char c : text) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1'099'511'628'211U;
-  }
-  return hash;
-}
-
 unsigned octet(std::span<const std::byte> frame, std::size_t at) {
   return std::to_integer<unsigned>(frame[at]);
 }
@@ -43,7 +36,7 @@ Siblings::~Siblings() {
 }
 
 bool Siblings::join(std::string_view key) {
-  key_ = hash_of(key);
+  key_ = siphash24({}, std::as_bytes(std::span(key)));  // no secret: a name
   fd_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const int on = 1;
   if (fd_ < 0 || setsockopt(fd_, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) return false;

@@ -59,7 +59,12 @@ std::span<const std::span<const std::byte>> PeerWire::receive() {
 }
 
 void PeerWire::send(std::span<const std::byte> frame) {
+  constexpr std::size_t kFlags = 47;  // of TCP over IPv4, without IP options
   const std::lock_guard lock(mutex_);
+  if (lose_fin_ && frame.size() > kFlags && (frame[kFlags] & std::byte{1}) != std::byte{0}) {
+    lose_fin_ = false;
+    return;
+  }
   (void)weir_stack_input(stack_, frame.data(), frame.size(), Host::clock_us());
 }
 

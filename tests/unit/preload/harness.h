@@ -46,6 +46,12 @@ class PeerWire final : public Wire {
     at_look_ = std::move(f);
   }
 
+  // The next FIN from the Host gets lost.
+  void lose_fin() {
+    const std::lock_guard lock(mutex_);
+    lose_fin_ = true;
+  }
+
   // f(stack), alone.
   template <class F>
   auto with(F&& f) {
@@ -66,6 +72,7 @@ class PeerWire final : public Wire {
  private:
   std::mutex mutex_;
   std::function<void(weir_stack*)> at_look_;
+  bool lose_fin_ = false;
   weir_stack* stack_;
   std::vector<std::vector<std::byte>> frames_;
   std::vector<std::span<const std::byte>> spans_;

@@ -265,6 +265,14 @@ TEST_F(HostTest, AtTheEndOfTheProgramWhatItWroteIsSent) {
   close(b.fd);
 }
 
+TEST_F(HostTest, AtTheEndOfTheProgramAFinThatIsLostGoesAgain) {
+  const Both b = connected(80);
+  wire_.lose_fin();
+  finish();
+  EXPECT_NE(0U, wire_.with([&](weir_stack* s) { return weir_ready(s, b.peer) & EPOLLRDHUP; }));
+  close(b.fd);
+}
+
 // One whose sibling is the test itself.
 class SharedHostTest : public HostTest {
  protected:

@@ -171,20 +171,7 @@ TEST(TakeArrival, WithoutADescriptorItStaysInTheGate) {
   std::array<int, 2> ends{};
   ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends.data()));
   Arrival arrival;
-  iovec iov{&arrival, sizeof arrival};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* const c = CMSG_FIRSTHDR(&message);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof(int));
-  const int passed = STDERR_FILENO;
-  std::memcpy(CMSG_DATA(c), &passed, sizeof passed);
-  ASSERT_GE(sendmsg(ends[0], &message, 0), 0);
+  ASSERT_TRUE(send_with(ends[0], &arrival, sizeof arrival, STDERR_FILENO));
   {
     const FewDescriptors none(0);
     EXPECT_EQ(-1, take_arrival(ends[1], 0, arrival));
