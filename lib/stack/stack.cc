@@ -451,8 +451,8 @@ Gauges Stack::gauges() const {
 }
 
 Footprint Stack::footprint() {
-  constexpr std::uint32_t kMany = 1'000;  // the table's octets are counted in whole lines
-  constexpr std::uint32_t kEntry = (flow::Table::bytes_for(kMany) + kMany - 1) / kMany;
+  constexpr std::uint32_t kMany = 100'000;  // the table's octets are counted in whole lines
+  constexpr std::uint32_t kEntry = (flow::Table::bytes_for(kMany) + kMany / 2) / kMany;
   constexpr std::uint32_t kGeneration = sizeof(std::uint32_t);
   return {sizeof(Conn) + timer::Wheel::kNodeSize + kGeneration + kEntry,
           sizeof(tcp::SynEntry) + kEntry, sizeof(tcp::TwRecord) + kEntry};
