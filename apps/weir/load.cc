@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "pattern.h"
+#include "plain_http.h"
 
 namespace weir::app {
 namespace {
@@ -46,27 +47,27 @@ std::uint32_t LoadHandler::record_octets() {
 
 // What llhttp calls. 0 goes on; HPE_PAUSED stops behind the answer.
 struct LoadHandler::Callbacks {
-  static Client& client(llhttp_t* p) { return *static_cast<Client*>(p->data); }
+  static Reader& reader(llhttp_t* p) { return *static_cast<Reader*>(p->data); }
 
   static int on_begin(llhttp_t* p) {
-    Client& c = client(p);
-    c.body_size = 0;
-    c.right_body = true;
+    reader(p).answer = {};
     return 0;
   }
   static int on_body(llhttp_t* p, const char* at, std::size_t n) {
-    Client& c = client(p);
-    if (c.owner->config_.expect_pattern && c.right_body) {
-      c.right_body = matches_pattern(std::as_bytes(std::span(at, n)), c.body_size);
+    Answer& a = reader(p).answer;
+    if (reader(p).owner->config_.expect_pattern && a.right_body) {
+      a.right_body = matches_pattern(std::as_bytes(std::span(at, n)), a.size);
     }
-    c.body_size += n;
+    a.size += n;
     return 0;
   }
   static int on_complete(llhttp_t* p) {
     const bool interim = p->status_code >= 100 && p->status_code < 200 && p->status_code != 101;
     if (interim) return 0;  // RFC 9110 §15.2: the answer follows
-    client(p).complete = true;
-    client(p).keep_alive = llhttp_should_keep_alive(p) != 0;
+    Reader& r = reader(p);
+    r.complete = true;
+    r.answer.status = p->status_code;
+    r.answer.keep_alive = llhttp_should_keep_alive(p) != 0;
     return HPE_PAUSED;
   }
   static const llhttp_settings_t* settings() {
@@ -92,6 +93,7 @@ LoadHandler::LoadHandler(stack::Stack& s, const LoadConfig& config, Share share)
       total_(config.connections_total == 0 ? std::numeric_limits<std::uint64_t>::max()
                                            : part(config.connections_total, share)),
       clients_(limit_),
+      readers_(limit_),
       blocked_until_(std::max<std::size_t>(1, config.sources.size()) * config.targets.size()),
       pair_(share.index) {
   WEIR_ASSERT(!config.targets.empty());
@@ -231,17 +233,14 @@ bool LoadHandler::open_one(Instant due, Instant now, bool probe) {
   WEIR_ASSERT(index != kNoIndex);
   high_water_ = std::max(high_water_, index + 1);
   auto& c = *::new (clients_.slot(index)) Client{};
-  llhttp_init(&c.parser, HTTP_RESPONSE, Callbacks::settings());
-  c.parser.data = &c;
-  c.owner = this;
-  c.conn = Connection(stack_, id.value());
+  c.id = id.value();
   c.due = due;
-  c.live = true;
   c.probe = probe;
   if (probe) ++probes_;
-  c.conn.set_user(index);
-  c.conn.set_nodelay(true);
-  c.conn.set_timer(now + config_.connect_timeout);
+  Connection opened(stack_, c.id);
+  opened.set_user(index);
+  opened.set_nodelay(true);
+  opened.set_timer(now + config_.connect_timeout);
   ++opened_;
   counters_.opened.add();
   counters_.connecting.up();
@@ -290,10 +289,10 @@ void LoadHandler::rest(std::uint32_t index) {
   c.phase = Phase::kIdle;
   if (config_.mode == LoadMode::kHold) {
     const bool asks = config_.interval > Duration::zero();
-    return c.conn.set_timer(asks ? now() + config_.interval : kNever);
+    return conn(c).set_timer(asks ? now() + config_.interval : kNever);
   }
   if (config_.mode != LoadMode::kRequests || !config_.paced()) return ask(index, now());
-  c.conn.set_timer(kNever);
+  conn(c).set_timer(kNever);
   list_idle(index);
 }
 
@@ -304,13 +303,12 @@ void LoadHandler::ask(std::uint32_t index, Instant due) {
   c.phase = Phase::kWaiting;
   c.due = due;
   c.out_sent = 0;
-  c.began = c.complete = false;
+  c.began = false;
   c.request = requests_.draw();
-  llhttp_reset(&c.parser);
   counters_.requests.add();
   c.asking = true;
   counters_.asking.up();
-  c.conn.set_timer(now() + config_.timeout);
+  conn(c).set_timer(now() + config_.timeout);
   push(c);
 }
 
@@ -326,10 +324,10 @@ void LoadHandler::push(Client& c) {
       text = pattern_octets().subspan((c.out_sent - head.size()) % kPatternSize);
       text = text.first(std::min(text.size(), all - c.out_sent));
     }
-    const std::size_t n = c.conn.send(text);
+    const std::size_t n = conn(c).send(text);
     c.out_sent += static_cast<std::uint32_t>(n);
     counters_.bytes_out.add(n);
-    if (n < text.size()) return c.conn.want_writable();
+    if (n < text.size()) return conn(c).want_writable();
   }
 }
 
@@ -343,9 +341,9 @@ void LoadHandler::on_writable(Connection, std::uint64_t user) {
 void LoadHandler::read(std::uint32_t index) {
   Client& c = clients_[index];
   while (c.live) {
-    const std::size_t n = c.conn.readable();
+    const std::size_t n = conn(c).readable();
     if (n == 0) return;
-    BufChain loan = c.conn.receive(std::min<std::size_t>(n, kReadAtOnce));
+    BufChain loan = conn(c).receive(std::min<std::size_t>(n, kReadAtOnce));
     if (loan.empty()) return;
     counters_.bytes_in.add(loan.bytes());
     for (const Buf* b = loan.head(); b != nullptr && c.live; b = b->next) {
@@ -358,45 +356,74 @@ void LoadHandler::read(std::uint32_t index) {
 void LoadHandler::feed(std::uint32_t index, const Buf& b) {
   Client& c = clients_[index];
   if (c.phase != Phase::kWaiting) return fail(index, counters_.wrong_framing);
-  if (!c.began && measured(c)) latency_.first_byte.record(micros(c.due, now()));
+  const std::string_view text(reinterpret_cast<const char*>(b.data), b.len);
+  if (c.began) return parse(index, text);
   c.began = true;
-  const char* at = reinterpret_cast<const char*>(b.data);
-  const llhttp_errno_t e = llhttp_execute(&c.parser, at, b.len);
-  if (!c.complete) {
+  if (measured(c)) latency_.first_byte.record(micros(c.due, now()));
+  const auto plain = read_plain_answer(text);
+  if (!plain) return parse(index, text);
+  const auto octets = std::as_bytes(std::span(plain->body));
+  const bool right = !config_.expect_pattern || matches_pattern(octets, 0);
+  on_answer(index, {plain->status, plain->body.size(), right, plain->keep_alive});
+}
+
+void LoadHandler::parse(std::uint32_t index, std::string_view text) {
+  Client& c = clients_[index];
+  if (c.reader == kNoIndex) {
+    c.reader = readers_.take();
+    WEIR_ASSERT(c.reader != kNoIndex);  // there is one for each
+    Reader& fresh = *::new (readers_.slot(c.reader)) Reader;
+    llhttp_init(&fresh.parser, HTTP_RESPONSE, Callbacks::settings());
+    fresh.parser.data = &fresh;
+    fresh.owner = this;
+  }
+  Reader& r = readers_[c.reader];
+  const llhttp_errno_t e = llhttp_execute(&r.parser, text.data(), text.size());
+  if (!r.complete) {
     if (e != HPE_OK) fail(index, counters_.wrong_framing);
     return;
   }
   // Nothing is asked ahead, so nothing may follow.
-  if (llhttp_get_error_pos(&c.parser) != at + b.len) return fail(index, counters_.wrong_framing);
-  on_answer(index);
+  if (llhttp_get_error_pos(&r.parser) != text.data() + text.size()) {
+    return fail(index, counters_.wrong_framing);
+  }
+  const Answer answer = r.answer;
+  give_reader(c);
+  on_answer(index, answer);
 }
 
-void LoadHandler::on_answer(std::uint32_t index) {
-  judge(clients_[index]);
-  next_step(index);
+void LoadHandler::give_reader(Client& c) {
+  if (c.reader != kNoIndex) readers_.give(std::exchange(c.reader, kNoIndex));
 }
 
-void LoadHandler::judge(Client& c) {
+void LoadHandler::on_answer(std::uint32_t index, const Answer& answer) {
+  judge(clients_[index], answer);
+  next_step(index, answer.keep_alive);
+}
+
+void LoadHandler::judge(Client& c, const Answer& answer) {
   counters_.answers.add();
   answered(c);
   if (measured(c)) latency_.request.record(micros(c.due, now()));
-  if (c.parser.status_code != config_.expect_status) {
+  const bool right_size = requests_.draws_sizes()
+                              ? answer.size == c.request.size
+                              : config_.expect_size.value_or(answer.size) == answer.size;
+  if (answer.status != config_.expect_status) {
     counters_.wrong_status.add();
-  } else if (requests_.draws_sizes() ? c.body_size != c.request.size
-                                     : config_.expect_size.value_or(c.body_size) != c.body_size) {
+  } else if (!right_size) {
     counters_.wrong_size.add();
-  } else if (!c.right_body) {
+  } else if (!answer.right_body) {
     counters_.wrong_body.add();
   }
 }
 
-void LoadHandler::next_step(std::uint32_t index) {
+void LoadHandler::next_step(std::uint32_t index, bool keep_alive) {
   Client& c = clients_[index];
   const bool done = c.last || draining_;
-  if (!done && c.keep_alive) return rest(index);
-  if (c.keep_alive || (c.last && config_.close != LoadClose::kServer)) return leave(index);
+  if (!done && keep_alive) return rest(index);
+  if (keep_alive || (c.last && config_.close != LoadClose::kServer)) return leave(index);
   c.phase = Phase::kLeaving;  // the server closes
-  c.conn.set_timer(now() + config_.timeout);
+  conn(c).set_timer(now() + config_.timeout);
 }
 
 // -- The end of a connection --------------------------------------------------------------------
@@ -405,45 +432,52 @@ void LoadHandler::leave(std::uint32_t index) {
   Client& c = clients_[index];
   counters_.completed.add();
   if (config_.close == LoadClose::kRst) {
-    c.conn.abort();
+    conn(c).abort();
   } else {
-    c.conn.close();
+    conn(c).close();
   }
   end(index);
 }
 
 void LoadHandler::fail(std::uint32_t index, lb::Counter& counter) {
   counter.add();
-  clients_[index].conn.abort();
+  conn(clients_[index]).abort();
   end(index);
 }
 
-void LoadHandler::on_peer_closed(Connection conn, std::uint64_t user) {
+// The end of the connection was the end of the answer.
+bool LoadHandler::finishes(Client& c) {
+  if (c.reader == kNoIndex) return false;
+  Reader& r = readers_[c.reader];
+  (void)llhttp_finish(&r.parser);
+  return r.complete;
+}
+
+void LoadHandler::on_peer_closed(Connection from, std::uint64_t user) {
   const auto index = static_cast<std::uint32_t>(user);
   Client& c = clients_[index];
   switch (c.phase) {
     case Phase::kWaiting:
       // An answer without a length ends here (RFC 9112 §6.3).
-      if (c.began) (void)llhttp_finish(&c.parser);
-      if (!c.complete) break;
-      judge(c);
+      if (!finishes(c)) break;
+      judge(c, readers_[c.reader].answer);
       [[fallthrough]];
     case Phase::kLeaving:
       counters_.completed.add();
-      conn.close();
+      from.close();
       return end(index);
     case Phase::kConnecting:
     case Phase::kIdle: {
       const bool held = config_.mode == LoadMode::kHold;
       (held ? counters_.lost : counters_.server_closed).add();
-      conn.close();
+      from.close();
       return end(index);
     }
   }
   fail(index, counters_.cut_short);
 }
 
-void LoadHandler::on_timer(Connection conn, std::uint64_t user) {
+void LoadHandler::on_timer(Connection from, std::uint64_t user) {
   const auto index = static_cast<std::uint32_t>(user);
   switch (clients_[index].phase) {
     case Phase::kConnecting:
@@ -452,7 +486,7 @@ void LoadHandler::on_timer(Connection conn, std::uint64_t user) {
       return fail(index, counters_.request_timeouts);
     case Phase::kLeaving:  // it said that it would close: all was answered, all the same
       counters_.completed.add();
-      conn.close();
+      from.close();
       return end(index);
     case Phase::kIdle:
       if (config_.mode == LoadMode::kHold) ask(index, now());
@@ -502,6 +536,7 @@ void LoadHandler::end(std::uint32_t index) {
   }
   unlist_idle(index);
   answered(c);
+  give_reader(c);
   c.live = false;
   clients_.give(index);
 }

@@ -17,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/slab.h"
@@ -112,23 +113,36 @@ class LoadHandler {
   };
 
   struct Client {
-    Connection conn;
-    llhttp_t parser{};
-    LoadHandler* owner = nullptr;
-    Instant due;                  // the connect's or the request's
-    std::uint64_t requests = 0;   // sent
-    std::uint64_t body_size = 0;  // octets of the answer's body so far
+    stack::ConnId id;
+    Instant due;                 // the connect's or the request's
+    std::uint64_t requests = 0;  // sent
     LoadRequest request;
     std::uint32_t out_sent = 0;  // octets of the request that the stack has taken
+    std::uint32_t reader = kNoIndex;
     std::uint32_t prev = kNoIndex, next = kNoIndex;  // in the list of the idle
     Phase phase = Phase::kConnecting;
-    bool live = false, probe = false, idle_listed = false;
-    bool asking = false;      // counted as such
-    bool last = false;        // no request follows the one under way
-    bool began = false;       // the answer has
-    bool complete = false;    // the answer is
-    bool keep_alive = false;  // the answer says so
-    bool right_body = true;   // as far as it has come
+    bool live = true;
+    bool probe = false;
+    bool idle_listed = false;
+    bool asking = false;  // counted as such
+    bool last = false;    // no request follows the one under way
+    bool began = false;   // the answer has
+  };
+  static_assert(sizeof(Client) <= 64);
+
+  // What an answer is judged by.
+  struct Answer {
+    unsigned status = 0;
+    std::uint64_t size = 0;  // octets of its body
+    bool right_body = true;  // as far as it has come
+    bool keep_alive = false;
+  };
+  // Lent to a connection whose answer does not come in one piece, or is unusual.
+  struct Reader {
+    llhttp_t parser;
+    LoadHandler* owner = nullptr;
+    Answer answer;
+    bool complete = false;
   };
   struct Callbacks;
 
@@ -158,9 +172,10 @@ class LoadHandler {
   void push(Client& c);
   void read(std::uint32_t index);
   void feed(std::uint32_t index, const Buf& b);
-  void on_answer(std::uint32_t index);
-  void judge(Client& c);
-  void next_step(std::uint32_t index);
+  void parse(std::uint32_t index, std::string_view text);
+  void on_answer(std::uint32_t index, const Answer& answer);
+  void judge(Client& c, const Answer& answer);
+  void next_step(std::uint32_t index, bool keep_alive);
   void rest(std::uint32_t index);
   void leave(std::uint32_t index);
   void fail(std::uint32_t index, lb::Counter& counter);
@@ -168,6 +183,9 @@ class LoadHandler {
   void list_idle(std::uint32_t index);
   void unlist_idle(std::uint32_t index);
   void answered(Client& c);
+  [[nodiscard]] Connection conn(const Client& c) { return {stack_, c.id}; }
+  void give_reader(Client& c);
+  [[nodiscard]] bool finishes(Client& c);
   [[nodiscard]] bool measured(const Client& c) const { return !c.probe && now() >= measure_from_; }
   [[nodiscard]] Instant now() const { return stack_.now(); }
 
@@ -178,6 +196,7 @@ class LoadHandler {
   std::uint32_t limit_;  // connections of this core at once
   std::uint64_t total_;  // connections of this core in all
   Slab<Client> clients_;
+  Slab<Reader> readers_;
   std::uint32_t high_water_ = 0;
   std::uint32_t idle_head_ = kNoIndex, idle_tail_ = kNoIndex;
   std::vector<Instant> blocked_until_;  // per pair of source and target

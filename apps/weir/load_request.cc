@@ -46,6 +46,10 @@ LoadRequests::LoadRequests(const LoadConfig& c, std::uint32_t core)
   std::size_t longest = 0;
   for (const LoadPath& p : paths_) longest = std::max(longest, p.path.size());
   text_.reserve(longest + tail_[1].size() + kLength.size() + 3 * kDigits);
+  if (!sizes_.empty() || !bodies_.empty()) return;
+  for (std::uint32_t i = 0; i < paths_.size(); ++i) {
+    for (const bool close : {false, true}) ready_.emplace_back(write_head({.path = i}, close));
+  }
 }
 
 std::uint32_t LoadRequests::draw(const std::vector<LoadSize>& sizes, std::uint32_t weights) {
@@ -64,7 +68,7 @@ LoadRequest LoadRequests::draw() {
   return r;
 }
 
-std::string_view LoadRequests::head(const LoadRequest& r, bool close) {
+std::string_view LoadRequests::write_head(const LoadRequest& r, bool close) {
   text_ = bodies_.empty() ? "GET " : "POST ";
   if (sizes_.empty()) {
     text_ += paths_[r.path].path;

@@ -27,10 +27,14 @@ class LoadRequests {
 
   [[nodiscard]] LoadRequest draw();
   // Good until the next call. `close`: the last of its connection, which the server ends.
-  [[nodiscard]] std::string_view head(const LoadRequest& r, bool close);
+  [[nodiscard]] std::string_view head(const LoadRequest& r, bool close) {
+    if (!ready_.empty()) return ready_[2 * std::size_t{r.path} + (close ? 1U : 0U)];
+    return write_head(r, close);
+  }
   [[nodiscard]] bool draws_sizes() const { return !sizes_.empty(); }
 
  private:
+  [[nodiscard]] std::string_view write_head(const LoadRequest& r, bool close);
   std::uint32_t draw(const std::vector<LoadSize>& sizes, std::uint32_t weights);
 
   std::vector<LoadPath> paths_;
@@ -39,6 +43,7 @@ class LoadRequests {
   Rng rng_;
   std::array<std::string, 2> tail_;  // the head behind the path; [1]: with "Connection: close"
   std::string text_;
+  std::vector<std::string> ready_;  // where nothing but the path is drawn: all heads there are
 };
 
 }  // namespace weir::app

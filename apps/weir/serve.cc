@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
 #include <cstring>
 #include <new>
 #include <optional>
@@ -10,12 +9,14 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "plain_http.h"
 
 namespace weir::app {
 namespace {
 
 constexpr Duration kLinger = 2s;
 constexpr Duration kRetry = 10ms;
+constexpr std::size_t kMostTarget = 64;  // octets that are looked at
 
 // N of "/bytes/N".
 std::optional<std::uint64_t> bytes_of(std::string_view digits) {
@@ -25,7 +26,24 @@ std::optional<std::uint64_t> bytes_of(std::string_view digits) {
   return n;
 }
 
+std::string_view text_of(const Buf& b) {
+  return {reinterpret_cast<const char*>(b.data), b.len};
+}
+
 }  // namespace
+
+void ServeHandler::Text::add(std::string_view text) {
+  WEIR_ASSERT(size + text.size() <= octets.size());
+  std::memcpy(octets.data() + size, text.data(), text.size());
+  size += static_cast<std::uint32_t>(text.size());
+}
+
+void ServeHandler::Text::add(std::uint64_t number) {
+  char* const at = octets.data() + size;
+  const auto [end, error] = std::to_chars(at, octets.data() + octets.size(), number);
+  WEIR_ASSERT(error == std::errc());
+  size += static_cast<std::uint32_t>(end - at);
+}
 
 std::uint32_t ServeHandler::record_octets() {
   return sizeof(Client);
@@ -33,14 +51,14 @@ std::uint32_t ServeHandler::record_octets() {
 
 // What llhttp calls. 0 goes on; HPE_PAUSED stops behind the request.
 struct ServeHandler::Callbacks {
-  static Client& client(llhttp_t* p) { return *static_cast<Client*>(p->data); }
+  static Work& work(llhttp_t* p) { return *static_cast<Work*>(p->data); }
 
   static int on_begin(llhttp_t* p) {
-    Client& c = client(p);
-    c.in_head = true;
-    c.head_size = c.target_size = c.field_size = 0;
-    c.received = 0;
-    c.expects_continue = false;
+    Work& w = work(p);
+    w.begun = w.in_head = true;
+    w.head_size = w.target_size = w.field_size = 0;
+    w.received = 0;
+    w.complete = w.expects_continue = w.digest = false;
     return 0;
   }
   template <std::size_t N>
@@ -50,37 +68,36 @@ struct ServeHandler::Callbacks {
     size += static_cast<std::uint32_t>(take);
   }
   static int on_url(llhttp_t* p, const char* at, std::size_t n) {
-    append(client(p).target, client(p).target_size, at, n);
+    append(work(p).target, work(p).target_size, at, n);
     return 0;
   }
   static int on_field(llhttp_t* p, const char* at, std::size_t n) {
-    append(client(p).field, client(p).field_size, at, n);
+    append(work(p).field, work(p).field_size, at, n);
     return 0;
   }
   static int on_value_done(llhttp_t* p) {
-    Client& c = client(p);
-    const bool expect = c.field_size == 6 && strncasecmp(c.field.data(), "expect", 6) == 0;
-    c.expects_continue = c.expects_continue || expect;
-    c.field_size = 0;
+    Work& w = work(p);
+    const bool expect = w.field_size == 6 && strncasecmp(w.field.data(), "expect", 6) == 0;
+    w.expects_continue = w.expects_continue || expect;
+    w.field_size = 0;
     return 0;
   }
   static int on_head(llhttp_t* p) {
-    Client& c = client(p);
-    c.in_head = false;
-    c.digest = std::string_view(c.target.data(), c.target_size) == "/sha256";
-    if (c.digest) SHA256Init(&c.sha256);
+    Work& w = work(p);
+    w.in_head = false;
+    w.digest = std::string_view(w.target.data(), w.target_size) == "/sha256";
+    if (w.digest) SHA256Init(&w.sha256);
     return 0;
   }
   static int on_body(llhttp_t* p, const char* at, std::size_t n) {
-    client(p).received += n;
-    if (client(p).digest) {
-      SHA256Update(&client(p).sha256, reinterpret_cast<const std::uint8_t*>(at), n);
-    }
-    client(p).owner->counters_.body_bytes_in.add(n);
+    Work& w = work(p);
+    w.received += n;
+    if (w.digest) SHA256Update(&w.sha256, reinterpret_cast<const std::uint8_t*>(at), n);
+    w.owner->counters_.body_bytes_in.add(n);
     return 0;
   }
   static int on_complete(llhttp_t* p) {
-    client(p).complete = true;
+    work(p).complete = true;
     return HPE_PAUSED;
   }
   static const llhttp_settings_t* settings() {
@@ -101,7 +118,7 @@ struct ServeHandler::Callbacks {
 };
 
 ServeHandler::ServeHandler(stack::Stack& s, const ServeConfig& config, std::uint32_t max_sessions)
-    : stack_(s), config_(config), clients_(max_sessions) {
+    : stack_(s), config_(config), clients_(max_sessions), works_(max_sessions) {
   (void)pattern_octets();  // made before the first request
 }
 
@@ -129,33 +146,24 @@ void ServeHandler::abort_all() {
   for (std::uint32_t i = 0; i < high_water_; ++i) {
     if (!clients_[i].live) continue;
     counters_.aborted.add();
-    clients_[i].conn.abort();
+    conn(clients_[i]).abort();
     end(i);
   }
 }
 
-// Between two requests, with nothing to send.
-bool ServeHandler::idle(const Client& c) const {
-  return !c.in_head && c.out_sent == c.out_size && c.body_left == 0 && c.rest.empty();
-}
-
-void ServeHandler::on_accept(Connection conn, ListenerId) {
+void ServeHandler::on_accept(Connection accepted, ListenerId) {
   const std::uint32_t index = draining_ ? kNoIndex : clients_.take();
   if (index == kNoIndex) {
     counters_.refused.add();
-    return conn.abort();
+    return accepted.abort();
   }
   high_water_ = std::max(high_water_, index + 1);
   auto& c = *::new (clients_.slot(index)) Client{};
-  llhttp_init(&c.parser, HTTP_REQUEST, Callbacks::settings());
-  c.parser.data = &c;
-  c.owner = this;
-  c.conn = conn;
-  c.live = true;
+  c.id = accepted.id();
   c.last_active = stack_.now();
-  conn.set_user(index);
-  conn.set_nodelay(true);
-  conn.set_timer(c.last_active + config_.idle_timeout);
+  accepted.set_user(index);
+  accepted.set_nodelay(true);
+  accepted.set_timer(c.last_active + config_.idle_timeout);
   counters_.sessions.up();
   counters_.sessions_total.add();
   if (clients_.full()) {
@@ -172,172 +180,259 @@ void ServeHandler::serve(std::uint32_t index) {
   while (flush(c)) {
     if (c.close_after && !c.lingering) linger(c);
     if (c.lingering) {
-      if (const std::size_t n = c.conn.readable(); n > 0) c.conn.release(c.conn.receive(n));
+      Connection from = conn(c);
+      if (const std::size_t n = from.readable(); n > 0) stack_.release(from.receive(n));
       break;
     }
-    if (c.rest.empty()) {
-      const std::size_t n = c.conn.readable();
-      if (n == 0) break;
-      c.rest = c.conn.receive(std::min<std::size_t>(n, kReadAtOnce));
-      if (c.rest.empty()) break;
-    }
-    parse(c);
+    if (!read(c)) break;
   }
+  give_back(c);
   if (!c.peer_closed || !(idle(c) || c.lingering)) return;
-  if (c.conn.unacked() > 0) {  // stays, so that the idle timer ends a client that never reads
+  if (conn(c).unacked() > 0) {  // stays, so that the idle timer ends a client that never reads
     if (!c.lingering) linger(c);
-    return c.conn.want_writable();
+    return conn(c).want_writable();
   }
-  c.conn.close();
+  conn(c).close();
   end(index);
+}
+
+ServeHandler::Work& ServeHandler::work_of(Client& c) {
+  if (c.work != kNoIndex) return works_[c.work];
+  c.work = works_.take();
+  WEIR_ASSERT(c.work != kNoIndex);  // there is one for each
+  Work& w = *::new (works_.slot(c.work)) Work;
+  w.owner = this;
+  return w;
+}
+
+// What is lent, where it is of no more use.
+void ServeHandler::give_back(Client& c) {
+  if (c.work == kNoIndex) return;
+  const Work& w = works_[c.work];
+  if (w.begun || !w.rest.empty() || w.out_sent < w.out.size || w.body_left > 0) return;
+  works_.give(std::exchange(c.work, kNoIndex));
+}
+
+// Octets of the body that were queued, of `left` from `at` in the pattern on.
+std::uint64_t ServeHandler::send_body(const Client& c, std::uint32_t at, std::uint64_t left) {
+  std::uint64_t done = 0;
+  while (done < left) {
+    const std::uint64_t here = std::min<std::uint64_t>(left - done, kPatternSize - at);
+    const std::uint64_t room = conn(c).send_room();
+    const std::size_t sent =
+        conn(c).send_borrowed(pattern_octets().subspan(at, std::min(here, room)));
+    if (sent == 0) break;
+    done += sent;
+    at = static_cast<std::uint32_t>((at + sent) % kPatternSize);
+  }
+  counters_.body_bytes_out.add(done);
+  return done;
 }
 
 // True when everything of the answer is queued.
 bool ServeHandler::flush(Client& c) {
-  if (c.out_sent < c.out_size) {
-    const std::span<const char> left(c.out.data() + c.out_sent, c.out_size - c.out_sent);
-    c.out_sent += static_cast<std::uint32_t>(c.conn.send(std::as_bytes(left)));
+  if (c.work == kNoIndex) return true;
+  Work& w = works_[c.work];
+  if (w.out_sent < w.out.size) {
+    const std::span<const char> left(w.out.octets.data() + w.out_sent, w.out.size - w.out_sent);
+    w.out_sent += static_cast<std::uint32_t>(conn(c).send(std::as_bytes(left)));
   }
-  while (c.out_sent == c.out_size && c.body_left > 0) {
-    const std::uint64_t here = std::min<std::uint64_t>(c.body_left, kPatternSize - c.body_at);
-    const std::size_t room = c.conn.send_room();
-    const std::size_t sent = c.conn.send_borrowed(
-        pattern_octets().subspan(c.body_at, std::min<std::uint64_t>(here, room)));
-    if (sent == 0) break;
-    counters_.body_bytes_out.add(sent);
-    c.body_left -= sent;
-    c.body_at = static_cast<std::uint32_t>((c.body_at + sent) % kPatternSize);
+  if (w.out_sent == w.out.size && w.body_left > 0) {
+    const std::uint64_t sent = send_body(c, w.body_at, w.body_left);
+    w.body_left -= sent;
+    w.body_at = static_cast<std::uint32_t>((w.body_at + sent) % kPatternSize);
   }
-  if (c.out_sent == c.out_size && c.body_left == 0) return true;
-  if (c.conn.unacked() > 0) {
-    c.conn.want_writable();
+  if (w.out_sent == w.out.size && w.body_left == 0) return true;
+  if (conn(c).unacked() > 0) {
+    conn(c).want_writable();
   } else {  // not a buffer is left, and no ACK will come that frees one
     c.retry = true;
-    c.conn.set_timer(stack_.now() + kRetry);
+    conn(c).set_timer(stack_.now() + kRetry);
   }
   return false;
 }
 
-void ServeHandler::discard_front(Client& c, std::uint32_t n) {
-  if (n < c.rest.head()->len) return c.rest.trim_head(n);
+// Answers a request of what is here, or keeps what is none yet. False: nothing is here.
+bool ServeHandler::read(Client& c) {
+  if (c.work == kNoIndex || works_[c.work].rest.empty()) {
+    const std::size_t n = conn(c).readable();
+    if (n == 0) return false;
+    BufChain text = conn(c).receive(std::min<std::size_t>(n, kReadAtOnce));
+    if (text.empty()) return false;
+    if (c.work == kNoIndex && text.bufs() == 1) {
+      const auto request = read_plain_request(text_of(*text.head()));
+      if (request && request->octets == text.bytes()) {
+        answer_plain(c, *request);
+        stack_.release(std::move(text));
+        return true;
+      }
+    }
+    work_of(c).rest = std::move(text);
+  }
+  parse(c, works_[c.work]);
+  return true;
+}
+
+void ServeHandler::discard_front(Work& w, std::uint32_t n) {
+  if (n < w.rest.head()->len) return w.rest.trim_head(n);
   BufChain done;
-  done.push_back(c.rest.pop_front());
-  c.conn.release(std::move(done));
+  done.push_back(w.rest.pop_front());
+  stack_.release(std::move(done));
 }
 
 // Feeds the parser until a request is complete or nothing is left.
-void ServeHandler::parse(Client& c) {
-  while (!c.rest.empty()) {
-    const Buf* b = c.rest.head();
-    const char* at = reinterpret_cast<const char*>(b->data);
-    const llhttp_errno_t e = llhttp_execute(&c.parser, at, b->len);
+void ServeHandler::parse(Client& c, Work& w) {
+  while (!w.rest.empty()) {
+    const Buf* b = w.rest.head();
+    if (!w.begun) {
+      if (const auto request = read_plain_request(text_of(*b))) {
+        answer_plain(c, *request);
+        return discard_front(w, request->octets);
+      }
+      llhttp_init(&w.parser, HTTP_REQUEST, Callbacks::settings());
+      w.parser.data = &w;
+      w.in_head = w.complete = w.expects_continue = false;
+    }
+    const char* at = text_of(*b).data();
+    const llhttp_errno_t e = llhttp_execute(&w.parser, at, b->len);
     std::uint32_t used = b->len;
-    if (e != HPE_OK) used = static_cast<std::uint32_t>(llhttp_get_error_pos(&c.parser) - at);
-    if (c.in_head) c.head_size += used;
-    if (e == HPE_OK || e == HPE_PAUSED || e == HPE_PAUSED_UPGRADE) discard_front(c, used);
-    if (e == HPE_PAUSED_UPGRADE) llhttp_resume_after_upgrade(&c.parser);
-    if (c.complete) {
-      if (e == HPE_PAUSED) llhttp_resume(&c.parser);
-      c.complete = false;
-      return answer(c);
+    if (e != HPE_OK) used = static_cast<std::uint32_t>(llhttp_get_error_pos(&w.parser) - at);
+    if (w.in_head) w.head_size += used;
+    if (e == HPE_OK || e == HPE_PAUSED || e == HPE_PAUSED_UPGRADE) discard_front(w, used);
+    if (e == HPE_PAUSED_UPGRADE) llhttp_resume_after_upgrade(&w.parser);
+    if (w.complete) return answer(c, w);
+    if (e != HPE_OK && e != HPE_PAUSED_UPGRADE) return on_parse_error(c, w);
+    if (w.in_head && w.head_size > kMaxHead) {
+      w.begun = false;
+      return answer_status(c, "431 Request Header Fields Too Large", true, false);
     }
-    if (e != HPE_OK && e != HPE_PAUSED_UPGRADE) return on_parse_error(c);
-    if (c.in_head && c.head_size > kMaxHead) {
-      return answer_status(c, "431 Request Header Fields Too Large", true);
-    }
-    if (!c.in_head && c.expects_continue) {
-      c.expects_continue = false;
+    if (w.begun && !w.in_head && w.expects_continue) {
+      w.expects_continue = false;
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-      c.conn.send(std::as_bytes(std::span(kContinue)));
+      conn(c).send(std::as_bytes(std::span(kContinue)));
     }
   }
 }
 
-void ServeHandler::on_parse_error(Client& c) {
-  const llhttp_errno_t e = llhttp_get_errno(&c.parser);
-  if (e == HPE_CLOSED_CONNECTION) return linger(c);  // text behind "Connection: close"
-  answer_status(c, e == HPE_INVALID_VERSION ? "505 HTTP Version Not Supported" : "400 Bad Request",
-                true);
+void ServeHandler::on_parse_error(Client& c, Work& w) {
+  const bool version = llhttp_get_errno(&w.parser) == HPE_INVALID_VERSION;
+  const bool head = llhttp_get_method(&w.parser) == HTTP_HEAD;
+  w.begun = false;
+  answer_status(c, version ? "505 HTTP Version Not Supported" : "400 Bad Request", true, head);
 }
 
-void ServeHandler::put_head(Client& c, const char* status, std::uint64_t length, const char* type) {
-  const int n = std::snprintf(c.out.data(), c.out.size(),
-                              "HTTP/1.1 %s\r\nServer: weir\r\nContent-Type: %s\r\n"
-                              "Content-Length: %llu\r\nConnection: %s\r\n\r\n",
-                              status, type, static_cast<unsigned long long>(length),
-                              c.close_after ? "close" : "keep-alive");
-  WEIR_ASSERT(n > 0 && static_cast<std::size_t>(n) < c.out.size());
-  c.out_size = static_cast<std::uint32_t>(n);
-  c.out_sent = 0;
+ServeHandler::Text ServeHandler::head_of(const Client& c, std::string_view status,
+                                         std::uint64_t length, std::string_view type) const {
+  Text t;
+  t.add("HTTP/1.1 ");
+  t.add(status);
+  t.add("\r\nServer: weir\r\nContent-Type: ");
+  t.add(type);
+  t.add("\r\nContent-Length: ");
+  t.add(length);
+  t.add(c.close_after ? "\r\nConnection: close\r\n\r\n" : "\r\nConnection: keep-alive\r\n\r\n");
+  return t;
+}
+
+// Queues an answer, with `body` octets of the pattern behind it. What finds no room waits.
+void ServeHandler::send(Client& c, const Text& text, std::uint64_t body) {
+  const std::span<const char> all(text.octets.data(), text.size);
+  const auto sent = static_cast<std::uint32_t>(conn(c).send(std::as_bytes(all)));
+  const std::uint64_t queued = sent == text.size && body > 0 ? send_body(c, 0, body) : 0;
+  if (sent == text.size && queued == body) return;
+  Work& w = work_of(c);
+  w.out.size = w.out_sent = 0;
+  w.out.add(std::string_view(text.octets.data(), text.size).substr(sent));
+  w.body_left = body - queued;
+  w.body_at = static_cast<std::uint32_t>(queued % kPatternSize);
 }
 
 // An answer whose body is its own status line, for errors.
-void ServeHandler::answer_status(Client& c, const char* status, bool close) {
+void ServeHandler::answer_status(Client& c, std::string_view status, bool close, bool head) {
   counters_.bad_requests.add();
   c.close_after = c.close_after || close;
-  const bool head = llhttp_get_method(&c.parser) == HTTP_HEAD;
-  const std::size_t length = std::strlen(status);
-  put_head(c, status, length + 1, "text/plain");
-  if (head) return;
-  WEIR_ASSERT(c.out_size + length + 1 <= c.out.size());
-  std::memcpy(c.out.data() + c.out_size, status, length);
-  c.out[c.out_size + length] = '\n';
-  c.out_size += static_cast<std::uint32_t>(length + 1);
+  Text text = head_of(c, status, status.size() + 1, "text/plain");
+  if (!head) {
+    text.add(status);
+    text.add("\n");
+  }
+  send(c, text, 0);
 }
 
-void ServeHandler::answer_upload(Client& c) {
-  std::array<char, 128> text;
-  int n = std::snprintf(text.data(), text.size(), "received %llu",
-                        static_cast<unsigned long long>(c.received));
-  const auto at = [&] { return text.data() + n; };
-  if (c.digest) {
+void ServeHandler::answer_upload(Client& c, Work& w) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  Text said;
+  said.add("received ");
+  said.add(w.received);
+  if (w.digest) {
     std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest;
-    SHA256Final(digest.data(), &c.sha256);
-    n += std::snprintf(at(), 9, " sha256 ");
-    for (const unsigned octet : digest) n += std::snprintf(at(), 3, "%02x", octet);
+    SHA256Final(digest.data(), &w.sha256);
+    said.add(" sha256 ");
+    for (const unsigned octet : digest) {
+      said.add(kHex.substr(octet >> 4U, 1));
+      said.add(kHex.substr(octet & 15U, 1));
+    }
   }
-  *at() = '\n';
-  ++n;
-  put_head(c, "200 OK", static_cast<std::uint64_t>(n), "text/plain");
-  std::memcpy(c.out.data() + c.out_size, text.data(), static_cast<std::size_t>(n));
-  c.out_size += static_cast<std::uint32_t>(n);
+  said.add("\n");
+  Text text = head_of(c, "200 OK", said.size, "text/plain");
+  text.add(std::string_view(said.octets.data(), said.size));
+  send(c, text, 0);
 }
 
-void ServeHandler::answer(Client& c) {
+// What the parser has read.
+void ServeHandler::answer(Client& c, Work& w) {
+  w.begun = false;
   counters_.requests.add();
-  c.close_after = draining_ || llhttp_should_keep_alive(&c.parser) == 0;
-  const std::uint8_t method = llhttp_get_method(&c.parser);
-  if (method == HTTP_POST || method == HTTP_PUT) return answer_upload(c);
+  c.close_after = draining_ || llhttp_should_keep_alive(&w.parser) == 0;
+  const std::uint8_t method = llhttp_get_method(&w.parser);
+  if (method == HTTP_POST || method == HTTP_PUT) return answer_upload(c, w);
   if (method != HTTP_GET && method != HTTP_HEAD) {
-    return answer_status(c, "501 Not Implemented", method == HTTP_CONNECT);
+    return answer_status(c, "501 Not Implemented", method == HTTP_CONNECT, false);
   }
+  answer_get(c, {w.target.data(), w.target_size}, method == HTTP_HEAD);
+}
+
+void ServeHandler::answer_plain(Client& c, const PlainRequest& request) {
+  counters_.requests.add();
+  c.close_after = draining_ || !request.keep_alive;
+  answer_get(c, request.target, false);
+}
+
+void ServeHandler::answer_get(Client& c, std::string_view target, bool head) {
   std::uint64_t length = config_.body_size;
-  const std::string_view target(c.target.data(), c.target_size);
   if (target.starts_with("/bytes/")) {
-    const auto n = bytes_of(target.substr(7));
-    if (!n || *n > config_.max_body_size) return answer_status(c, "404 Not Found", false);
+    const auto n = bytes_of(target.substr(7, kMostTarget - 7));
+    if (!n || *n > config_.max_body_size) return answer_status(c, "404 Not Found", false, head);
     length = *n;
   }
-  put_head(c, "200 OK", length, "application/octet-stream");
-  c.body_left = method == HTTP_HEAD ? 0 : length;
-  c.body_at = 0;
+  Text text = head_of(c, "200 OK", length, "application/octet-stream");
+  if (head) return send(c, text, 0);
+  if (length > kCopied) return send(c, text, length);
+  const auto body = pattern_octets().first(length);
+  text.add({reinterpret_cast<const char*>(body.data()), body.size()});
+  counters_.body_bytes_out.add(length);
+  send(c, text, 0);
 }
 
 // No more is said; what the client still says is thrown away until it closes, so that the answer
 // is not lost to a reset (RFC 9112 §9.6).
 void ServeHandler::linger(Client& c) {
   c.lingering = true;
-  if (!c.rest.empty()) c.conn.release(std::move(c.rest));
-  c.conn.shutdown_send();
-  c.conn.set_timer(stack_.now() + kLinger);
+  if (c.work != kNoIndex) {
+    Work& w = works_[c.work];
+    w.begun = false;
+    stack_.release(std::move(w.rest));
+  }
+  conn(c).shutdown_send();
+  conn(c).set_timer(stack_.now() + kLinger);
 }
 
 void ServeHandler::on_peer_closed(Connection, std::uint64_t user) {
   Client& c = clients_[static_cast<std::uint32_t>(user)];
   c.peer_closed = true;
   serve(static_cast<std::uint32_t>(user));
-  if (!c.live || !c.in_head) return;
-  c.conn.close();  // half a request: nobody waits for an answer
+  if (!c.live || !half_asked(c)) return;
+  conn(c).close();  // half a request: nobody waits for an answer
   end(static_cast<std::uint32_t>(user));
 }
 
@@ -351,16 +446,16 @@ void ServeHandler::on_timer(Connection, std::uint64_t user) {
     c.last_active = active;
   }
   const Instant now = stack_.now();
-  const std::uint64_t unacked = c.conn.unacked();
+  const auto unacked = static_cast<std::uint32_t>(conn(c).unacked());
   if (unacked != std::exchange(c.last_unacked, unacked)) c.last_active = now;
   const bool done = c.lingering && unacked == 0;
   const Duration limit = done ? std::min(kLinger, config_.idle_timeout) : config_.idle_timeout;
-  if (now - c.last_active < limit) return c.conn.set_timer(c.last_active + limit);
+  if (now - c.last_active < limit) return conn(c).set_timer(c.last_active + limit);
   counters_.idle_timeouts.add();
   if (done || (idle(c) && unacked == 0)) {
-    c.conn.close();
+    conn(c).close();
   } else {
-    c.conn.abort();
+    conn(c).abort();
   }
   end(index);
 }
@@ -372,7 +467,10 @@ void ServeHandler::on_closed(Connection, std::uint64_t user, CloseReason reason)
 
 void ServeHandler::end(std::uint32_t index) {
   Client& c = clients_[index];
-  if (!c.rest.empty()) stack_.release(std::move(c.rest));
+  if (c.work != kNoIndex) {
+    stack_.release(std::move(works_[c.work].rest));
+    works_.give(c.work);
+  }
   c.live = false;
   clients_.give(index);
   counters_.sessions.down();

@@ -5,6 +5,10 @@
 // one block of memory without a copy. One request at a time: what a client pipelines
 // waits in its receive queue while an answer has no room, so a connection holds one receive and one
 // send buffer at most.
+//
+// A connection has a small record. A request that comes whole is read where it lies and answered at
+// once (plain_http.h); what a parser keeps, and an answer without room, are lent to the connection
+// only as long as there is such a thing.
 #pragma once
 
 #include <llhttp/llhttp.h>
@@ -12,7 +16,7 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +24,7 @@
 #include "config.h"
 #include "lb/counters.h"
 #include "pattern.h"
+#include "plain_http.h"
 #include "socket/socket.h"
 
 namespace weir::app {
@@ -60,48 +65,82 @@ class ServeHandler {
  private:
   static constexpr std::uint32_t kMaxHead = 16'384;
   static constexpr std::uint32_t kReadAtOnce = 65'536;
+  static constexpr std::uint32_t kCopied = 256;  // a body of so many octets goes with its head
 
   struct Client {
-    Connection conn;
-    llhttp_t parser{};
+    stack::ConnId id;
+    Instant last_active;
+    std::uint32_t work = kNoIndex;
+    std::uint32_t last_unacked = 0;
+    bool live = true;
+    bool close_after = false;
+    bool lingering = false;
+    bool peer_closed = false;
+    bool retry = false;
+  };
+  static_assert(sizeof(Client) <= 32);
+
+  // The text of an answer: its head, and a body that is short.
+  struct Text {
+    std::array<char, 384 + kCopied> octets;
+    std::uint32_t size = 0;
+    void add(std::string_view text);
+    void add(std::uint64_t number);
+  };
+
+  // What a connection is lent: a request that is not whole, or an answer that is not queued.
+  struct Work {
     ServeHandler* owner = nullptr;
     BufChain rest;  // received, not parsed yet
-    std::array<char, 384> out{};
-    std::uint32_t out_size = 0, out_sent = 0;
-    std::uint64_t body_left = 0;  // of the answer under way
+    Text out;
+    std::uint32_t out_sent = 0;
     std::uint32_t body_at = 0;    // the next octet's place in the pattern
-    std::uint64_t received = 0;   // octets of the request's body
-    SHA2_CTX sha256{};            // of those, when `digest`
-    std::uint32_t head_size = 0;
-    std::array<char, 64> target{};
-    std::uint32_t target_size = 0;
-    std::array<char, 8> field{};
-    std::uint32_t field_size = 0;
-    bool live = false, in_head = false, complete = false, expects_continue = false;
-    bool digest = false;
-    bool close_after = false, lingering = false, peer_closed = false, retry = false;
-    std::uint64_t last_unacked = 0;
-    Instant last_active;
+    std::uint64_t body_left = 0;  // of the answer under way
+    // From here on of the request under way, as long as it has `begun`.
+    llhttp_t parser;
+    std::uint64_t received;  // octets of its body
+    SHA2_CTX sha256;         // of those, when `digest`
+    std::uint32_t head_size;
+    std::array<char, 64> target;
+    std::uint32_t target_size;
+    std::array<char, 8> field;
+    std::uint32_t field_size;
+    bool begun = false;
+    bool in_head, complete, expects_continue, digest;
   };
   struct Callbacks;
 
+  [[nodiscard]] Connection conn(const Client& c) { return {stack_, c.id}; }
   void serve(std::uint32_t index);
   [[nodiscard]] bool flush(Client& c);
-  void parse(Client& c);
-  void discard_front(Client& c, std::uint32_t n);
-  void on_parse_error(Client& c);
-  void answer(Client& c);
-  void answer_upload(Client& c);
-  void answer_status(Client& c, const char* status, bool close);
-  void put_head(Client& c, const char* status, std::uint64_t length, const char* type);
+  [[nodiscard]] std::uint64_t send_body(const Client& c, std::uint32_t at, std::uint64_t left);
+  [[nodiscard]] bool read(Client& c);
+  void parse(Client& c, Work& w);
+  void discard_front(Work& w, std::uint32_t n);
+  void on_parse_error(Client& c, Work& w);
+  void answer(Client& c, Work& w);
+  void answer_plain(Client& c, const PlainRequest& request);
+  void answer_get(Client& c, std::string_view target, bool head);
+  void answer_upload(Client& c, Work& w);
+  void answer_status(Client& c, std::string_view status, bool close, bool head);
+  [[nodiscard]] Text head_of(const Client& c, std::string_view status, std::uint64_t length,
+                             std::string_view type) const;
+  void send(Client& c, const Text& text, std::uint64_t body);
   void linger(Client& c);
   void end(std::uint32_t index);
-  [[nodiscard]] bool idle(const Client& c) const;
+  [[nodiscard]] Work& work_of(Client& c);
+  void give_back(Client& c);
+  // Between two requests, with nothing to send.
+  [[nodiscard]] static bool idle(const Client& c) { return c.work == kNoIndex; }
+  [[nodiscard]] bool half_asked(const Client& c) const {
+    return c.work != kNoIndex && works_[c.work].begun;
+  }
 
   stack::Stack& stack_;
   ServeConfig config_;
   std::vector<ListenerId> listeners_;
   Slab<Client> clients_;
+  Slab<Work> works_;
   std::uint32_t high_water_ = 0;
   bool draining_ = false;
   bool paused_ = false;

@@ -1,5 +1,6 @@
 // Control blocks: how they are made, what follows from each event, and how they go.
 #include <algorithm>
+#include <bit>
 
 #include "stack/impl.h"
 #include "tcp/isn.h"
@@ -99,7 +100,8 @@ void Stack::Impl::leave(std::uint32_t index, Leaving how) {
     mark_output(index);
   }
   flush(index);
-  settle(index);
+  if (how == Leaving::kAbort || c.tcb.state == tcp::State::kClosed) return settle(index);
+  // What goes on is settled by poll_output, for which it is marked.
 }
 
 // Pre: no longer in the table. The record is freed now, or when the lists have passed it.
@@ -189,9 +191,15 @@ std::uint32_t Stack::Impl::pop_accepted(Listener& l) {
 // Oldest first, one listener after the other, passing over those that died while they waited.
 bool Stack::Impl::next_accepted(Ready& out) {
   if (accept_waiting == 0) return false;
-  for (Listener& l : listeners) {
-    if (l.paused) continue;
-    for (std::uint32_t index = pop_accepted(l); index != kNoIndex; index = pop_accepted(l)) {
+  for (std::size_t word = 0; word < accepting.size(); ++word) {
+    while (accepting[word] != 0) {
+      const auto bit = static_cast<unsigned>(std::countr_zero(accepting[word]));
+      Listener& l = listeners[word * kWordBits + bit];
+      const std::uint32_t index = l.paused ? kNoIndex : pop_accepted(l);
+      if (index == kNoIndex) {
+        accepting[word] &= accepting[word] - 1;
+        continue;
+      }
       Conn& c = conns[index];
       if (c.tcb.state == tcp::State::kClosed) {
         let_go(index);

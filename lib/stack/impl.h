@@ -214,6 +214,9 @@ struct Stack::Impl {
   [[nodiscard]] Conn* find(ConnId id);
   [[nodiscard]] std::uint32_t pop_accepted(Listener& l);
   bool next_accepted(Ready& out);
+  void note_waiting(ListenerId id) {
+    accepting[id / kWordBits] |= std::uint64_t{1} << (id % kWordBits);
+  }
   bool next_ready(Ready& out);
   [[nodiscard]] std::uint32_t index_in_slab(const Conn& c) {
     return static_cast<std::uint32_t>(&c - &conns[0]);
@@ -407,6 +410,10 @@ struct Stack::Impl {
   ConnList<&Conn::ready_next> ready;
   ConnList<&Conn::output_next> output;
   std::uint32_t accept_waiting = 0;
+  static constexpr unsigned kWordBits = 64;
+  // A bit a listener: of one that is not paused and has connections to hand out, and perhaps of
+  // others.
+  std::vector<std::uint64_t> accepting;
   bool output_pending = false;
   std::uint32_t established = 0;
 

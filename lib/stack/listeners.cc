@@ -50,6 +50,7 @@ Result<ListenerId, Error> Stack::Impl::listen(const Endpoint& local, const Liste
   }
   if (id == listeners.size()) listeners.emplace_back();
   close_waits.of_listener.resize(listeners.size());
+  accepting.resize(listeners.size() / kWordBits + 1);
   Listener& l = listeners[id];
   l = Listener{};
   l.local = local;

@@ -189,7 +189,9 @@ void Stack::stop_listening(ListenerId id) {
 }
 
 void Stack::pause_accept(ListenerId id, bool paused) {
-  if (id < impl_->listeners.size()) impl_->listeners[id].paused = paused;
+  if (id >= impl_->listeners.size()) return;
+  impl_->listeners[id].paused = paused;
+  if (!paused) impl_->note_waiting(id);
 }
 
 Result<ConnId, Error> Stack::connect(const Endpoint& remote, std::optional<IpAddr> local,
@@ -339,7 +341,7 @@ void Stack::set_timer(ConnId id, Instant when) {
   Conn* c = impl_->find(id);
   if (c == nullptr) return;
   c->user_deadline = when;
-  impl_->wheel.arm(id.index, when);
+  if (!c->in_output) impl_->wheel.arm(id.index, when);  // else poll_output settles it, armed once
 }
 
 void Stack::set_nodelay(ConnId id, bool on) {

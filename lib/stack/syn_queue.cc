@@ -162,6 +162,7 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   ++l.waiting;
   ++accept_waiting;
   l.accept_queue.push(conns, conn);
+  note_waiting(id);
 }
 
 Duration Stack::Impl::syn_ack_wait(unsigned level) const {

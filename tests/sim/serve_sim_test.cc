@@ -264,6 +264,51 @@ TEST(Serve, ADrainEndsIdleOnesAtOnceAndOthersWithTheirAnswer) {
   idle.expect_at_rest();
 }
 
+TEST(Serve, ADrainWaitsForTheRestOfAnUpload) {
+  Lab lab;
+  lab.ask("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe", 1s);
+  lab.server.serve->stop_accepting();
+  lab.world.host(1).poke();
+  lab.world.run_for(1s);
+  EXPECT_FALSE(lab.client.peer_closed);
+  lab.client.out += "llo";
+  lab.client.push();
+  lab.world.host(0).poke();
+  EXPECT_TRUE(lab.world.run_until([&] { return lab.client.peer_closed; }, 1s));
+  EXPECT_EQ(lab.client.in, head("200 OK", 11, false, "text/plain") + "received 5\n");
+  lab.expect_at_rest();
+}
+
+// A whole request lies before a part of the next one, and behind one that came in parts.
+TEST(Serve, WholeAndPartialRequestsMix) {
+  Lab lab;
+  const std::string whole = "GET /bytes/300 HTTP/1.1\r\nHost: a\r\n\r\n";
+  const std::string last = "GET /bytes/7 HTTP/1.1\r\nConnection: close\r\nHost: a\r\n\r\n";
+  lab.ask(whole + whole.substr(0, 9), 1s);
+  for (const std::string& piece :
+       {whole.substr(9) + whole + "\r\n", whole + last.substr(0, 1), last.substr(1)}) {
+    lab.client.out += piece;
+    lab.client.push();
+    lab.world.host(0).poke();
+    lab.world.run_for(1s);
+  }
+  std::string want;
+  for (int i = 0; i < 4; ++i) want += ok(300, true) + body(300);
+  EXPECT_TRUE(lab.client.in == want + ok(7, false) + body(7));
+  EXPECT_EQ(lab.server.serve->counters().body_bytes_out.get(), 1'207U);
+  lab.expect_at_rest();
+}
+
+TEST(Serve, ATargetLongerThanWhatIsLookedAtIsCut) {
+  for (const char* also : {"", "Expect: nothing\r\n"}) {  // read straight, and by the parser
+    Lab lab;
+    EXPECT_EQ(lab.ask("GET /bytes/" + std::string(56, '0') + "1x HTTP/1.1\r\n" + also +
+                      "Connection: close\r\n\r\n")
+                  .substr(lab.client.in.size() - 1),
+              body(1));
+  }
+}
+
 TEST(Serve, AnEmptyPoolDelaysAndLosesNothing) {
   HostSpec spec;
   spec.pool_limit = 48;

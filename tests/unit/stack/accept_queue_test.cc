@@ -57,6 +57,45 @@ TEST(AcceptQueue, ALastAckThatFoundNoRoomIsMadeGoodByTheNextSynAck) {
   ASSERT_TRUE(w.next_event());
 }
 
+// More listeners than a word has bits, each with one connection; some are paused meanwhile.
+TEST(AcceptQueue, EveryListenerHandsOutItsOwn) {
+  constexpr std::uint16_t kListeners = 150;
+  Config c = small_config();
+  c.max_connections = c.tcp.max_syn_backlog = 256;
+  World w(c);
+  std::vector<ListenerId> ids;
+  std::vector<Peer> peers;
+  for (std::uint16_t i = 0; i < kListeners; ++i) {
+    const auto port = static_cast<std::uint16_t>(1'000 + i);
+    ids.push_back(w.listen(port));
+    w.stack->pause_accept(ids[i], true);
+    peers.emplace_back(w, Peer::Where{.port = 40'000, .local_port = port});
+  }
+  for (Peer& p : peers) {
+    p.syn();
+    p.send(ACK);
+  }
+  w.expect_no_event();
+  const auto handed_out = [&] {
+    std::map<ListenerId, unsigned> n;
+    while (const auto e = w.next_event()) ++n[e->listener];
+    return n;
+  };
+  for (unsigned i = 0; i < kListeners; i += 7) w.stack->pause_accept(ids[i], false);
+  w.iterate();
+  EXPECT_EQ(handed_out().size(), (kListeners + 6U) / 7);
+  for (const ListenerId id : ids) w.stack->pause_accept(id, false);
+  w.stack->pause_accept(ids[64], true);  // again, before any was asked
+  w.iterate();
+  const auto rest = handed_out();
+  EXPECT_EQ(rest.size(), kListeners - (kListeners + 6U) / 7 - 1);
+  EXPECT_FALSE(rest.contains(ids[64]));
+  w.stack->pause_accept(ids[64], false);
+  w.iterate();
+  EXPECT_EQ(handed_out().count(ids[64]), 1U);
+  EXPECT_EQ(w.stack->gauges().accept_waiting, 0U);
+}
+
 TEST(AcceptQueue, AFullQueueAnswersNoNewSyn) {
   World w;
   const ListenerId l = w.listen(80, 1);
