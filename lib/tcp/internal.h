@@ -68,6 +68,8 @@ void receive_text(Tcb& t, BufChain&& text, Outbox& out);
 // Gives back what waits out of order.
 void drop_early(Tcb& t, Outbox& out);
 
+void append_in_order(Tcb& t, Buf* b, Outbox& out);  // Pre: it begins at RCV.NXT
+
 // -- sack_blocks.cc (RFC 2018 §4, RFC 2883) --------------------------------------------------
 void note_early(Tcb& t, Seq begin);            // a segment came early
 void note_twice(Tcb& t, Seq left, Seq right);  // these octets came twice
@@ -106,6 +108,9 @@ void log_sent_again(Tcb& t, unsigned i, Instant now);
 [[nodiscard]] SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
 // What follows from it, when SND.UNA has moved.
 void after_sack(Tcb& t, SackNews& news, Instant now, Outbox& out);  // Pre: as above
+// All of the three for an ACK of everything, where that is one segment which was sent once.
+[[nodiscard]] bool is_only_segment(const Tcb& t, const RxSegment& seg);  // Pre: there is a log
+void take_only_segment(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
 void end_tlp(Tcb& t, const RxSegment& seg, bool advances);
 void arm_tlp(Tcb& t, Instant now);  // Pre: there is a log and something is in flight
 void on_reordering_timeout(Tcb& t, Instant now, Outbox& out);
@@ -242,6 +247,10 @@ void push_burst(Tcb& t, Burst& b, std::uint32_t len, bool record, Outbox& out);
 void push_burst_over(Tcb& t, const Burst& b, Outbox& out);
 
 // -- output.cc -------------------------------------------------------------------------------
+void transmit(Tcb& t, Instant now, Outbox& out);  // poll_transmit, but for what it counts
+// The same for all that is queued in one segment, when nothing is in flight; and when that is so.
+[[nodiscard]] bool goes_alone(const Tcb& t, const Outbox& out);
+void send_alone(Tcb& t, Instant now, Outbox& out);
 void arm_rtx(Tcb& t, Instant now);
 void send_reset(Tcb& t, Instant now, Outbox& out);
 
@@ -249,6 +258,13 @@ void send_reset(Tcb& t, Instant now, Outbox& out);
   return static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
 }
+
+// -- header_prediction.cc ------------------------------------------------------------------------
+[[nodiscard]] bool predicted(const Tcb& t, const RxSegment& seg);
+void predicted_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
+
+// -- segment_arrives.cc (§3.10.7.4) ----------------------------------------------------------
+void segment_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);  // whatever comes
 
 // -- Shared by several -----------------------------------------------------------------------
 void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now);

@@ -394,7 +394,33 @@ void send_tail_probe(Tcb& t, Instant now, Outbox& out) {
   arm_rtx(t, now);
 }
 
-namespace {
+// Nothing is in flight, lost, or held back; no SACK block and no ACK of early text is due. The
+// window of a segment at least is open to what cwnd says (it is never less), and the peer's.
+bool goes_alone(const Tcb& t, const Outbox& out) {
+  const unsigned odd = static_cast<unsigned>(t.recovery) | (t.flags & (kSynDue | kPersisting)) |
+                       (t.modes & (kCork | kMore | kUrgentOut | kLowat)) |
+                       (t.ecn & (kEcnWait | kEcnCwrDue)) | static_cast<unsigned>(t.records) |
+                       t.dup_acks_due | (t.mss ^ t.full_mss);
+  const std::uint32_t len = t.sndq.bytes();
+  return odd == 0 && t.snd_una == t.snd_nxt && (len > 0 || t.has(kFinQueued)) && len <= t.mss &&
+         len <= t.snd_wnd && t.synchronized() && t.log == nullptr && out.tx.room() > 1 &&
+         !t.config->pacing && t.max_pacing_rate == 0 && !after(t.rtx_end, t.rtx_nxt) &&
+         !nagle_holds(t, t.has(kFinQueued));
+}
+
+// As send_new_text has it, and in its order.
+void send_alone(Tcb& t, Instant now, Outbox& out) {
+  const bool fin = t.has(kFinQueued);
+  t.pace_waits = false;
+  t.rtx_nxt = later_of(t.rtx_nxt, t.snd_una);
+  cc_restart_after_idle(t, now);
+  log_begin(t, now, out);
+  send_next(t, t.sndq.bytes(), fin, now, out);
+  note_sent(t, t.snd_nxt, now);
+  if (t.log != nullptr) arm_tlp(t, now);
+  note_cwnd_use(t);
+  cork_nothing_held(t);
+}
 
 // Room for one segment more is always left for the ACK.
 //= RFC9293 MUST-59
@@ -408,10 +434,12 @@ void transmit(Tcb& t, Instant now, Outbox& out) {
   send_acks(t, now, out);
 }
 
-}  // namespace
-
 void poll_transmit(Tcb& t, Instant now, Outbox& out) {
-  transmit(t, now, out);
+  if (goes_alone(t, out)) {
+    send_alone(t, now, out);
+  } else {
+    transmit(t, now, out);
+  }
   if (t.own != nullptr) count_limits(t, now);
 }
 

@@ -277,6 +277,21 @@ void after_sack(Tcb& t, SackNews& news, Instant now, Outbox& out) {
   if (news.delivered > 0) arm_tlp(t, now);
 }
 
+bool is_only_segment(const Tcb& t, const RxSegment& seg) {
+  return t.log->size() == 1 && seg.ack == t.snd_nxt && !(*t.log)[0].is(kSentAgain);
+}
+
+// The log ends: what it would know of this delivery nobody asks for.
+void take_only_segment(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
+  const std::uint32_t rtt = us_of(now) - (*t.log)[0].sent_us;
+  const std::uint32_t acked = distance(t.snd_una, seg.ack);
+  note_min_rtt(t, rtt, now);
+  on_ack_advance(t, seg, now, out);
+  t.recover = later_of(t.recover, t.snd_una - 1);
+  cc_grow(t, {.acked = acked, .rtt_us = rtt}, now);
+  log_end(t, out);
+}
+
 // §7.4.2: what became of the probe. May be told long after the flight that it ended.
 void end_tlp(Tcb& t, const RxSegment& seg, bool advances) {
   if (!t.tlp_out || before(seg.ack, t.tlp_end)) return;

@@ -35,11 +35,15 @@ void append_to_queue(Tcb& t, Buf* b, Outbox& out) {
   release_one(b, out);
 }
 
+}  // namespace
+
 void append_in_order(Tcb& t, Buf* b, Outbox& out) {
   t.rcv_nxt += b->len;
   if (worth_copying(t, t.rcvq.tail(), b)) return append_to_queue(t, b, out);
   t.rcvq.push_back(b);
 }
+
+namespace {
 
 // The same out of order. False: it must wait in a buffer of its own.
 bool append_early(Tcb& t, Buf* prev, Buf* b, Outbox& out) {

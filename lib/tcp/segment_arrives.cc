@@ -381,6 +381,11 @@ void arrive(Tcb& t, const RxSegment& seg, Seq seq, std::uint8_t flags, Instant n
 }  // namespace
 
 void on_segment(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
+  if (predicted(t, seg)) return predicted_arrives(t, seg, now, out);
+  segment_arrives(t, seg, now, out);
+}
+
+void segment_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   if (t.own != nullptr) count_segment(t, seg, now);
   if (t.state == State::kClosed) return release_segment(seg, out);
   if (t.state == State::kSynSent) return syn_sent_arrives(t, seg, now, out);

@@ -28,7 +28,19 @@ namespace weir::test {
 
 using namespace std::chrono_literals;
 
-template <class Source>
+// How a life enters lib/tcp, and who looks on. header_prediction_test.cc has others.
+struct UsualWay {
+  static constexpr bool kCalm = false;  // most segments are the next that a sane peer would send
+  static void arrives(tcp::Tcb& t, const tcp::RxSegment& s, Instant now, tcp::Outbox& out) {
+    tcp::on_segment(t, s, now, out);
+  }
+  static void transmits(tcp::Tcb& t, Instant now, tcp::Outbox& out) {
+    tcp::poll_transmit(t, now, out);
+  }
+  static void sees(const tcp::Tcb&, const tcp::Outbox&) {}  // after each event
+};
+
+template <class Source, class Way = UsualWay>
 class RandomLife {
  public:
   explicit RandomLife(Source& source) : rng(source), tcb_(configure()) {
@@ -91,6 +103,7 @@ class RandomLife {
   [[nodiscard]] const tcp::Tcb& tcb() const { return tcb_; }
   [[nodiscard]] const telemetry::Counters& counters() const { return counters_; }
   [[nodiscard]] std::uint64_t octets_read() const { return octets_read_; }
+  [[nodiscard]] const Way& way() const { return way_; }
 
  private:
   static constexpr unsigned kMaxTimersAtOnce = 100, kMaxTimersToTheEnd = 3'000,
@@ -259,7 +272,22 @@ class RandomLife {
     }
   }
 
+  // Text in order, an ACK of some or all, or both.
+  void next_segment() {
+    tcp::RxSegment s;
+    const std::uint32_t out = distance(tcb_.snd_una, tcb_.snd_nxt);
+    s.flags = rng.below(2) == 0 ? tcp::ACK | tcp::PSH : tcp::ACK;
+    s.seq = tcb_.rcv_nxt;
+    s.ack = rng.below(3) != 0 ? tcb_.snd_nxt : tcb_.snd_una + rng.below(out + 1);
+    s.wnd = wnd_ = rng.below(4) == 0 ? 1 + rng.below(65'535) : wnd_;
+    if (rng.below(3) != 0) s.len = 1 + rng.below(1'460);
+    if (rng.below(8) == 0) s.tos = static_cast<std::uint8_t>(rng.below(4));
+    if (tcb_.has(tcp::kTimestamps)) stamp(s);
+    take(s);
+  }
+
   void segment() {
+    if (Way::kCalm && tcb_.synchronized() && rng.below(8) != 0) return next_segment();
     tcp::RxSegment s;
     s.flags = some_flags();
     s.seq = some_seq();
@@ -296,7 +324,7 @@ class RandomLife {
       left -= n;
     }
     s.buf = text.head();
-    tcp::on_segment(tcb_, s, now_, out_);
+    way_.arrives(tcb_, s, now_, out_);
   }
 
   // -- The user --------------------------------------------------------------------------------
@@ -476,13 +504,14 @@ class RandomLife {
   void settle() {
     flush();
     for (bool more = true; more;) {
-      tcp::poll_transmit(tcb_, now_, out_);
+      way_.transmits(tcb_, now_, out_);
       more = out_.tx.room() <= 1;
       flush();
     }
   }
 
   void flush() {
+    way_.sees(tcb_, out_);
     note_window();
     for (const tcp::TxSegment& s : out_.tx.items()) check(s);
     if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, out_.tx.items());
@@ -582,6 +611,7 @@ class RandomLife {
   }
 
   Source& rng;
+  Way way_;
   tcp::Config config_;
   std::uint16_t mtu_ = 1'500;
   bool ipv6_ = false;
