@@ -68,6 +68,7 @@ class RandomLife {
         pass_time();
         break;
       case 5:
+        if (Way::kCalm && rng.below(4) == 0) hold_back();
         if (rng.below(8) == 0) user_call();
         break;
       case 6:
@@ -279,7 +280,7 @@ class RandomLife {
     s.flags = rng.below(2) == 0 ? tcp::ACK | tcp::PSH : tcp::ACK;
     s.seq = tcb_.rcv_nxt;
     s.ack = rng.below(3) != 0 ? tcb_.snd_nxt : tcb_.snd_una + rng.below(out + 1);
-    s.wnd = wnd_ = rng.below(4) == 0 ? 1 + rng.below(65'535) : wnd_;
+    s.wnd = wnd_ = rng.below(4) == 0 ? 1 + rng.below(65'535) : rng.below(16) == 0 ? 0 : wnd_;
     if (rng.below(3) != 0) s.len = 1 + rng.below(1'460);
     if (rng.below(8) == 0) s.tos = static_cast<std::uint8_t>(rng.below(4));
     if (tcb_.has(tcp::kTimestamps)) stamp(s);
@@ -408,6 +409,24 @@ class RandomLife {
         break;
       default:
         (void)tcp::user_set_linger(tcb_, std::chrono::seconds(rng.below(4)), out_);
+    }
+  }
+
+  // Corks, urgent text, a flight without a log: what leads a calm life off its way for a while.
+  void hold_back() {
+    if (gone_) return;
+    switch (rng.below(6)) {
+      case 0:
+        return tcp::user_cork(tcb_, rng.below(2) == 0);
+      case 1:
+        return tcp::user_more(tcb_, rng.below(2) == 0);
+      case 2:
+        return tcp::user_nodelay(tcb_, rng.below(2) == 0);
+      case 3:
+        if (!tcb_.sndq.empty()) tcp::user_urgent(tcb_);
+        return;
+      default:
+        withhold_log();
     }
   }
 
