@@ -85,9 +85,9 @@ stack::Config Resters::config_of(Resting kind, std::uint32_t count) {
 
 Resters::Resters(Resting kind, std::uint32_t count)
     : kind_(kind),
-      stack_(std::make_unique<stack::Stack>(
-          config_of(kind, count), stack::Secrets{{1, 2}, {3, 4}, {5, 6}, {7, 8}, {10, 11}, 9},
-          pool_.source(), now_)) {
+      stack_(std::make_unique<stack::Stack>(config_of(kind, count),
+                                            stack::Secrets{{1, 2}, {3, 4}, {5, 6}, {10, 11}, 9},
+                                            pool_.source(), now_)) {
   const auto listener = stack_->listen({kHost, kPort}, {.backlog = 1U << 30U});
   WEIR_ASSERT(listener.ok());
   frames_.reserve(kBurst);

@@ -29,8 +29,7 @@ template <class T>
 }
 
 [[nodiscard]] inline bool draw_secrets(stack::Secrets& s) {
-  return draw(s.isn) && draw(s.table) && draw(s.ports) && draw(s.timestamps) && draw(s.cookies) &&
-         draw(s.seed);
+  return draw(s.isn) && draw(s.table) && draw(s.ports) && draw(s.cookies) && draw(s.seed);
 }
 
 }  // namespace weir::app

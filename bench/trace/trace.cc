@@ -1,9 +1,9 @@
-// Fixed traces for callgrind: two stacks in one thread and virtual time, of which the server's
-// turns alone are counted (`weir_measured`), from a frame in a block to headers on the wire. The
-// same work every time, instruction by instruction: scripts/instructions compares it with
-// bench/baseline/instructions.json.
+// Fixed traces for callgrind: two stacks in one thread and virtual time, of which one's turns alone
+// are counted (`weir_measured`: the server's; of `connects` the client's), from a frame in a block
+// to headers on the wire. The same work every time, instruction by instruction:
+// scripts/instructions compares it with bench/baseline/instructions.json.
 //
-//   trace NAME OPERATIONS     NAME: connections requests receive send idle
+//   trace NAME OPERATIONS     NAME: connections connects requests receive send idle
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -75,9 +75,7 @@ struct Side {
     c.max_connections = 16'384;
     return c;
   }
-  static stack::Secrets secrets(std::uint64_t n) {
-    return {{n, 1}, {n, 2}, {n, 3}, {n, 4}, {n, 5}, n};
-  }
+  static stack::Secrets secrets(std::uint64_t n) { return {{n, 1}, {n, 2}, {n, 3}, {n, 5}, n}; }
   std::vector<Buf*> in;
   Pool& pool;
   std::unique_ptr<stack::Stack> stack;
@@ -122,9 +120,14 @@ void turn(Side& s, Instant now, F&& react, std::vector<Buf*>& frames) {
   s.in.erase(s.in.begin(), s.in.begin() + static_cast<std::ptrdiff_t>(n));
 }
 
-enum class Trace : std::uint8_t { kConnections, kRequests, kReceive, kSend, kIdle };
-constexpr std::array<std::string_view, 5> kNames = {"connections", "requests", "receive", "send",
-                                                    "idle"};
+enum class Trace : std::uint8_t { kConnections, kConnects, kRequests, kReceive, kSend, kIdle };
+constexpr std::array<std::string_view, 6> kNames = {"connections", "connects", "requests",
+                                                    "receive",     "send",     "idle"};
+
+// A request on each connection, which the server closes.
+bool closes(Trace t) {
+  return t == Trace::kConnections || t == Trace::kConnects;
+}
 
 std::array<std::byte, 65'536> g_text{};
 
@@ -132,10 +135,10 @@ std::array<std::byte, 65'536> g_text{};
 void serve(Trace trace, stack::Stack& s, const stack::Ready& r) {
   if ((r.events & stack::kReadable) != 0) {
     BufChain text = s.receive_buffers(r.conn, 1U << 20U);
-    const bool answers = trace == Trace::kConnections || trace == Trace::kRequests;
     s.release(std::move(text));
+    const bool answers = closes(trace) || trace == Trace::kRequests;
     if (answers) s.send_copy(r.conn, std::span(g_text).first(kAnswer));
-    if (trace == Trace::kConnections) s.close(r.conn);
+    if (closes(trace)) s.close(r.conn);
   }
   if (trace == Trace::kSend && (r.events & (stack::kAccepted | stack::kWritable)) != 0) {
     s.send_copy(r.conn, g_text);
@@ -144,14 +147,17 @@ void serve(Trace trace, stack::Stack& s, const stack::Ready& r) {
   if ((r.events & (stack::kPeerClosed | stack::kClosed)) != 0) s.close(r.conn);
 }
 
+class Run;
+
 }  // namespace
 
-// The only thing that is counted: callgrind --toggle-collect.
+// The only things that are counted, one of them in a trace: callgrind --toggle-collect.
 extern "C" [[gnu::noinline]] void weir_measured(Side& server, Instant now, Trace trace,
                                                 std::vector<Buf*>& frames) {
   turn(
       server, now, [trace](stack::Stack& s, const stack::Ready& r) { serve(trace, s, r); }, frames);
 }
+extern "C" [[gnu::noinline]] void weir_measured_client(Run& run);
 
 namespace {
 
@@ -174,6 +180,10 @@ class Run {
     }
     std::printf("%llu\n", static_cast<unsigned long long>(done_));
     return 0;
+  }
+  void client_turn() {
+    turn(
+        client_, now_, [this](stack::Stack& s, const stack::Ready& r) { use(s, r); }, frames_);
   }
 
  private:
@@ -206,7 +216,7 @@ class Run {
   }
   void start(stack::Stack& s, stack::ConnId c) {
     if (trace_ == Trace::kReceive) return push(s, c);
-    if (trace_ == Trace::kConnections || trace_ == Trace::kRequests) request(s, c);
+    if (closes(trace_) || trace_ == Trace::kRequests) request(s, c);
   }
   void push(stack::Stack& s, stack::ConnId c) {
     sent_ += s.send_copy(c, g_text);
@@ -214,12 +224,17 @@ class Run {
     s.want_writable(c);
   }
 
+  void server_turn() {
+    const auto react = [this](stack::Stack& s, const stack::Ready& r) { serve(trace_, s, r); };
+    turn(server_, now_, react, frames_);
+  }
+
   // An idle server's turns are counted by themselves.
   void step() {
-    weir_measured(server_, now_, trace_, frames_);
+    const bool connects = trace_ == Trace::kConnects;
+    connects ? server_turn() : weir_measured(server_, now_, trace_, frames_);
     pass(server_, client_);
-    turn(
-        client_, now_, [this](stack::Stack& s, const stack::Ready& r) { use(s, r); }, frames_);
+    connects ? weir_measured_client(*this) : client_turn();
     pass(client_, server_);
     now_ += trace_ == Trace::kIdle ? 1ms : 20us;
     if (trace_ == Trace::kIdle) ++done_;
@@ -251,11 +266,15 @@ class Run {
 
 }  // namespace
 
+extern "C" void weir_measured_client(Run& run) {
+  run.client_turn();
+}
+
 int main(int argc, char** argv) {
   for (std::size_t i = 0; argc == 3 && i < kNames.size(); ++i) {
     const std::uint64_t n = std::strtoull(argv[2], nullptr, 10);
     if (kNames[i] == argv[1] && n > 0) return Run(static_cast<Trace>(i), n).run();
   }
-  std::fprintf(stderr, "usage: trace connections|requests|receive|send|idle OPERATIONS\n");
+  std::fprintf(stderr, "usage: trace connections|connects|requests|receive|send|idle OPERATIONS\n");
   return 2;
 }

@@ -5,6 +5,7 @@
 // so no peer can make a chain long. Ids belong to the caller.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "base/addr.h"
@@ -45,8 +46,13 @@ class Listeners {
     std::uint32_t id;
     bool v6_only;
   };
+  enum Sort : std::uint8_t { kExact, kAny4, kAny };
+  [[nodiscard]] static Sort sort_of(const IpAddr& addr);
   [[nodiscard]] std::uint32_t entry(const IpAddr& addr, std::uint16_t port) const;
 
+  // Most questions need no look at the table, or one.
+  std::array<std::uint32_t, 3> count_{};         // of entries, by Sort
+  std::uint16_t lowest_ = 0xffff, highest_ = 0;  // ports that were ever listened on
   Slab<Entry> entries_;
   Table table_;  // to an index in entries_
 };

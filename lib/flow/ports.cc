@@ -19,6 +19,7 @@ PortPicker::PortPicker(std::uint16_t low, std::uint16_t high, SipKey key)
         siphash24(step_key_, std::as_bytes(std::span{&steps_, 1})) >> 32U);
     ++steps_;
   }
+  known_.fill({{}, {}, hash_of({}, {})});
 }
 
 void PortPicker::set_range(std::uint16_t low, std::uint16_t high) {
@@ -30,20 +31,34 @@ void PortPicker::set_range(std::uint16_t low, std::uint16_t high) {
 //= RFC6056 3.3.4-a
 //= RFC6056 3.3.4-b
 //= RFC6056 3.3.4-c
-PortPicker::Start PortPicker::start_for(const IpAddr& local, const Endpoint& remote) const {
+PortPicker::Start PortPicker::start_for(const IpAddr& local, const Endpoint& remote) {
+  Known& known = known_[(remote.addr.octets()[15] ^ remote.port) % kKnown];
+  if (known.local != local || known.remote != remote) {
+    known = {local, remote, hash_of(local, remote)};
+  }
   // One hash gives both F and G of §3.3.4: the halves of a pseudorandom value are independent.
-  const std::uint64_t hash = siphash24(
-      tuple_key_, FlowKey{.local = local, .remote = remote.addr, .remote_port = remote.port});
-  const auto counter = static_cast<std::uint32_t>(hash >> 32U) % kCounters;
-  const std::uint32_t offset = (static_cast<std::uint32_t>(hash) + counters_[counter]) % range_;
-  return {offset, counter};
+  const auto counter = static_cast<std::uint32_t>(known.hash >> 32U) % kCounters;
+  const auto f = static_cast<std::uint32_t>(known.hash);
+  return {(f + counters_[counter]) % range_, counter};
+}
+
+std::uint64_t PortPicker::hash_of(const IpAddr& local, const Endpoint& remote) const {
+  return siphash24(tuple_key_,
+                   FlowKey{.local = local, .remote = remote.addr, .remote_port = remote.port});
 }
 
 //= RFC6056 3.3.5
 std::uint32_t PortPicker::increment() {
-  const std::uint64_t random = siphash24(step_key_, std::as_bytes(std::span{&steps_, 1}));
-  ++steps_;
-  return 1 + static_cast<std::uint32_t>(random % kMaxIncrement);
+  static_assert(kMaxIncrement == 8, "three bits each");
+  if (draws_left_ == 0) {
+    draws_ = siphash24(step_key_, std::as_bytes(std::span{&steps_, 1}));
+    ++steps_;
+    draws_left_ = 64 / 3;
+  }
+  --draws_left_;
+  const auto random = static_cast<std::uint32_t>(draws_ % kMaxIncrement);
+  draws_ /= kMaxIncrement;
+  return 1 + random;
 }
 
 }  // namespace weir::flow

@@ -26,6 +26,12 @@ class PortPicker {
   // From here on; what was picked before stays counted.
   void set_range(std::uint16_t low, std::uint16_t high);
 
+  // What pick would propose first: the same until it has picked one for this destination, or for
+  // another that shares its counter.
+  [[nodiscard]] std::uint16_t first(const IpAddr& local, const Endpoint& remote) {
+    return static_cast<std::uint16_t>(low_ + start_for(local, remote).offset);
+  }
+
   //= RFC6056 3.3-a
   // The first usable port from a place that depends on (local, remote) and on how many ports were
   // picked for it. Asks `usable` once about each port of the range at most.
@@ -50,14 +56,24 @@ class PortPicker {
     std::uint32_t offset;   // F(tuple) + table[G(tuple)], modulo the range
     std::uint32_t counter;  // G(tuple)
   };
-  [[nodiscard]] Start start_for(const IpAddr& local, const Endpoint& remote) const;
+  struct Known {  // a destination that was asked about, and its hash
+    IpAddr local;
+    Endpoint remote;
+    std::uint64_t hash = 0;
+  };
+  static constexpr std::size_t kKnown = 16;
+  [[nodiscard]] Start start_for(const IpAddr& local, const Endpoint& remote);
+  [[nodiscard]] std::uint64_t hash_of(const IpAddr& local, const Endpoint& remote) const;
   [[nodiscard]] std::uint32_t increment();  // 1 .. kMaxIncrement
 
   std::uint16_t low_;
   std::uint32_t range_;
   SipKey tuple_key_, step_key_;
   std::uint64_t steps_ = 0;
+  std::uint64_t draws_ = 0;  // random bits for increments to come
+  unsigned draws_left_ = 0;  // how many
   std::array<std::uint32_t, kCounters> counters_;
+  std::array<Known, kKnown> known_;
 };
 
 }  // namespace weir::flow

@@ -33,7 +33,6 @@ stack::Secrets secrets_of(std::uint64_t seed) {
   s.isn = key();
   s.table = key();
   s.ports = key();
-  s.timestamps = key();
   s.cookies = key();
   s.seed = secret(seed, ++n);
   return s;

@@ -7,10 +7,10 @@
 
 namespace weir::stack {
 
-tcp::OpenArgs Stack::Impl::open_args(const FlowKey& f, Seq iss) const {
+tcp::OpenArgs Stack::Impl::open_args(const FlowKey& f, const tcp::Numbers& first) const {
   tcp::OpenArgs args;
-  args.iss = iss;
-  args.ts_offset = tcp::timestamp_offset(secrets.timestamps, f);
+  args.iss = first.iss;
+  args.ts_offset = first.ts_offset;
   args.mtu = config.mtu;
   args.ipv6 = !f.local.is_v4();
   return args;
@@ -255,28 +255,40 @@ void Stack::Impl::close_unreachable(const FlowKey& flow) {
 
 //= RFC6056 3.1
 // Nobody has this 4-tuple, or a TIME-WAIT that may be ended.
-bool Stack::Impl::tuple_free(const FlowKey& flow) {
-  const std::uint32_t handle =
-      table.find(hash_of(flow), [&](std::uint32_t x) { return same_flow(x, flow); });
-  if (handle == kNoIndex) return true;
-  const tcp::TwState* old = tw_of(handle);
+bool Stack::Impl::tuple_free(const FlowKey& flow, Place& at) {
+  const Ahead& told = ahead_of(flow);
+  at.hash = told.flow == flow ? told.hash : hash_of(flow);
+  at.old = table.find(at.hash, [&](std::uint32_t x) { return same_flow(x, flow); });
+  if (at.old == kNoIndex) return true;
+  const tcp::TwState* old = tw_of(at.old);
   return old != nullptr && tw_reusable(*old, flow);
+}
+
+// Its place in the table is far from all others', and in a large one in no cache: it is fetched
+// before the next connection to the same remote asks for it. A guess: with several shards most
+// ports are another's, and nothing is told ahead.
+void Stack::Impl::look_ahead(FlowKey flow) {
+  if (config.shards > 1) return;
+  flow.local_port = ports.first(flow.local, {flow.remote, flow.remote_port});
+  const std::uint64_t hash = hash_of(flow);
+  ahead_of(flow) = {flow, hash};
+  table.prefetch(hash);
 }
 
 // Sets flow.local_port, or finds fault with the one that is asked for. Answers must come back to
 // this core (ADR 5).
-std::optional<Error> Stack::Impl::choose_port(FlowKey& flow) {
+std::optional<Error> Stack::Impl::choose_port(FlowKey& flow, Place& at) {
   const auto comes_here = [&] {
     return config.shards == 1 || config.rss->queue(flow) % config.shards == config.shard;
   };
   if (flow.local_port != 0) {
     if (!comes_here()) return Error::kNoPort;
-    return tuple_free(flow) ? std::nullopt : std::optional(Error::kAddressInUse);
+    return tuple_free(flow, at) ? std::nullopt : std::optional(Error::kAddressInUse);
   }
   const auto usable = [&](std::uint16_t port) {
     flow.local_port = port;
     const bool listened_on = listening.find(flow.local, port) != kNoIndex;
-    return comes_here() && tuple_free(flow) && !listened_on;
+    return !listened_on && comes_here() && tuple_free(flow, at);
   };
   const auto port = ports.pick(flow.local, {flow.remote, flow.remote_port}, usable);
   if (!port) return Error::kNoPort;
@@ -300,18 +312,18 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   const bool one_family = flow.local.is_v4() == flow.remote.is_v4();
   if (!one_family || !routes.is_local(flow.local)) return Error::kAddressNotLocal;
   if (conns.full()) return Error::kFull;
-  if (const auto fault = choose_port(flow)) return *fault;
-  const std::uint64_t hash = hash_of(flow);
-  Seq iss = tcp::initial_sequence(secrets.isn, flow, now);
-  const std::uint32_t old = table.find(hash, [&](std::uint32_t x) { return same_flow(x, flow); });
-  if (old != kNoIndex) {
-    tcp::TwState& r = *tw_of(old);
-    if (!after(iss, r.snd_nxt)) iss = r.snd_nxt + 0x1'0000;  // RFC 9293 §3.6.1
-    tw_forget(r, hash, old);
+  Place at;
+  if (const auto fault = choose_port(flow, at)) return *fault;
+  if (local_port == 0) look_ahead(flow);
+  tcp::Numbers first = tcp::first_numbers(secrets.isn, flow, now);
+  if (at.old != kNoIndex) {
+    tcp::TwState& r = *tw_of(at.old);
+    if (!after(first.iss, r.snd_nxt)) first.iss = r.snd_nxt + 0x1'0000;  // RFC 9293 §3.6.1
+    tw_forget(r, at.hash, at.old);
     counters.time_wait_recycled.add();
   }
   const std::uint32_t index = conns.take();
-  if (!table.insert(hash, handle_of(Kind::kConn, index))) {
+  if (!table.insert(at.hash, handle_of(Kind::kConn, index))) {
     conns.give(index);
     return Error::kFull;
   }
@@ -319,11 +331,11 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   ++generations[index];
   //= RFC9293 MUST-45
   c.flow = flow;
-  c.hash = hash;
+  c.hash = at.hash;
   c.next_hop = route->next_hop;
   c.read_ms = c.acked_ms = now_ms();
   c.tos = config.tcp.tos;
-  tcp::user_open(c.tcb, open_args(flow, iss), now);
+  tcp::user_open(c.tcb, open_args(flow, first), now);
   if (config.socket_info) (void)tcp::lend_own(c.tcb, outbox);  // there is one for each
   if (own != nullptr) (void)configure(c, *own);
   counters.active_opens.add();

@@ -38,6 +38,7 @@
 #include "stack/conn.h"
 #include "stack/stack.h"
 #include "stack/udp_sockets.h"
+#include "tcp/isn.h"
 #include "tcp/listen.h"
 #include "tcp/time_wait.h"
 #include "timer/wheel.h"
@@ -155,7 +156,7 @@ struct Stack::Impl {
   [[nodiscard]] static bool accept_queue_full(Listener& l);
   void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id, const Arrival& a);
   [[nodiscard]] bool defers(tcp::SynEntry& e, const tcp::RxSegment& seg) const;
-  void send_syn_ack(const tcp::SynEntry& e);
+  void send_syn_ack(const tcp::SynEntry& e, std::uint32_t ts_now);
   void resend_syn_ack(tcp::SynEntry& e);
   [[nodiscard]] Duration syn_ack_wait(unsigned level) const;
   [[nodiscard]] Instant syn_ack_sent(const tcp::SynEntry& e) const;
@@ -227,8 +228,20 @@ struct Stack::Impl {
   void close_unreachable(const FlowKey& flow);
   Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local,
                                 std::uint16_t local_port, const ConnOptions* own);
-  [[nodiscard]] std::optional<Error> choose_port(FlowKey& flow);
-  [[nodiscard]] bool tuple_free(const FlowKey& flow);
+  struct Place {  // of a flow in the table
+    std::uint64_t hash = 0;
+    std::uint32_t old = kNoIndex;  // who has it now
+  };
+  struct Ahead {  // the flow that connect is thought to ask about next
+    FlowKey flow;
+    std::uint64_t hash = 0;
+  };
+  [[nodiscard]] Ahead& ahead_of(const FlowKey& f) {
+    return aheads[(f.remote.octets()[15] ^ f.remote_port) % aheads.size()];
+  }
+  void look_ahead(FlowKey flow);
+  [[nodiscard]] std::optional<Error> choose_port(FlowKey& flow, Place& at);
+  [[nodiscard]] bool tuple_free(const FlowKey& flow, Place& at);
 
   // -- listeners.cc
   [[nodiscard]] ListenerId listener_for(const FlowKey& flow, std::uint64_t hash) const;
@@ -378,7 +391,7 @@ struct Stack::Impl {
   }
   [[nodiscard]] std::uint32_t ts_clock(const FlowKey& f) const;
   [[nodiscard]] bool same_flow(std::uint32_t handle, const FlowKey& f) const;
-  [[nodiscard]] tcp::OpenArgs open_args(const FlowKey& f, Seq iss) const;
+  [[nodiscard]] tcp::OpenArgs open_args(const FlowKey& f, const tcp::Numbers& first) const;
 
   Config config;
   Secrets secrets;
@@ -393,6 +406,7 @@ struct Stack::Impl {
   flow::Table table;
   flow::Listeners listening;
   flow::PortPicker ports;
+  std::array<Ahead, 16> aheads{};  // by remote; a remote's port is never 0
   timer::Wheel wheel;
   Slab<Conn> conns;
   Slab<tcp::SentLog> logs;  // one a connection at most, touched only while text is in flight

@@ -20,7 +20,7 @@ Buf* Stack::Impl::take_buf() {
 }
 
 std::uint32_t Stack::Impl::ts_clock(const FlowKey& f) const {
-  return now_ms() + tcp::timestamp_offset(secrets.timestamps, f);
+  return now_ms() + tcp::timestamp_offset(secrets.isn, f);
 }
 
 // The neighbour a connection's packets go to. Its id is a hint: entries are evicted.

@@ -521,6 +521,7 @@ void Stack::check_invariants() const {
     if (c.counted) ++established;
     WEIR_ASSERT(c.in_output || c.in_close_wait == (c.tcb.state == tcp::State::kCloseWait));
     if (c.in_close_wait) ++close_wait;
+    WEIR_ASSERT(c.hash == s.hash_of(c.flow));
     const std::uint32_t handle =
         s.table.find(c.hash, [&](std::uint32_t h) { return h == handle_of(Kind::kConn, i); });
     WEIR_ASSERT((handle != kNoIndex) == (c.tcb.state != tcp::State::kClosed));

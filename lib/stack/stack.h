@@ -73,7 +73,8 @@ struct Config {
 
 // Drawn from the system's entropy by whoever makes the stack; all different.
 struct Secrets {
-  SipKey isn{}, table{}, ports{}, timestamps{}, cookies{};
+  SipKey isn{};  // and timestamp offsets: tcp::first_numbers
+  SipKey table{}, ports{}, cookies{};
   std::uint64_t seed = 0;  // jitter
 };
 

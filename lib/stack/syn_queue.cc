@@ -35,29 +35,29 @@ void Stack::Impl::on_syn(Arrival& a, ListenerId listener, std::optional<Seq> bey
     return drop(a.buf, counters.drop_conn_table_full);
   }
   tcp::SynEntry& e = *::new (syns.slot(index)) tcp::SynEntry;
-  Seq iss = tcp::initial_sequence(secrets.isn, a.flow, now);
-  if (beyond && !after(iss, *beyond)) {
-    iss = *beyond + 0x1'0000;  // RFC 9293 §3.6.1: beyond what the old one used
+  tcp::Numbers first = tcp::first_numbers(secrets.isn, a.flow, now);
+  if (beyond && !after(first.iss, *beyond)) {
+    first.iss = *beyond + 0x1'0000;  // RFC 9293 §3.6.1: beyond what the old one used
   }
-  tcp::open_syn_entry(e, header_of(a), a.flow, iss, config.tcp);
+  tcp::open_syn_entry(e, header_of(a), a.flow, first.iss, config.tcp);
   e.listener = listener & kListenerMask;
   e.sent_64ths = static_cast<unsigned>((now.time_since_epoch() % 1ms).count() * 64 / 1'000) & 63U;
   ++l.half_open;
   syn_link(index);
-  send_syn_ack(e);
+  send_syn_ack(e, now_ms() + first.ts_offset);
   counters.out_segs.add();
   consume(a.buf);  // text on a SYN comes again
 }
 
-void Stack::Impl::send_syn_ack(const tcp::SynEntry& e) {
+void Stack::Impl::send_syn_ack(const tcp::SynEntry& e, std::uint32_t ts_now) {
   const ListenerId id = e.listener;
-  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, ts_clock(e.flow), settings_of(id)),
-             e.flow, fields_of(id));
+  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, ts_now, settings_of(id)), e.flow,
+             fields_of(id));
 }
 
 void Stack::Impl::resend_syn_ack(tcp::SynEntry& e) {
   e.add_resent();
-  send_syn_ack(e);
+  send_syn_ack(e, ts_clock(e.flow));
   counters.retrans_segs.add();
 }
 
@@ -155,7 +155,7 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   c.next_hop = route ? route->next_hop : a.flow.remote;
   if (config.socket_info) (void)tcp::lend_own(c.tcb, outbox);  // there is one for each
   if (l.has_own) (void)configure(c, l.conn);
-  tcp::OpenArgs args = open_args(a.flow, e.iss);
+  tcp::OpenArgs args = open_args(a.flow, {e.iss, tcp::timestamp_offset(secrets.isn, a.flow)});
   if (e.retries() == 0 && e.deadline_ms != 0) args.syn_ack_sent = syn_ack_sent(e);
   tcp::open_passive(c.tcb, e, args, now);
   counters.passive_opens.add();

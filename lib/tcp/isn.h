@@ -15,4 +15,13 @@ namespace weir::tcp {
 // What is added to the millisecond clock of one connection.
 [[nodiscard]] std::uint32_t timestamp_offset(const SipKey& key, const FlowKey& flow);
 
+// Both, from one hash: F is its low half, the offset its high half. The halves of a pseudorandom
+// value are independent: who sees one of them, in any number of connections, knows as much of the
+// other as who sees none.
+struct Numbers {
+  Seq iss;
+  std::uint32_t ts_offset = 0;
+};
+[[nodiscard]] Numbers first_numbers(const SipKey& key, const FlowKey& flow, Instant now);
+
 }  // namespace weir::tcp

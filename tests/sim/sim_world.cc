@@ -33,7 +33,7 @@ stack::Config config_of(const HostSpec& spec, unsigned number) {
 stack::Secrets secrets_of(std::uint64_t seed, unsigned number) {
   Rng rng(seed * 64 + number);
   stack::Secrets s;
-  for (SipKey* key : {&s.isn, &s.table, &s.ports, &s.timestamps, &s.cookies}) {
+  for (SipKey* key : {&s.isn, &s.table, &s.ports, &s.cookies}) {
     *key = {rng.next(), rng.next()};
   }
   s.seed = rng.next();

@@ -112,6 +112,39 @@ TEST(Ports, AnotherKeyAnotherOrder) {
   EXPECT_LE(same, 1U);
 }
 
+// What is foretold is what pick asks about first, whatever was asked about in between: destinations
+// outnumber those whose hash is kept.
+TEST(Ports, TheFirstIsForetold) {
+  PortPicker picker(32'768, 60'999, kKey);
+  Rng rng(7);
+  for (unsigned step = 0; step < 5'000; ++step) {
+    const Endpoint to{remote(rng.below(40)).addr, static_cast<std::uint16_t>(80 + rng.below(3))};
+    const std::uint16_t foretold = picker.first(kLocal, to);
+    static_cast<void>(picker.first(kLocal, remote(rng.below(40))));
+    std::vector<std::uint16_t> asked;
+    static_cast<void>(picker.pick(kLocal, to, [&](std::uint16_t p) {
+      asked.push_back(p);
+      return asked.size() == 2;
+    }));
+    ASSERT_EQ(asked.front(), foretold);
+  }
+}
+
+// A hash that is kept is of this destination and this address of ours, not of one that shares its
+// place.
+TEST(Ports, KeptHashesAreNotMistaken) {
+  PortPicker kept(1'024, 65'535, kKey);
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    const IpAddr local = IpAddr::v4(0x0a00'0001U + i % 2);
+    const Endpoint to{remote(16 * i).addr, static_cast<std::uint16_t>(80 + 16 * (i % 3))};
+    PortPicker fresh(1'024, 65'535, kKey);
+    ASSERT_EQ(kept.first(local, to), fresh.first(local, to)) << i;
+    ASSERT_EQ(kept.first(kLocal, to), fresh.first(kLocal, to)) << i;
+    const Endpoint other{to.addr, static_cast<std::uint16_t>(to.port + 16)};
+    ASSERT_EQ(kept.first(kLocal, other), fresh.first(kLocal, other)) << i;
+  }
+}
+
 // The naive twin: a set of what is free for each destination. Whichever the picker takes, it is one
 // of them, it asks about none twice, and it gives up only when there is none.
 TEST(Ports, AgreesWithTheNaiveTwin) {

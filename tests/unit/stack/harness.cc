@@ -46,7 +46,6 @@ Secrets fixed_secrets() {
   s.isn = {1, 2};
   s.table = {3, 4};
   s.ports = {5, 6};
-  s.timestamps = {7, 8};
   s.cookies = {10, 11};
   s.seed = 9;
   return s;

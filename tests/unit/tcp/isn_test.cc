@@ -171,5 +171,34 @@ TEST(TimestampOffset, DiffersByTuple) {
   EXPECT_EQ(a, timestamp_offset(kKey, flow(0x0a00'0002, 1'000)));
 }
 
+// One hash gives both: bit by bit neither says anything of the other, nor of its difference to the
+// next connection's.
+//= RFC6528 3-b type=test
+TEST(FirstNumbers, TheIsnTellsNothingOfTheTimestamps) {
+  constexpr unsigned kN = 10'000;
+  double same = 0, same_step = 0;
+  Numbers before = first_numbers(kKey, flow(0x0a00'0002, 0), Instant{});
+  for (unsigned i = 1; i <= kN; ++i) {
+    const FlowKey f = flow(0x0a00'0002 + i / 1'000, static_cast<std::uint16_t>(i % 1'000));
+    const Numbers n = first_numbers(kKey, f, Instant{});
+    EXPECT_EQ(n.iss, initial_sequence(kKey, f, Instant{}));
+    EXPECT_EQ(n.ts_offset, timestamp_offset(kKey, f));
+    same += std::popcount(~(n.iss.raw() ^ n.ts_offset));
+    same_step +=
+        std::popcount(~((n.iss.raw() - before.iss.raw()) ^ (n.ts_offset - before.ts_offset)));
+    before = n;
+  }
+  EXPECT_NEAR(same / kN, 16.0, 0.15);
+  EXPECT_NEAR(same_step / kN, 16.0, 0.15);
+}
+
+// An offset stays what it is while the clock goes on (RFC 7323 §5.4, RFC 6191): only the ISN moves.
+TEST(FirstNumbers, TheClockMovesTheIsnAlone) {
+  const FlowKey f = flow(0x0a00'0002, 1'000);
+  const Numbers a = first_numbers(kKey, f, kNow), b = first_numbers(kKey, f, kNow + 1h);
+  EXPECT_EQ(a.ts_offset, b.ts_offset);
+  EXPECT_EQ(b.iss, a.iss + 900'000'000);
+}
+
 }  // namespace
 }  // namespace weir::tcp
