@@ -3,7 +3,7 @@
 //   icmp_errors.cc  ICMP errors about connections, doubts about next hops
 //   syn_queue.cc    half-open connections and their SYN-ACKs
 //   syn_cookies.cc  connections that never were half-open here
-//   time_wait.cc    records of 32 or 56 octets and the queues of their deadlines
+//   time_wait.cc    records of 28 or 52 octets, in the order of their deadlines
 //   listeners.cc    who listens, alone or in a group; what a listener tells of itself
 //   loopback.cc     segments from this host to itself
 //   connections.cc  control blocks: made, settled after every event, freed; the user's calls
@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/batch.h"
+#include "base/fifo.h"
 #include "base/slab.h"
 #include "flow/listeners.h"
 #include "flow/ports.h"
@@ -174,26 +175,22 @@ struct Stack::Impl {
   [[nodiscard]] bool on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg);
 
   // -- time_wait.cc
-  // Of one address family: records in the order of their deadlines.
-  template <class Record>
-  struct TimeWaits {
-    explicit TimeWaits(std::uint32_t capacity) : records(capacity) {}
-    Slab<Record> records;
-    std::uint32_t head = tcp::kTwNone, tail = tcp::kTwNone;
-  };
   void enter_time_wait(std::uint32_t index);
   template <class Record>
-  void make_time_wait(TimeWaits<Record>& tws, Kind kind, std::uint32_t conn);
+  void make_time_wait(Fifo<Record>& tws, Kind kind, std::uint32_t conn);
   template <class Record>
-  void on_time_wait(TimeWaits<Record>& tws, Kind kind, std::uint32_t index, Arrival& a);
+  void on_time_wait(Fifo<Record>& tws, Kind kind, std::uint32_t index, Arrival& a);
   [[nodiscard]] bool reopens(std::uint32_t conn, Arrival& a);
   void tw_forget(tcp::TwState& r, std::uint64_t hash, std::uint32_t handle);
   template <class Record>
-  void tw_push(TimeWaits<Record>& tws, std::uint32_t index);
+  void expire_time_wait(Fifo<Record>& tws, Kind kind, std::uint64_t hash);
   template <class Record>
-  void advance_time_wait(TimeWaits<Record>& tws, Kind kind);
+  void advance_time_wait(Fifo<Record>& tws, Kind kind);
   void advance_time_wait();
   [[nodiscard]] Instant next_tw_deadline() const;
+  [[nodiscard]] Instant deadline_of(const tcp::TwState& r) const {
+    return now + std::chrono::milliseconds(r.left_ms(now_ms()));
+  }
   // The record a handle means, null when it is none of TIME-WAIT.
   [[nodiscard]] tcp::TwState* tw_of(std::uint32_t handle);
   // Whether connect may take the 4-tuple over (tw_reuse).
@@ -265,7 +262,7 @@ struct Stack::Impl {
   [[nodiscard]] bool describe(Kind kind, std::uint32_t index, ConnSnapshot& out) const;
   [[nodiscard]] bool describe_half_open(std::uint32_t index, ConnSnapshot& out) const;
   template <class Record>
-  [[nodiscard]] bool describe_time_wait(const TimeWaits<Record>& of, Kind kind, std::uint32_t index,
+  [[nodiscard]] bool describe_time_wait(const Fifo<Record>& of, Kind kind, std::uint32_t index,
                                         ConnSnapshot& out) const;
   [[nodiscard]] bool in_table(const FlowKey& flow, std::uint32_t handle) const;
   [[nodiscard]] std::uint32_t records_of(Kind kind) const;
@@ -412,8 +409,8 @@ struct Stack::Impl {
   Slab<tcp::SentLog> logs;  // one a connection at most, touched only while text is in flight
   Slab<tcp::Own> owns;      // one a connection at most, touched only where one has its own way
   Slab<tcp::SynEntry> syns;
-  TimeWaits<tcp::TwRecord> tws;
-  TimeWaits<tcp::TwRecord6> tws6;
+  Fifo<tcp::TwRecord> tws;  // in the order of their deadlines
+  Fifo<tcp::TwRecord6> tws6;
   std::vector<std::uint32_t> generations;  // odd while alive
   std::vector<Listener> listeners;
   std::array<SynQueue, kSynLevels> syn_queues{};

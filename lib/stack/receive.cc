@@ -213,10 +213,10 @@ void Stack::Impl::look_up(Arrival& a) {
       record = syns.slot(index_of(handle));
       break;
     case Kind::kTimeWait:
-      record = tws.records.slot(index_of(handle));
+      record = tws.slot(index_of(handle));
       break;
     case Kind::kTimeWait6:
-      record = tws6.records.slot(index_of(handle));
+      record = tws6.slot(index_of(handle));
       break;
   }
   __builtin_prefetch(record);
@@ -296,9 +296,9 @@ bool Stack::Impl::same_flow(std::uint32_t handle, const FlowKey& f) const {
     case Kind::kSyn:
       return syns[index_of(handle)].flow == f;
     case Kind::kTimeWait:
-      return tws.records[index_of(handle)].flow() == f;
+      return tws[index_of(handle)].flow() == f;
     case Kind::kTimeWait6:
-      return tws6.records[index_of(handle)].flow() == f;
+      return tws6[index_of(handle)].flow() == f;
   }
   return false;
 }

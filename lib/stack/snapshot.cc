@@ -71,15 +71,15 @@ bool Stack::Impl::describe_half_open(std::uint32_t index, ConnSnapshot& out) con
 }
 
 template <class Record>
-bool Stack::Impl::describe_time_wait(const TimeWaits<Record>& of, Kind kind, std::uint32_t index,
+bool Stack::Impl::describe_time_wait(const Fifo<Record>& of, Kind kind, std::uint32_t index,
                                      ConnSnapshot& out) const {
-  const Record& r = of.records[index];
+  const Record& r = of[index];
   const FlowKey flow = r.flow();
   if (!in_table(flow, handle_of(kind, index))) return false;
   out = {.flow = flow,
          .state = tcp::State::kTimeWait,
          .timer = TimerKind::kTimeWait,
-         .timer_left = left_until(instant_of(r.deadline_ms), now),
+         .timer_left = left_until(deadline_of(r), now),
          .orphan = true};
   return true;
 }
@@ -107,7 +107,7 @@ bool Stack::Impl::describe(Kind kind, std::uint32_t index, ConnSnapshot& out) co
 
 std::uint32_t Stack::Impl::records_of(Kind kind) const {
   const std::array<std::uint32_t, 4> used = {static_cast<std::uint32_t>(generations.size()),
-                                             syns.used(), tws.records.used(), tws6.records.used()};
+                                             syns.used(), tws.used(), tws6.used()};
   return used[static_cast<unsigned>(kind)];
 }
 

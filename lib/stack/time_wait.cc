@@ -1,6 +1,6 @@
-// TIME-WAIT without a control block. Every record waits 2MSL, so the queue of deadlines is first
-// in, first out; a record whose wait was restarted goes to the end when its turn comes, where it
-// may wait up to 2MSL longer than it must. IPv4 and IPv6 have records and queues of their own, and
+// TIME-WAIT without a control block. Every record waits 2MSL, so they stand in a queue, first in,
+// first out; a record whose wait was restarted goes to the end when its turn comes, where it may
+// wait up to 2MSL longer than it must. IPv4 and IPv6 have records and queues of their own, and
 // max_tw_buckets together.
 #include "stack/impl.h"
 #include "tcp/isn.h"
@@ -23,36 +23,23 @@ void Stack::Impl::enter_time_wait(std::uint32_t index) {
 }
 
 template <class Record>
-void Stack::Impl::make_time_wait(TimeWaits<Record>& of, Kind kind, std::uint32_t conn) {
+void Stack::Impl::make_time_wait(Fifo<Record>& of, Kind kind, std::uint32_t conn) {
   const Conn& c = conns[conn];
-  const bool room = tws.records.size() + tws6.records.size() < config.tcp.max_tw_buckets;
-  const std::uint32_t record = room ? of.records.take() : kNoIndex;
+  const bool room = tws.size() + tws6.size() < config.tcp.max_tw_buckets;
+  const std::uint32_t record = room ? of.push() : kNoIndex;
   if (record == kNoIndex) {
     counters.drop_tw_full.add();
     table.erase(c.hash, handle_of(Kind::kConn, conn));
     return;
   }
-  Record& r = *::new (of.records.slot(record)) Record;
+  Record& r = *::new (of.slot(record)) Record;
   tcp::make_tw_state(r, c.tcb, c.flow);
   r.set_addresses(c.flow);
-  tw_push(of, record);
+  r.set_deadline(ms_of(now + 2 * config.tcp.msl));
   ++tw_live;
   const bool replaced =
       table.replace(c.hash, handle_of(Kind::kConn, conn), handle_of(kind, record));
   WEIR_ASSERT(replaced);
-}
-
-template <class Record>
-void Stack::Impl::tw_push(TimeWaits<Record>& of, std::uint32_t index) {
-  Record& r = of.records[index];
-  r.deadline_ms = ms_of(now + 2 * config.tcp.msl);
-  r.next = tcp::kTwNone;
-  if (of.tail == tcp::kTwNone) {
-    of.head = index;
-  } else {
-    of.records[of.tail].next = index & tcp::kTwNone;
-  }
-  of.tail = index;
 }
 
 // Out of the table; the queue frees it in its turn.
@@ -63,14 +50,14 @@ void Stack::Impl::tw_forget(tcp::TwState& r, std::uint64_t hash, std::uint32_t h
 }
 
 template <class Record>
-void Stack::Impl::on_time_wait(TimeWaits<Record>& of, Kind kind, std::uint32_t index, Arrival& a) {
-  tcp::TwState& r = of.records[index];
+void Stack::Impl::on_time_wait(Fifo<Record>& of, Kind kind, std::uint32_t index, Arrival& a) {
+  tcp::TwState& r = of[index];
   const tcp::RxSegment seg = header_of(a);
   switch (tcp::tw_arrives(r, seg, config.tcp)) {
     case tcp::TwAnswer::kDrop:
       break;
     case tcp::TwAnswer::kAckRestart:
-      r.deadline_ms = ms_of(now + 2 * config.tcp.msl);
+      r.set_deadline(ms_of(now + 2 * config.tcp.msl));
       r.restarted = 1;
       [[fallthrough]];
     case tcp::TwAnswer::kAck:
@@ -94,8 +81,8 @@ void Stack::Impl::on_time_wait(TimeWaits<Record>& of, Kind kind, std::uint32_t i
   drop(a.buf, counters.drop_time_wait);
 }
 
-template void Stack::Impl::on_time_wait(TimeWaits<tcp::TwRecord>&, Kind, std::uint32_t, Arrival&);
-template void Stack::Impl::on_time_wait(TimeWaits<tcp::TwRecord6>&, Kind, std::uint32_t, Arrival&);
+template void Stack::Impl::on_time_wait(Fifo<tcp::TwRecord>&, Kind, std::uint32_t, Arrival&);
+template void Stack::Impl::on_time_wait(Fifo<tcp::TwRecord6>&, Kind, std::uint32_t, Arrival&);
 
 // The same for a connection in TIME-WAIT that its user still holds: it ends as it would have at
 // 2MSL, and the SYN opens another. True when that was done.
@@ -117,8 +104,8 @@ bool Stack::Impl::reopens(std::uint32_t index, Arrival& a) {
 }
 
 tcp::TwState* Stack::Impl::tw_of(std::uint32_t handle) {
-  if (kind_of(handle) == Kind::kTimeWait) return &tws.records[index_of(handle)];
-  if (kind_of(handle) == Kind::kTimeWait6) return &tws6.records[index_of(handle)];
+  if (kind_of(handle) == Kind::kTimeWait) return &tws[index_of(handle)];
+  if (kind_of(handle) == Kind::kTimeWait6) return &tws6[index_of(handle)];
   return nullptr;
 }
 
@@ -128,29 +115,38 @@ bool Stack::Impl::tw_reusable(const tcp::TwState& r, const FlowKey& flow) const 
   const std::uint8_t reuse = config.tcp.tw_reuse;
   if (reuse == 0 || (reuse == 2 && !loops(flow))) return false;
   if (r.has_timestamps == 0 || !config.tcp.timestamps) return false;
-  const Duration left = instant_of(r.deadline_ms) - now;
+  const Duration left = deadline_of(r) - now;
   return left <= 2 * config.tcp.msl - config.tcp.tw_reuse_delay;
 }
 
+// The first of the queue, whose turn has come: its wait is over, or it is dead, or it goes to the
+// end.
 template <class Record>
-void Stack::Impl::advance_time_wait(TimeWaits<Record>& of, Kind kind) {
-  for (unsigned i = 0; i < kPerCall && of.head != tcp::kTwNone; ++i) {
-    const std::uint32_t index = of.head;
-    Record& r = of.records[index];
-    const bool over = static_cast<std::int32_t>(r.deadline_ms - now_ms()) <= 0;
-    if (!over && r.dead == 0 && r.restarted == 0) return;
-    of.head = r.next;
-    if (of.head == tcp::kTwNone) of.tail = tcp::kTwNone;
-    if (over || r.dead != 0) {
-      if (r.dead == 0) tw_forget(r, hash_of(r.flow()), handle_of(kind, index));
-      of.records.give(index);
-      continue;
-    }
-    const std::uint32_t deadline = r.deadline_ms;  // no later than of what is pushed from now on
-    tw_push(of, index);
-    r.deadline_ms = deadline;
-    r.restarted = 0;
+void Stack::Impl::expire_time_wait(Fifo<Record>& of, Kind kind, std::uint64_t hash) {
+  const std::uint32_t index = of.first();
+  Record r = of[index];
+  of.pop();
+  if (r.dead != 0) return;
+  if (r.left_ms(now_ms()) <= 0) return tw_forget(r, hash, handle_of(kind, index));
+  r.restarted = 0;
+  const std::uint32_t last = of.push();
+  ::new (of.slot(last)) Record(r);
+  const bool replaced = table.replace(hash, handle_of(kind, index), handle_of(kind, last));
+  WEIR_ASSERT(replaced);
+}
+
+// Their lines of the table are fetched all at once: each is as cold as its connection has been.
+template <class Record>
+void Stack::Impl::advance_time_wait(Fifo<Record>& of, Kind kind) {
+  std::array<std::uint64_t, kPerCall> hashes;
+  unsigned n = 0;
+  for (std::uint32_t i = of.first(); i != kNoIndex && n < kPerCall; i = of.following(i)) {
+    const Record& r = of[i];
+    if (r.left_ms(now_ms()) > 0 && r.dead == 0 && r.restarted == 0) break;
+    hashes[n] = r.dead != 0 ? 0 : hash_of(r.flow());
+    table.prefetch(hashes[n++]);
   }
+  for (unsigned i = 0; i < n; ++i) expire_time_wait(of, kind, hashes[i]);
 }
 
 void Stack::Impl::advance_time_wait() {
@@ -160,7 +156,7 @@ void Stack::Impl::advance_time_wait() {
 
 Instant Stack::Impl::next_tw_deadline() const {
   const auto of = [this](const auto& t) {
-    return t.head == tcp::kTwNone ? kNever : instant_of(t.records[t.head].deadline_ms);
+    return t.first() == kNoIndex ? kNever : this->deadline_of(t[t.first()]);
   };
   return std::min(of(tws), of(tws6));
 }

@@ -1,4 +1,4 @@
-// TIME-WAIT (RFC 9293 §3.6.1, RFC 1337, RFC 6191) in 32 bytes (56 for IPv6), without a control
+// TIME-WAIT (RFC 9293 §3.6.1, RFC 1337, RFC 6191) in 28 octets (52 for IPv6), without a control
 // block.
 //
 // Judges segments; the table and the queue of deadlines belong to the stack.
@@ -17,11 +17,17 @@ struct TwState {
   std::uint16_t local_port = 0, remote_port = 0;
   Seq snd_nxt, rcv_nxt;
   std::uint32_t ts_recent = 0;
-  std::uint32_t deadline_ms = 0;    // on the stack's millisecond clock
-  std::uint32_t next : 29 = 0;      // the stack's queue of deadlines
-  std::uint32_t restarted : 1 = 0;  // 2MSL anew since it took its place there
+  // On the stack's millisecond clock, of which 29 bits tell 3 days, before and after.
+  std::uint32_t deadline_ms : 29 = 0;
+  std::uint32_t restarted : 1 = 0;  // 2MSL anew since it took its place in the stack's queue
   std::uint32_t has_timestamps : 1 = 0;
   std::uint32_t dead : 1 = 0;  // replaced by a new connection: the queue frees it in its turn
+
+  void set_deadline(std::uint32_t ms) { deadline_ms = ms & ((1U << 29U) - 1); }
+  // Milliseconds to the deadline; none or fewer: it is over.
+  [[nodiscard]] std::int32_t left_ms(std::uint32_t now_ms) const {
+    return static_cast<std::int32_t>((std::uint32_t{deadline_ms} - now_ms) << 3U) / 8;
+  }
 };
 
 struct TwRecord : TwState {             // IPv4
@@ -35,7 +41,7 @@ struct TwRecord : TwState {             // IPv4
     remote = f.remote.v4_value();
   }
 };
-static_assert(sizeof(TwRecord) == 32, "budget: 60 million of them are the design case");
+static_assert(sizeof(TwRecord) == 28, "budget: 60 million of them are the design case");
 
 struct TwRecord6 : TwState {  // IPv6
   IpAddr local, remote;
@@ -46,10 +52,9 @@ struct TwRecord6 : TwState {  // IPv6
     remote = f.remote;
   }
 };
-static_assert(sizeof(TwRecord6) == 56);
-inline constexpr std::uint32_t kTwNone = (1U << 29U) - 1;  // the end of the queue
+static_assert(sizeof(TwRecord6) == 52);
 
-// What is remembered of `t`, but deadline and queue. Pre: state TIME-WAIT.
+// What is remembered of `t`, but the deadline. Pre: state TIME-WAIT.
 void make_tw_state(TwState& r, const Tcb& t, const FlowKey& flow);
 
 enum class TwAnswer : std::uint8_t {

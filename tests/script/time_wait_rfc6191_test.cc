@@ -137,6 +137,21 @@ TEST(TwRecord, TheAckSaysWhatIsKnown) {
   EXPECT_FALSE(make_tw_ack(record(false), 555).options.has_timestamps);
 }
 
+// 29 bits of the clock are kept, and it goes on running when they wrap.
+TEST(TwRecord, TheDeadlineIsRightWhereverTheClockStands) {
+  for (const std::uint32_t now :
+       {0U, 1U, (1U << 29U) - 30'000, (1U << 29U) - 1, 0xffff'ffffU - 7}) {
+    tcp::TwRecord r;
+    r.set_deadline(now + 60'000);
+    EXPECT_EQ(r.left_ms(now), 60'000);
+    EXPECT_EQ(r.left_ms(now + 59'999), 1);
+    EXPECT_EQ(r.left_ms(now + 60'000), 0);
+    EXPECT_EQ(r.left_ms(now + 60'001), -1);
+    EXPECT_LT(r.left_ms(now + 60'000 + 3 * 86'400'000), 0);
+    EXPECT_EQ(r.dead + r.restarted + r.has_timestamps, 0);
+  }
+}
+
 TEST(TwRecord, IsMadeFromTheControlBlock) {
   Script s{Established{.ts = Ts{42, 0}}};
   s.app_close().sends({}).receives({.ack = 1, .flags = ACK | FIN, .ts = Ts{50, 0}}).sends({});

@@ -1,4 +1,4 @@
-// TIME-WAIT in 32 bytes (RFC 9293 §3.6.1, the TIME-WAIT rows of §3.10.7.4; RFC 1337, RFC 6191).
+// TIME-WAIT in 28 octets (RFC 9293 §3.6.1, the TIME-WAIT rows of §3.10.7.4; RFC 1337, RFC 6191).
 #include "tcp/time_wait.h"
 #include <map>
 
@@ -20,8 +20,8 @@ struct TimeWait : testing::Test {
   Peer p{w};
 };
 
-TEST_F(TimeWait, ARecordOf32OctetsTakesTheControlBlocksPlace) {
-  EXPECT_EQ(sizeof(tcp::TwRecord), 32U);
+TEST_F(TimeWait, ARecordOf28OctetsTakesTheControlBlocksPlace) {
+  EXPECT_EQ(sizeof(tcp::TwRecord), 28U);
   enter(p);
   EXPECT_EQ(w.stack->gauges().connections, 0U);
   EXPECT_EQ(w.stack->gauges().established, 0U);
@@ -303,8 +303,8 @@ struct ToItself {
 };
 struct TimeWait6 : testing::Test, ToItself {};
 
-TEST_F(TimeWait6, ARecordOf56OctetsTakesTheControlBlocksPlace) {
-  EXPECT_EQ(sizeof(tcp::TwRecord6), 56U);
+TEST_F(TimeWait6, ARecordOf52OctetsTakesTheControlBlocksPlace) {
+  EXPECT_EQ(sizeof(tcp::TwRecord6), 52U);
   const auto [client, server] = open();
   close(server, client);
   EXPECT_EQ(w.stack->gauges().connections, 0U);
