@@ -1,5 +1,7 @@
 #include "bench.h"
 
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -9,7 +11,10 @@
 #include <new>
 #include <string_view>
 
+#include "bench_cores.h"
+#include "bench_far.h"
 #include "bench_figures.h"
+#include "bench_near.h"
 #include "bench_peer.h"
 #include "bench_setup.h"
 #include "bench_side.h"
@@ -102,8 +107,20 @@ class Bench {
   [[nodiscard]] std::optional<std::string> ask_peer(const std::string& order,
                                                     const std::string& answer, std::string& rest);
 
+  // The modes beside cps, rps and stream, and the bare port (bench_near.h).
+  [[nodiscard]] bool speaks_http() const { return config_.mode < BenchMode::kLatency; }
+  [[nodiscard]] std::optional<std::string> round_of_messages();
+  [[nodiscard]] std::optional<std::string> bare_round();
+  [[nodiscard]] BenchEnds ends();
+  [[nodiscard]] bool pause(Duration d);
+  [[nodiscard]] std::optional<std::string> begin_far(FarTask t, bool yields);
+  [[nodiscard]] Result<SideFigures, std::string> look_far();
+  [[nodiscard]] std::optional<std::string> end_far();
+  [[nodiscard]] bool obey_far(const std::string& line);
+
   [[nodiscard]] int obey();       // a server that another weir started
   [[nodiscard]] int serve_all();  // a server started by hand
+  [[nodiscard]] int serve_messages();
   [[nodiscard]] int print() const;
 
   const BenchConfig& config_;
@@ -113,7 +130,8 @@ class Bench {
   std::unique_ptr<dpdk::Eal> eal_;
   std::unique_ptr<Client> client_;
   std::unique_ptr<Server> server_;
-  bool ended_ = false;  // by a signal
+  std::unique_ptr<FarSide> far_;  // after the server's side: it uses its port
+  bool ended_ = false;            // by a signal
 };
 
 bool Bench::has_own(BenchSide side) const {
@@ -318,12 +336,106 @@ std::optional<std::string> Bench::round() {
   return wrong;
 }
 
-// -- Roles ----------------------------------------------------------------------------------------
+// -- Without HTTP ---------------------------------------------------------------------------------
 
 void say(const std::string& line) {
   (void)std::fputs((line + "\n").c_str(), stdout);
   (void)std::fflush(stdout);
 }
+
+std::optional<std::string> Bench::begin_far(FarTask t, bool yields) {
+  if (peer_) {
+    std::string rest;
+    return ask_peer("do " + std::string(word_of(t)) + (yields ? " yielding" : ""), "doing", rest);
+  }
+  if (!far_) far_ = std::make_unique<FarSide>(*eal_, server_->worker(), server_->port());
+  far_->end();
+  server_->swallow();
+  return far_->begin(t, config_, yields);
+}
+
+Result<SideFigures, std::string> Bench::look_far() {
+  std::optional<SideFigures> figures;
+  if (peer_) {
+    std::string line;
+    if (auto error = ask_peer("look", "figures", line)) return *error;
+    figures = parse_figures(line);
+  } else {
+    figures = far_->figures();
+  }
+  if (!figures) return std::string("the server gives no figures");
+  return *figures;
+}
+
+std::optional<std::string> Bench::end_far() {
+  std::string rest;
+  if (peer_) return ask_peer("stop", "stopped", rest);
+  if (far_) far_->end();
+  return std::nullopt;
+}
+
+// False: no such order.
+bool Bench::obey_far(const std::string& line) {
+  if (line.starts_with("do ")) {
+    const std::string word = line.substr(3, line.find(' ', 3) - 3);
+    const auto task = parse_far_task(word);
+    if (!task) return false;
+    const auto error = begin_far(*task, line.ends_with(" yielding"));
+    say(error ? *error : "doing");
+  } else if (line == "look" && far_) {
+    const auto figures = look_far();
+    say(figures ? "figures " + to_line(figures.value()) : figures.error());
+  } else if (line == "stop") {
+    (void)end_far();
+    say("stopped");
+  } else {
+    return false;
+  }
+  return true;
+}
+
+BenchEnds Bench::ends() {
+  const bool yields = config_.cores.front() == config_.cores.back();
+  return {.eal = *eal_,
+          .worker = client_->worker(),
+          .port = client_->port(),
+          .swallow = [this] { client_->swallow(); },
+          .begin_far = [this, yields](FarTask t) { return begin_far(t, yields); },
+          .look_far = [this] { return look_far(); },
+          .end_far = [this] { return end_far(); },
+          .pause = [this](Duration d) { return pause(d); }};
+}
+
+// True: a signal came.
+bool Bench::pause(Duration d) {
+  for (const Duration end = steady() + d; !ended_ && steady() < end;) {
+    ended_ = asked_to_end(std::min(kLook, end - steady()));
+  }
+  return ended_;
+}
+
+std::optional<std::string> Bench::round_of_messages() {
+  if (config_.mode == BenchMode::kLatency) {
+    auto r = latency_round(config_, ends());
+    if (!r) return r.error();
+    report_.latency.push_back(r.value());
+    return std::nullopt;
+  }
+  auto r = cold_round(config_, ends());
+  if (!r) return r.error();
+  report_.cold.push_back(r.value());
+  return std::nullopt;
+}
+
+std::optional<std::string> Bench::bare_round() {
+  if (!config_.bare) return std::nullopt;
+  auto r = bare_rate(config_, ends());
+  if (!r) return r.error();
+  report_.bare.push_back(r.value());
+  return std::nullopt;
+}
+
+// -- Roles ----------------------------------------------------------------------------------------
 
 int Bench::obey() {
   LineReader orders(STDIN_FILENO);
@@ -342,12 +454,15 @@ int Bench::obey() {
       const auto figures = end_server();
       running = false;
       say("figures " + to_line(figures.value()));
+    } else if (!running) {
+      (void)obey_far(line);
     }
   }
 }
 
 // Until a signal, or until --connections have come and gone.
 int Bench::serve_all() {
+  if (!speaks_http()) return serve_messages();
   if (const auto error = begin_server()) return fail(*error);
   if (!config_.json) say("weir: bench: serving on " + config_.port + "; Ctrl-C ends it");
   const ServeCounters& c = server_->handler().counters();
@@ -361,6 +476,15 @@ int Bench::serve_all() {
   return print();
 }
 
+// Sends back what comes, to whoever connects, until a signal.
+int Bench::serve_messages() {
+  if (const auto error = begin_far(FarTask::kEcho, false)) return fail(*error);
+  say("weir: bench: serving on " + config_.port + "; Ctrl-C ends it");
+  while (!asked_to_end(kLook)) {
+  }
+  return end_far() ? kExitWrong : 0;
+}
+
 int Bench::print() const {
   const std::string text = config_.json ? report_json(report_) + "\n" : report_text(report_);
   (void)std::fputs(text.c_str(), stdout);
@@ -371,11 +495,17 @@ int Bench::print() const {
 
 int Bench::run() {
   report_.note = doubts(config_);
+  if (config_.pairs > 0) {
+    report_.cpu = cpu_name();
+    return run_cores(config_, report_);
+  }
   if (auto error = start()) return fail(*error, ended_ ? kExitWrong : kExitStart);
   if (config_.controlled) return obey();
   if (config_.role == BenchRole::kServer) return serve_all();
   for (unsigned i = 0; i < config_.repeat; ++i) {
-    if (const auto error = round()) return fail(*error, kExitWrong);
+    auto error = speaks_http() ? round() : round_of_messages();
+    if (!error) error = bare_round();
+    if (error) return fail(*error, kExitWrong);
   }
   if (client_ && server_) {  // rings: they hold no buffer of their own
     client_->swallow();
@@ -393,7 +523,18 @@ bool is_counted(const BenchConfig& c) {
 
 std::optional<std::string> complete_bench(BenchConfig& c) {
   if (c.mode != BenchMode::kCps && c.connections == 0) {
-    c.connections = c.mode == BenchMode::kRps ? 64 : 4;
+    constexpr std::array<std::uint64_t, 5> kUsual = {0, 64, 4, 1, 1'000'000};
+    c.connections = kUsual[static_cast<std::size_t>(c.mode)];
+  }
+  if (c.mode >= BenchMode::kLatency && c.role == BenchRole::kClient) {
+    return "--role client: this mode needs both ends, or the server's alone";
+  }
+  if (c.bare && c.role != BenchRole::kBoth) return "--bare: needs both ends: leave out --role";
+  if (c.mode == BenchMode::kCold) {
+    if (c.beside > c.connections) return "--beside: more than --connections";
+    if (c.role == BenchRole::kBoth) {
+      if (auto lack = lacks_memory(c.connections)) return lack;
+    }
   }
   const bool two_processes = c.port == "memif" || c.port == "vhost";
   if (c.role == BenchRole::kBoth && c.port != "ring" && !two_processes) {
@@ -405,7 +546,14 @@ std::optional<std::string> complete_bench(BenchConfig& c) {
            "vhost:/run/bench.sock or a device";
   }
   const std::set<unsigned> may = this_machine().cores;
-  const std::size_t sides = c.role == BenchRole::kBoth ? 2 : 1;
+  if (c.pairs > 0 && (c.port != "ring" || c.role != BenchRole::kBoth)) {
+    return "--cores-each: over rings, and both sides in this process";
+  }
+  std::size_t sides = c.role == BenchRole::kBoth ? 2 : 1;
+  if (c.pairs > 0) sides = c.pairs;
+  if (c.pairs > may.size()) {
+    return "--cores-each " + std::to_string(c.pairs) + ": this process may use " + core_list(may);
+  }
   if (c.cores.empty()) {
     for (const unsigned core : may) {
       if (c.cores.size() < sides) c.cores.push_back(core);
@@ -414,7 +562,7 @@ std::optional<std::string> complete_bench(BenchConfig& c) {
   }
   if (c.cores.size() != sides) {
     return "--cores: names " + std::to_string(c.cores.size()) + " CPUs, wanted " +
-           (sides == 2 ? "2, as in 0,1" : "1");
+           (sides == 2 ? "2, as in 0,1" : std::to_string(sides));
   }
   for (const unsigned core : c.cores) {
     if (may.count(core) == 0) {

@@ -16,9 +16,11 @@
 namespace weir::app {
 
 enum class BenchMode : std::uint8_t {
-  kCps,     // connections, one request each
-  kRps,     // requests over connections that stay open
-  kStream,  // large bodies, one way
+  kCps,      // connections, one request each
+  kRps,      // requests over connections that stay open
+  kStream,   // large bodies, one way
+  kLatency,  // one message to and fro, beside a bare frame
+  kCold,     // messages over many connections, each in its turn, beside few
 };
 enum class BenchRole : std::uint8_t { kBoth, kServer, kClient };
 
@@ -29,11 +31,15 @@ struct BenchConfig {
   std::uint64_t connections = 0;   // cps: in all, 0: until the time is up; else: held open
   std::uint32_t concurrency = 64;  // cps: open at once
   std::uint64_t requests = 0;      // of one connection, not cps; 0: until the time is up
-  std::uint64_t body = 64;         // octets of an answer's body
-  Duration duration = 2s;          // of a round, where no number ends it
-  unsigned repeat = 3;             // rounds
-  std::vector<unsigned> cores;     // the client's, the server's; empty: chosen
-  bool client_closes = false;      // and has the TIME-WAIT; else the server
+  std::uint64_t body = 64;         // octets of an answer's body; latency, cold: of a message
+  std::uint64_t beside = 100;      // cold: connections of the hot case
+  std::uint32_t window = 64;       // cold: messages under way at one time
+  unsigned pairs = 0;           // cps: that many pairs of both sides, each on a core; 0: one pair
+  bool bare = false;            // stream: what the port alone carries, after each round
+  Duration duration = 2s;       // of a round, where no number ends it
+  unsigned repeat = 3;          // rounds
+  std::vector<unsigned> cores;  // the client's, the server's; empty: chosen
+  bool client_closes = false;   // and has the TIME-WAIT; else the server
   bool stages = true;
   bool hugepages = false;
   bool json = false;

@@ -64,6 +64,8 @@ double SideFigures::units(BenchMode mode) const {
     case BenchMode::kCps:
       return static_cast<double>(connections);
     case BenchMode::kRps:
+    case BenchMode::kLatency:
+    case BenchMode::kCold:
       return static_cast<double>(requests);
     case BenchMode::kStream:
       return static_cast<double>(text_octets) / 1'024;
@@ -77,6 +79,26 @@ double SideFigures::busy() const {
 
 double SideFigures::stage(std::size_t i) const {
   return static_cast<double>(meter.stages[i]) * uninterrupted(meter);
+}
+
+SideFigures since(const SideFigures& now, const SideFigures& before) {
+  SideFigures d = now;
+  const auto take = [](std::uint64_t& n, std::uint64_t m) { n -= std::min(n, m); };
+  const telemetry::StageMeter::Sums& m = before.meter;
+  for (std::size_t i = 0; i < kStageNames.size(); ++i) take(d.meter.stages[i], m.stages[i]);
+  take(d.meter.busy, m.busy);
+  take(d.meter.idle, m.idle);
+  take(d.meter.busy_iterations, m.busy_iterations);
+  take(d.meter.idle_iterations, m.idle_iterations);
+  take(d.meter.interrupted, m.interrupted);
+  take(d.meter.interrupted_iterations, m.interrupted_iterations);
+  take(d.meter.span, m.span);
+  for (std::size_t i = 0; i < kCounterInfo.size(); ++i) take(d.counters[i], before.counters[i]);
+  take(d.connections, before.connections);
+  take(d.requests, before.requests);
+  take(d.errors, before.errors);
+  take(d.text_octets, before.text_octets);
+  return d;
 }
 
 std::string to_line(const SideFigures& f) {

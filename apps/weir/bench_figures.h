@@ -42,6 +42,30 @@ struct SideFigures {
 [[nodiscard]] std::string to_line(const SideFigures& f);
 [[nodiscard]] std::optional<SideFigures> parse_figures(std::string_view line);
 
+// What passed between two looks at the same side: cycles and counts.
+[[nodiscard]] SideFigures since(const SideFigures& now, const SideFigures& before);
+
+struct Percentiles {  // nanoseconds; at most 1/128 too high
+  std::uint64_t count = 0, p50 = 0, p99 = 0, p999 = 0;
+};
+struct LatencyRound {
+  Percentiles bare, tcp;           // from send to receive of what came back
+  std::uint32_t frame_octets = 0;  // of both, on the wire
+};
+
+// `among` connections in their turn, for so long.
+struct ColdPhase {
+  SideFigures client, server;
+  std::uint64_t elapsed_us = 0;
+  std::uint32_t among = 0;
+};
+struct ColdRound {
+  ColdPhase hot;      // few, and no others are open
+  ColdPhase opening;  // the others
+  ColdPhase cold;     // all of them
+  ColdPhase again;    // the few, while all are open
+};
+
 struct BenchRound {
   std::optional<SideFigures> client, server;
 };
@@ -55,7 +79,19 @@ struct BenchReport {
   // Out of the pools when all was over: nothing may be. Not of ports that hold some themselves.
   std::uint64_t buffers_left = 0;
   std::vector<BenchRound> rounds;
+  std::vector<double> bare;  // stream: octets of text a second that the port alone carries, a round
+  std::vector<LatencyRound> latency;
+  std::vector<ColdRound> cold;
 };
+
+// Of latency and cold, in bench_echo_report.cc.
+[[nodiscard]] std::string echo_text(const BenchReport& r);
+[[nodiscard]] std::string echo_json(const BenchReport& r);
+
+// What all reports begin with: the processor, who runs where.
+[[nodiscard]] std::string machine_text(const BenchReport& r);
+[[nodiscard]] std::string grouped(double v);         // 1234567 as 1,234,567
+[[nodiscard]] double median(std::vector<double> v);  // 0 of nothing
 
 [[nodiscard]] std::string report_text(const BenchReport& r);
 [[nodiscard]] std::string report_json(const BenchReport& r);  // one line

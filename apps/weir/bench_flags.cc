@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bench_echo.h"
 #include "toml_reader.h"
 
 namespace weir::app {
@@ -34,6 +35,7 @@ CLI::Validator one_of(const std::vector<std::string>& words) {
 }
 
 constexpr std::uint64_t kMostOpen = 1'000'000;
+constexpr std::uint64_t kMostCold = 20'000'000;  // of the 28 million source ports
 constexpr std::uint64_t kMostInAll = 3'500'000;  // half of the source ports that there are
 constexpr std::uint64_t kMostBody = std::uint64_t{1} << 40U;
 constexpr std::uint64_t kStreamBody = std::uint64_t{16} << 20U;
@@ -48,6 +50,8 @@ BenchFlags::BenchFlags(CLI::App& app)
   add_mode(BenchMode::kCps, "cps", "connections, one request each");
   add_mode(BenchMode::kRps, "rps", "requests over connections that stay open");
   add_mode(BenchMode::kStream, "stream", "large bodies, one way");
+  add_messages(BenchMode::kLatency, "latency", "one message to and fro, beside a bare frame");
+  add_messages(BenchMode::kCold, "cold", "messages over millions of connections, beside few");
   add_memory();
   command_->footer(
       "Exit code: 0; 1 a connection or an answer failed, or a signal ended it; 2 a bad command "
@@ -79,6 +83,9 @@ void BenchFlags::add_mode(BenchMode mode, const char* name, const char* about) {
     m->add_option("--connections", c.connections, "in all; else as many as the time allows")
         ->check(range(1, kMostInAll));
     m->add_option("--concurrency", c.concurrency, "open at once (64)")->check(range(1, kMostOpen));
+    m->add_option("--cores-each", c.pairs,
+                  "so many cores, each with a server and its generator: alone, then all at once")
+        ->check(range(2, 64));
   } else {
     m->add_option("--connections", c.connections,
                   mode == BenchMode::kRps ? "open at once (64)" : "open at once (4)")
@@ -87,10 +94,35 @@ void BenchFlags::add_mode(BenchMode mode, const char* name, const char* about) {
         ->check(range(1, 1'000'000'000));
   }
   if (mode == BenchMode::kStream) {
+    m->add_flag("--bare", c.bare, "after each round, what the port alone carries; and the ratio");
     m->add_option("--size", c.body, "octets of a body (16777216)")->check(range(0, kMostBody));
   } else {
     m->add_option("--body", c.body, "octets of an answer's body (64)")->check(range(0, kMostBody));
   }
+  m->add_option("--close", close_, "who closes, and has the TIME-WAIT: client or server (server)")
+      ->check(one_of({"client", "server"}));
+  add_common(*m);
+}
+
+void BenchFlags::add_messages(BenchMode mode, const char* name, const char* about) {
+  CLI::App* const m = command_->add_subcommand(name, about);
+  m->allow_extras(false);
+  m->callback([this, mode] { config_.mode = mode; });
+  BenchConfig& c = config_;
+  m->add_option("--size", c.body, "octets of a message (64)")->check(range(4, kMostEchoOctets));
+  if (mode == BenchMode::kCold) {
+    m->add_option("--connections", c.connections, "open in the cold case (1000000)")
+        ->check(range(1, kMostCold));
+    m->add_option("--beside", c.beside, "open in the hot case (100)")->check(range(1, 10'000));
+    m->add_option("--window", c.window, "messages under way at one time (64)")
+        ->check(range(1, 4'096));
+  }
+  add_common(*m);
+}
+
+void BenchFlags::add_common(CLI::App& mode) {
+  CLI::App* const m = &mode;
+  BenchConfig& c = config_;
   m->add_option("--duration", seconds_, "of a round, where no number ends it (2)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 3'600.0).description(""));
@@ -104,8 +136,6 @@ void BenchFlags::add_mode(BenchMode mode, const char* name, const char* about) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->check(range(0, 1'023));
-  m->add_option("--close", close_, "who closes, and has the TIME-WAIT: client or server (server)")
-      ->check(one_of({"client", "server"}));
   m->add_flag_function(
       "--no-stages", [&c](std::int64_t) { c.stages = false; },
       "do not tell the stages apart: shows what the marks cost");
@@ -121,9 +151,10 @@ int BenchFlags::execute() {
     return 2;
   };
   const std::vector<std::string> rest = command_->remaining();
-  if (!rest.empty()) return complain(rest[0] + ": unknown mode; cps, rps, stream or memory");
+  if (!rest.empty())
+    return complain(rest[0] + ": unknown mode; cps, rps, stream, latency, cold or memory");
   if (command_->get_subcommands().empty()) {
-    return complain("which mode? cps, rps, stream or memory; --help says more");
+    return complain("which mode? cps, rps, stream, latency, cold or memory; --help says more");
   }
   if (memory_command_->parsed()) return run_memory(memory_);
   if (role_ == "client") config_.role = BenchRole::kClient;

@@ -21,6 +21,8 @@ class BenchFlags {
  private:
   void add_mode(BenchMode mode, const char* name, const char* about);
 
+  void add_messages(BenchMode mode, const char* name, const char* about);
+  void add_common(CLI::App& mode);
   void add_memory();
 
   CLI::App* command_;

@@ -44,24 +44,31 @@ class BenchLoop {
   // On the worker's thread, until kQuit.
   void run() {
     dpdk::IdleWaiter idle({.mode = dpdk::Idle::kYield});
-    Order carried_out = Order::kRun;
-    const Instant started = dpdk::Queue::now();
-    bool done = false;
-    for (;;) {
-      const unsigned work = worker_.run_once();
-      if (work != 0) peak_ = std::max(peak_, stack_.gauges().connections);
-      if (const Order o = order_.load(std::memory_order_acquire); o != carried_out) {
-        if (o == Order::kQuit) break;
-        carry_out(o, carried_out);
-        carried_out = o;
-      }
-      if (!done && is_done(handler_, carried_out != Order::kRun)) {
-        done = true;
-        elapsed_ = stack_.now() - started;
-      }
-      if (done && work == 0) rests_.store(at_rest(), std::memory_order_release);
+    begin();
+    for (unsigned work = 0; step(work);) {
       idle.after(work, stack_.now(), worker_.next_deadline());
     }
+    end();
+  }
+
+  // The same in steps, where a thread has more than one loop: begin, step until it is false, end.
+  void begin() { started_ = dpdk::Queue::now(); }
+  bool step(unsigned& work) {
+    work = worker_.run_once();
+    if (work != 0) peak_ = std::max(peak_, stack_.gauges().connections);
+    if (const Order o = order_.load(std::memory_order_acquire); o != carried_out_) {
+      if (o == Order::kQuit) return false;
+      carry_out(o, carried_out_);
+      carried_out_ = o;
+    }
+    if (!done_ && is_done(handler_, carried_out_ != Order::kRun)) {
+      done_ = true;
+      elapsed_ = stack_.now() - started_;
+    }
+    if (done_ && work == 0) rests_.store(at_rest(), std::memory_order_release);
+    return true;
+  }
+  void end() {
     worker_.set_meter(nullptr);  // what follows is not part of the round
     stack_.release_spare();
     worker_.run_once();
@@ -121,6 +128,9 @@ class BenchLoop {
   Worker<dpdk::Queue, H> worker_;
   std::atomic<Order> order_{Order::kRun};
   std::atomic<bool> rests_{false};
+  Order carried_out_ = Order::kRun;
+  bool done_ = false;
+  Instant started_;
   Duration elapsed_{};
   std::uint32_t peak_ = 0;
 };

@@ -11,19 +11,13 @@ namespace {
 using telemetry::kCounterInfo;
 using telemetry::kStageNames;
 
-// 1234567 as 1,234,567.
-std::string grouped(double v) {
-  std::string digits = format("%.0f", v);
-  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
-  return digits;
-}
-
 std::string_view mode_name(BenchMode m) {
-  constexpr std::array<std::string_view, 3> kNames = {"cps", "rps", "stream"};
+  constexpr std::array<std::string_view, 5> kNames = {"cps", "rps", "stream", "latency", "cold"};
   return kNames[static_cast<std::size_t>(m)];
 }
 std::string_view unit_name(BenchMode m) {
-  constexpr std::array<std::string_view, 3> kNames = {"connection", "request", "KiB"};
+  constexpr std::array<std::string_view, 5> kNames = {"connection", "request", "KiB", "message",
+                                                      "message"};
   return kNames[static_cast<std::size_t>(m)];
 }
 
@@ -32,13 +26,6 @@ double per(double v, double n) {
 }
 double per(std::uint64_t v, double n) {
   return per(static_cast<double>(v), n);
-}
-
-double median(std::vector<double> v) {
-  if (v.empty()) return 0;
-  std::sort(v.begin(), v.end());
-  const std::size_t half = v.size() / 2;
-  return v.size() % 2 == 1 ? v[half] : (v[half - 1] + v[half]) / 2;
 }
 
 // Units a second, of each round, as the client saw it: a server does not know when it began.
@@ -50,6 +37,16 @@ std::vector<double> rates(const BenchReport& r) {
     out.push_back(per(round.client->units(r.config.mode), seconds));
   }
   return out;
+}
+
+// The stream's rate in the bare port's, each round's by itself: the median.
+double bare_ratio(const BenchReport& r) {
+  std::vector<double> out;
+  const std::vector<double> all = rates(r);
+  for (std::size_t i = 0; i < std::min(all.size(), r.bare.size()); ++i) {
+    out.push_back(per(all[i] * 1'024, r.bare[i]));
+  }
+  return median(out);
 }
 
 double cycles_per_unit(const SideFigures& f, BenchMode mode) {
@@ -196,9 +193,11 @@ std::string head_text(const BenchReport& r) {
       out += ", bodies of " + body + " to the client, " + std::to_string(c.connections) +
              " connections";
       break;
+    case BenchMode::kLatency:
+    case BenchMode::kCold:
+      break;
   }
-  out += format("\n  %s, TSC %.0f MHz, %s", r.cpu.c_str(), static_cast<double>(r.tsc_hz) / 1e6,
-                cores_text(c).c_str());
+  out += "\n" + machine_text(r);
   out += "\n  TIME-WAIT full: " + std::to_string(r.time_wait / 1s) + " s, " +
          (c.client_closes ? "at the client" : "at the server") + "\n";
   if (!r.note.empty()) out += "  note: " + r.note + "\n";
@@ -287,12 +286,39 @@ std::string drops_text(const SideFigures& f, const char* side) {
   return out.empty() ? out : "    dropped by the " + std::string(side) + ": " + out + "\n";
 }
 
+// What the port alone carries, and how much of it the stream was.
+std::string bare_text(const BenchReport& r) {
+  if (r.bare.empty()) return {};
+  const double ratio = bare_ratio(r);
+  return format("  the port alone: %s MB/s of text in full frames; the stream is %.2f of it\n",
+                grouped(median(r.bare) / 1e6).c_str(), ratio);
+}
+
 }  // namespace
 
+std::string grouped(double v) {
+  std::string digits = format("%.0f", v);
+  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
+  return digits;
+}
+
+double median(std::vector<double> v) {
+  if (v.empty()) return 0;
+  std::sort(v.begin(), v.end());
+  const std::size_t half = v.size() / 2;
+  return v.size() % 2 == 1 ? v[half] : (v[half - 1] + v[half]) / 2;
+}
+
+std::string machine_text(const BenchReport& r) {
+  return format("  %s, TSC %.0f MHz, %s", r.cpu.c_str(), static_cast<double>(r.tsc_hz) / 1e6,
+                cores_text(r.config).c_str());
+}
+
 std::string report_text(const BenchReport& r) {
+  if (r.config.mode >= BenchMode::kLatency) return echo_text(r);
   const SideFigures* const client = typical(r, &BenchRound::client);
   const SideFigures* const server = typical(r, &BenchRound::server);
-  std::string out = head_text(r) + rate_text(r);
+  std::string out = head_text(r) + rate_text(r) + bare_text(r);
   Table t(client, server);
   cycle_rows(t, r);
   connection_rows(t);
@@ -304,6 +330,7 @@ std::string report_text(const BenchReport& r) {
 }
 
 std::string report_json(const BenchReport& r) {
+  if (r.config.mode >= BenchMode::kLatency) return echo_json(r);
   const BenchConfig& c = r.config;
   JsonObject o;
   o.text("event", "bench");
@@ -323,6 +350,10 @@ std::string report_json(const BenchReport& r) {
   if (const std::vector<double> all = rates(r); !all.empty()) {
     o.real("rate", median(all));
     o.raw("rates", list_json(all));
+  }
+  if (!r.bare.empty()) {
+    o.raw("bare_octets_per_second", list_json(r.bare));
+    o.real("ratio_to_bare", bare_ratio(r));
   }
   for (const auto& [name, side] :
        {std::pair{"client", &BenchRound::client}, std::pair{"server", &BenchRound::server}}) {

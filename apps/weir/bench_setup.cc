@@ -28,9 +28,21 @@ IpAddr server() {
 
 // At once: a server keeps a connection a little longer than the client that is done with it.
 std::uint32_t at_once(const BenchConfig& c) {
-  return c.mode == BenchMode::kCps ? c.concurrency : static_cast<std::uint32_t>(c.connections);
+  switch (c.mode) {
+    case BenchMode::kCps:
+      return c.concurrency;
+    case BenchMode::kLatency:
+      return 1;
+    case BenchMode::kCold:
+      return std::max(c.window, kMostEchoConnecting);
+    case BenchMode::kRps:
+    case BenchMode::kStream:
+      break;
+  }
+  return static_cast<std::uint32_t>(c.connections);
 }
 std::uint32_t records(const BenchConfig& c) {
+  if (c.mode == BenchMode::kCold) return static_cast<std::uint32_t>(c.connections) + 4'096;
   return 2 * at_once(c) + 4'096;
 }
 
@@ -127,12 +139,28 @@ LoadConfig bench_load(const BenchConfig& c) {
   return l;
 }
 
+EchoConfig bench_echo(const BenchConfig& c) {
+  EchoConfig e;
+  const LoadConfig l = bench_load(c);
+  e.targets = l.targets;
+  e.sources = l.sources;
+  e.connections = c.mode == BenchMode::kCold ? static_cast<std::uint32_t>(c.connections) : 1;
+  e.window = c.mode == BenchMode::kCold ? c.window : 1;
+  e.octets = static_cast<std::uint32_t>(c.body);
+  return e;
+}
+
+std::uint32_t full_frame(const dpdk::Port& port) {
+  constexpr std::uint32_t kEthernet = 14;
+  return kEthernet + port.mtu();
+}
+
 std::uint32_t bench_sessions(const BenchConfig& c) {
   return records(c);
 }
 
 std::vector<std::string> peer_arguments(const BenchConfig& c, const std::string& socket) {
-  constexpr std::array kModes = {"cps", "rps", "stream"};
+  constexpr std::array kModes = {"cps", "rps", "stream", "latency", "cold"};
   std::vector<std::string> a{"bench", kModes[static_cast<std::size_t>(c.mode)], "--role", "server",
                              "--controlled"};
   const auto add = [&](const char* name, const std::string& value) {
@@ -141,10 +169,16 @@ std::vector<std::string> peer_arguments(const BenchConfig& c, const std::string&
   };
   add("--port", c.port + ":" + socket);
   add("--cores", std::to_string(c.cores.back()));
-  add(c.mode == BenchMode::kStream ? "--size" : "--body", std::to_string(c.body));
-  if (c.connections > 0) add("--connections", std::to_string(c.connections));
+  add(c.mode == BenchMode::kCps || c.mode == BenchMode::kRps ? "--body" : "--size",
+      std::to_string(c.body));
+  if (c.connections > 0 && c.mode != BenchMode::kLatency)
+    add("--connections", std::to_string(c.connections));
   if (c.mode == BenchMode::kCps) {
     add("--concurrency", std::to_string(c.concurrency));
+  }
+  if (c.mode == BenchMode::kCold) {
+    add("--window", std::to_string(c.window));
+    add("--beside", std::to_string(c.beside));
   }
   add("--duration", std::to_string(static_cast<double>(c.duration.count()) / 1e6));
   if (c.client_closes) add("--close", "client");

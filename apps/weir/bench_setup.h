@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bench.h"
+#include "bench_echo.h"
 #include "config.h"
 #include "dpdk/port.h"
 #include "load_config.h"
@@ -20,6 +21,8 @@ enum class BenchSide : std::uint8_t { kClient, kServer };
                                         const dpdk::Port& port);
 [[nodiscard]] ServeConfig bench_serve(const BenchConfig& c);
 [[nodiscard]] LoadConfig bench_load(const BenchConfig& c);
+[[nodiscard]] EchoConfig bench_echo(const BenchConfig& c);
+[[nodiscard]] std::uint32_t full_frame(const dpdk::Port& port);    // octets, without its checksum
 [[nodiscard]] std::uint32_t bench_sessions(const BenchConfig& c);  // records of a server
 // What starts the other half as the server.
 [[nodiscard]] std::vector<std::string> peer_arguments(const BenchConfig& c,

@@ -24,6 +24,7 @@ class LocalSide {
   LocalSide& operator=(const LocalSide&) = delete;
 
   [[nodiscard]] dpdk::Port& port() { return *port_; }
+  [[nodiscard]] unsigned worker() const { return worker_; }
   [[nodiscard]] H& handler() { return loop_->handler(); }
 
   // Makes the stack; nothing runs yet. Throws std::bad_alloc.

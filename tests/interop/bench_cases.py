@@ -127,6 +127,58 @@ def bench_vhost(world):
     return modes(world, "vhost")
 
 
+@case("weir bench latency: TCP beside a bare frame, on each port")
+def bench_latency(world):
+    for port in ("ring", "memif", "vhost"):
+        out = bench(world, "latency", "--port", port, "--size", "100", "--duration", "0.2",
+                    "--repeat", "2")
+        expect_equal("ok, rounds, frame", (out["ok"], out["rounds"], out["frame_octets"]),
+                     (True, 2, 166))
+        for kind in ("bare_ns", "tcp_ns"):
+            p = out[kind]
+            expect(0 < p["p50"] <= p["p99"] <= p["p999"], "%s, %s: %r" % (port, kind, p))
+        expect(out["count"] > 100, "%s: %r messages" % (port, out["count"]))
+    return "ring, memif, vhost"
+
+
+@case("weir bench cold: every connection is asked, beside few")
+def bench_cold(world):
+    for port in ("ring", "memif"):
+        out = bench(world, "cold", "--port", port, "--connections", "3000", "--beside", "20",
+                    "--window", "8", "--duration", "0.3", "--repeat", "1")
+        expect_equal("ok", out["ok"], True)
+        expect(out["opening_rate"] > 0, "no rate of opening")
+        for phase, count in (("hot", 20), ("cold", 3000), ("again", 20)):
+            expect_equal(phase + ": connections", out[phase]["connections"], count)
+            expect(out[phase]["server_cycles"] > 0 and out[phase]["rate"] > 0, str(out[phase]))
+        expect_equal("the hot case beside itself", out["hot"]["server_ratio"], 1)
+    return "ring, memif"
+
+
+@case("weir bench stream --bare: what the port alone carries")
+def bench_bare(world):
+    out = bench(world, "stream", "--bare", "--port", "memif", "--connections", "1", "--size",
+                "100003", "--duration", "0.3", "--repeat", "2")
+    expect_equal("rounds", len(out["bare_octets_per_second"]), 2)
+    expect(min(out["bare_octets_per_second"]) > 0 and out["ratio_to_bare"] > 0, str(out))
+    expect("bare_octets_per_second" not in bench(
+        world, "stream", "--duration", "0.2", "--repeat", "1", "--size", "1000"), "bare unasked")
+    return "%.2f" % out["ratio_to_bare"]
+
+
+@case("weir bench cps --cores-each: two pairs alone and at once")
+def bench_cores(world):
+    if len(os.sched_getaffinity(0)) < 2:
+        return "one CPU: nothing to do"
+    out = bench(world, "cps", "--cores-each", "2", "--duration", "0.3", "--repeat", "1")
+    for name in ("alone_rate", "together_rate", "alone_cycles", "together_cycles"):
+        expect_equal(name, len(out[name]), 2)
+        expect(min(out[name]) > 0, "%s: %r" % (name, out[name]))
+    cycles = 2 * sum(out["alone_cycles"]) / sum(out["together_cycles"])
+    expect(abs(out["scale_in_cycles"] - cycles) < 0.01, str(out))
+    return "%.2f" % out["scale_in_cycles"]
+
+
 def start(world, *args):
     _, env = environment(world)
     return subprocess.Popen([WEIR, "bench", *args], stdin=subprocess.DEVNULL, env=env,
