@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <type_traits>
 
 namespace weir::app {
 namespace {
@@ -11,6 +12,53 @@ namespace {
 constexpr std::size_t kLongestHead = 4'096;
 constexpr std::size_t kMostDigits = 15;  // of a length: what fits without a look at overflow
 constexpr std::string_view kGet = "GET ", kVersion = " HTTP/1.1\r\n", kAnswer = "HTTP/1.1 ";
+
+// Eight octets at a time, as a number. A bit that marks an octet is its highest; of a word's marks
+// the lowest is exact, what a borrow or a carry spoils is above it.
+static_assert(std::endian::native == std::endian::little);
+constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101U, kTops = kOnes << 7U;
+
+std::uint64_t word_at(const char* at) {
+  std::uint64_t x = 0;
+  std::memcpy(&x, at, sizeof x);
+  return x;
+}
+constexpr std::uint64_t marks_not_ascii(std::uint64_t x) {
+  return x & kTops;
+}
+constexpr std::uint64_t marks_below(std::uint64_t x, unsigned least) {
+  return (x - kOnes * least) & ~x & kTops;
+}
+constexpr std::uint64_t marks_equal(std::uint64_t x, unsigned octet) {
+  return marks_below(x ^ (kOnes * octet), 1);
+}
+// Pre: ASCII, up to what matters.
+constexpr std::uint64_t marks_from_to(std::uint64_t x, unsigned from, unsigned to) {
+  return (x + kOnes * (0x80 - from)) & ~(x + kOnes * (0x7f - to)) & kTops;
+}
+
+constexpr std::uint64_t marks_not_printable(std::uint64_t x) {
+  return marks_not_ascii(x) | marks_below(x, 0x20) | marks_equal(x, 0x7f);
+}
+// Letters, digits and "-" are what names are made of; others may be (RFC 9110 §5.6.2). What is not
+// ASCII is in none of the ranges.
+constexpr std::uint64_t marks_not_in_name(std::uint64_t x) {
+  const std::uint64_t good = marks_from_to(x | (kOnes * 0x20), 'a', 'z') |
+                             marks_from_to(x, '0', '9') | marks_from_to(x, '-', '-');
+  return ~good & kTops;
+}
+
+// The first octet in at..end that `marks` marks, or end.
+template <class Marks>
+const char* find_mark(const char* at, const char* end, Marks marks) {
+  for (; end - at >= 8; at += 8) {
+    if (const std::uint64_t m = marks(word_at(at)); m != 0) return at + std::countr_zero(m) / 8;
+  }
+  for (; at != end; ++at) {
+    if ((marks(static_cast<unsigned char>(*at)) & 0x80U) != 0) break;
+  }
+  return at;
+}
 
 using Octets = std::array<bool, 256>;
 constexpr Octets octets_of(std::string_view others) {
@@ -22,43 +70,25 @@ constexpr Octets octets_of(std::string_view others) {
   for (const char c : others) is[static_cast<unsigned char>(c)] = true;
   return is;
 }
-constexpr Octets kInName = octets_of("!#$%&'*+-.^_`|~");           // RFC 9110 §5.6.2
 constexpr Octets kInTarget = octets_of("-._~!$&'()*+,;=:@%/?[]");  // RFC 3986 §3.3, §3.4
 
-constexpr bool is_in(const Octets& set, char c) {
-  return set[static_cast<unsigned char>(c)];
-}
-
-const char* skip(const Octets& set, const char* at, const char* end) {
-  while (at != end && is_in(set, *at)) ++at;
-  return at;
-}
-
-// The first octet that is not printable ASCII, eight at a time. The lowest bit set is exact: what a
-// borrow spoils is above it.
-const char* skip_printable(const char* at, const char* end) {
-  static_assert(std::endian::native == std::endian::little);
-  constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101U, kTops = kOnes << 7U;
-  for (; end - at >= 8; at += 8) {
-    std::uint64_t x = 0;
-    std::memcpy(&x, at, 8);
-    const std::uint64_t del = x ^ (kOnes * 0x7fU);
-    const std::uint64_t stop = (((x - kOnes * 0x20U) & ~x) | x | ((del - kOnes) & ~del)) & kTops;
-    if (stop != 0) return at + std::countr_zero(stop) / 8;
-  }
-  while (at != end && *at >= 0x20 && *at < 0x7f) ++at;
-  return at;
-}
-
-// `lower` is in lower case, and has letters and "-" only, which differ from others in more than
-// this bit where both are in a name.
-bool is_named(std::string_view name, std::string_view lower) {
-  if (name.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const char c = lower[i] == '-' ? name[i] : static_cast<char>(name[i] | 0x20);
-    if (c != lower[i]) return false;
-  }
-  return true;
+// A name of letters and "-", in any case. `name` is of what names are made of: what differs from
+// such an octet in this bit alone is none.
+template <std::size_t N>
+bool is_named(std::string_view name, const char (&lower)[N]) {
+  constexpr std::size_t kSize = N - 1;
+  using Part = std::conditional_t<kSize >= 8, std::uint64_t, std::uint32_t>;
+  static_assert(kSize >= sizeof(Part));
+  const auto differ = [&](std::size_t at) {
+    Part x = 0, y = 0;
+    std::memcpy(&x, name.data() + at, sizeof x);
+    std::memcpy(&y, lower + at, sizeof y);
+    return (x | static_cast<Part>(kOnes * 0x20)) ^ y;
+  };
+  if (name.size() != kSize) return false;
+  Part all = differ(0) | differ(kSize - sizeof(Part));
+  if constexpr (kSize > 2 * sizeof(Part)) all |= differ(sizeof(Part));
+  return all == 0;
 }
 
 struct Head {
@@ -108,13 +138,13 @@ const char* read_fields(const char* at, const char* end, Head& h) {
   while (end - at >= 2) {
     if (*at == '\r') return at[1] == '\n' ? at + 2 : nullptr;
     const char* const name = at;
-    at = skip(kInName, at, end);
+    at = find_mark(at, end, marks_not_in_name);
     if (at == name || at == end || *at != ':') return nullptr;
     const std::string_view named(name, static_cast<std::size_t>(at - name));
     ++at;
     while (at != end && *at == ' ') ++at;
     const char* const value = at;
-    at = skip_printable(at, end);
+    at = find_mark(at, end, marks_not_printable);
     if (end - at < 2 || at[0] != '\r' || at[1] != '\n') return nullptr;
     if (!read_field(named, {value, static_cast<std::size_t>(at - value)}, h)) return nullptr;
     at += 2;
@@ -132,7 +162,8 @@ std::optional<PlainRequest> read_plain_request(std::string_view text) {
   if (!text.starts_with(kGet)) return std::nullopt;
   const char* const end = head_end(text);
   const char* const target = text.data() + kGet.size();
-  const char* at = skip(kInTarget, target, end);
+  const char* at = target;
+  while (at != end && kInTarget[static_cast<unsigned char>(*at)]) ++at;
   if (at == target || *target != '/') return std::nullopt;
   const auto left = static_cast<std::size_t>(end - at);
   if (!std::string_view(at, left).starts_with(kVersion)) return std::nullopt;
@@ -157,7 +188,7 @@ std::optional<PlainAnswer> read_plain_answer(std::string_view text) {
   if (status < 200 || status > 599 || status == 204 || status == 304) return std::nullopt;
   if (text[kStatus + 3] != ' ') return std::nullopt;
   const char* const end = head_end(text);
-  const char* at = skip_printable(text.data() + kStatus + 4, end);
+  const char* at = find_mark(text.data() + kStatus + 4, end, marks_not_printable);
   if (end - at < 2 || at[0] != '\r' || at[1] != '\n') return std::nullopt;
   Head h;
   at = read_fields(at + 2, end, h);

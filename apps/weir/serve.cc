@@ -32,12 +32,6 @@ std::string_view text_of(const Buf& b) {
 
 }  // namespace
 
-void ServeHandler::Text::add(std::string_view text) {
-  WEIR_ASSERT(size + text.size() <= octets.size());
-  std::memcpy(octets.data() + size, text.data(), text.size());
-  size += static_cast<std::uint32_t>(text.size());
-}
-
 void ServeHandler::Text::add(std::uint64_t number) {
   char* const at = octets.data() + size;
   const auto [end, error] = std::to_chars(at, octets.data() + octets.size(), number);
@@ -120,6 +114,9 @@ struct ServeHandler::Callbacks {
 ServeHandler::ServeHandler(stack::Stack& s, const ServeConfig& config, std::uint32_t max_sessions)
     : stack_(s), config_(config), clients_(max_sessions), works_(max_sessions) {
   (void)pattern_octets();  // made before the first request
+  for (const bool close : {false, true}) {
+    usual_[close ? 1 : 0] = answer_of(config_.body_size, close);
+  }
 }
 
 Result<std::uint32_t, lb::Handler::ListenError> ServeHandler::start() {
@@ -321,8 +318,8 @@ void ServeHandler::on_parse_error(Client& c, Work& w) {
   answer_status(c, version ? "505 HTTP Version Not Supported" : "400 Bad Request", true, head);
 }
 
-ServeHandler::Text ServeHandler::head_of(const Client& c, std::string_view status,
-                                         std::uint64_t length, std::string_view type) const {
+ServeHandler::Text ServeHandler::head_of(std::string_view status, std::uint64_t length,
+                                         std::string_view type, bool close) {
   Text t;
   t.add("HTTP/1.1 ");
   t.add(status);
@@ -330,19 +327,27 @@ ServeHandler::Text ServeHandler::head_of(const Client& c, std::string_view statu
   t.add(type);
   t.add("\r\nContent-Length: ");
   t.add(length);
-  t.add(c.close_after ? "\r\nConnection: close\r\n\r\n" : "\r\nConnection: keep-alive\r\n\r\n");
+  t.add(close ? "\r\nConnection: close\r\n\r\n" : "\r\nConnection: keep-alive\r\n\r\n");
+  return t;
+}
+
+// A head, and the body where that is short.
+ServeHandler::Text ServeHandler::answer_of(std::uint64_t length, bool close) {
+  Text t = head_of("200 OK", length, "application/octet-stream", close);
+  if (length > kCopied) return t;
+  const auto body = pattern_octets().first(length);
+  t.add({reinterpret_cast<const char*>(body.data()), body.size()});
   return t;
 }
 
 // Queues an answer, with `body` octets of the pattern behind it. What finds no room waits.
-void ServeHandler::send(Client& c, const Text& text, std::uint64_t body) {
-  const std::span<const char> all(text.octets.data(), text.size);
-  const auto sent = static_cast<std::uint32_t>(conn(c).send(std::as_bytes(all)));
-  const std::uint64_t queued = sent == text.size && body > 0 ? send_body(c, 0, body) : 0;
-  if (sent == text.size && queued == body) return;
+void ServeHandler::send(Client& c, std::string_view text, std::uint64_t body) {
+  const std::size_t sent = conn(c).send(std::as_bytes(std::span(text)));
+  const std::uint64_t queued = sent == text.size() && body > 0 ? send_body(c, 0, body) : 0;
+  if (sent == text.size() && queued == body) return;
   Work& w = work_of(c);
   w.out.size = w.out_sent = 0;
-  w.out.add(std::string_view(text.octets.data(), text.size).substr(sent));
+  w.out.add(text.substr(sent));
   w.body_left = body - queued;
   w.body_at = static_cast<std::uint32_t>(queued % kPatternSize);
 }
@@ -351,12 +356,12 @@ void ServeHandler::send(Client& c, const Text& text, std::uint64_t body) {
 void ServeHandler::answer_status(Client& c, std::string_view status, bool close, bool head) {
   counters_.bad_requests.add();
   c.close_after = c.close_after || close;
-  Text text = head_of(c, status, status.size() + 1, "text/plain");
+  Text text = head_of(status, status.size() + 1, "text/plain", c.close_after);
   if (!head) {
     text.add(status);
     text.add("\n");
   }
-  send(c, text, 0);
+  send(c, text.view(), 0);
 }
 
 void ServeHandler::answer_upload(Client& c, Work& w) {
@@ -374,9 +379,9 @@ void ServeHandler::answer_upload(Client& c, Work& w) {
     }
   }
   said.add("\n");
-  Text text = head_of(c, "200 OK", said.size, "text/plain");
-  text.add(std::string_view(said.octets.data(), said.size));
-  send(c, text, 0);
+  Text text = head_of("200 OK", said.size, "text/plain", c.close_after);
+  text.add(said.view());
+  send(c, text.view(), 0);
 }
 
 // What the parser has read.
@@ -405,13 +410,14 @@ void ServeHandler::answer_get(Client& c, std::string_view target, bool head) {
     if (!n || *n > config_.max_body_size) return answer_status(c, "404 Not Found", false, head);
     length = *n;
   }
-  Text text = head_of(c, "200 OK", length, "application/octet-stream");
-  if (head) return send(c, text, 0);
-  if (length > kCopied) return send(c, text, length);
-  const auto body = pattern_octets().first(length);
-  text.add({reinterpret_cast<const char*>(body.data()), body.size()});
-  counters_.body_bytes_out.add(length);
-  send(c, text, 0);
+  if (head) {
+    const Text text = head_of("200 OK", length, "application/octet-stream", c.close_after);
+    return send(c, text.view(), 0);
+  }
+  if (length <= kCopied) counters_.body_bytes_out.add(length);
+  const std::uint64_t behind = length <= kCopied ? 0 : length;
+  if (length == config_.body_size) return send(c, usual_[c.close_after ? 1 : 0].view(), behind);
+  send(c, answer_of(length, c.close_after).view(), behind);
 }
 
 // No more is said; what the client still says is thrown away until it closes, so that the answer

@@ -16,9 +16,11 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/result.h"
 #include "base/slab.h"
 #include "config.h"
@@ -84,7 +86,12 @@ class ServeHandler {
   struct Text {
     std::array<char, 384 + kCopied> octets;
     std::uint32_t size = 0;
-    void add(std::string_view text);
+    [[nodiscard]] std::string_view view() const { return {octets.data(), size}; }
+    void add(std::string_view text) {
+      WEIR_ASSERT(size + text.size() <= octets.size());
+      std::memcpy(octets.data() + size, text.data(), text.size());
+      size += static_cast<std::uint32_t>(text.size());
+    }
     void add(std::uint64_t number);
   };
 
@@ -123,9 +130,10 @@ class ServeHandler {
   void answer_get(Client& c, std::string_view target, bool head);
   void answer_upload(Client& c, Work& w);
   void answer_status(Client& c, std::string_view status, bool close, bool head);
-  [[nodiscard]] Text head_of(const Client& c, std::string_view status, std::uint64_t length,
-                             std::string_view type) const;
-  void send(Client& c, const Text& text, std::uint64_t body);
+  [[nodiscard]] static Text head_of(std::string_view status, std::uint64_t length,
+                                    std::string_view type, bool close);
+  [[nodiscard]] static Text answer_of(std::uint64_t length, bool close);
+  void send(Client& c, std::string_view text, std::uint64_t body);
   void linger(Client& c);
   void end(std::uint32_t index);
   [[nodiscard]] Work& work_of(Client& c);
@@ -145,6 +153,7 @@ class ServeHandler {
   bool draining_ = false;
   bool paused_ = false;
   ServeCounters counters_;
+  std::array<Text, 2> usual_;  // to a GET of any path but /bytes/N; [1]: "Connection: close"
 };
 
 }  // namespace weir::app

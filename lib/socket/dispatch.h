@@ -1,6 +1,8 @@
 // How events become a handler's calls.
 #pragma once
 
+#include <utility>
+
 #include "socket/socket.h"
 
 namespace weir {
@@ -18,7 +20,10 @@ unsigned dispatch(stack::Stack& s, H& handler) {
   for (; s.next_ready(r); ++n) {
     const Connection c{s, r.conn};
     const auto user_now = [&] { return s.user_of(r.conn); };
-    const auto due = [&](stack::Event e) { return (r.events & e) != 0 && s.alive(r.conn); };
+    bool called = false;  // a call may have ended it
+    const auto due = [&](stack::Event e) {
+      return (r.events & e) != 0 && (!std::exchange(called, true) || s.alive(r.conn));
+    };
     if (due(stack::kAccepted)) handler.on_accept(c, r.listener);
     if (due(stack::kConnected)) handler.on_connected(c, user_now());
     if constexpr (HasUrgent<H>) {

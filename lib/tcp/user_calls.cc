@@ -66,6 +66,11 @@ void after_receive(Tcb& t) {
 }  // namespace
 
 BufChain user_receive(Tcb& t, std::uint32_t max) {
+  if (t.rcvq.bytes() <= max) {
+    BufChain all = std::move(t.rcvq);
+    if (!all.empty()) after_receive(t);
+    return all;
+  }
   BufChain loan;
   while (t.rcvq.head() != nullptr && (loan.empty() || loan.bytes() + t.rcvq.head()->len <= max)) {
     loan.push_back(t.rcvq.pop_front());

@@ -154,7 +154,7 @@ TEST(PlainHttp, TheUnusualIsLeftToTheParser) {
     return read_plain_request("GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n").has_value();
   };
   EXPECT_TRUE(get(""));
-  EXPECT_TRUE(get("Expecta: 1\r\nUpgrades: 1\r\nXonnection: q\r\n"));
+  EXPECT_TRUE(get("Expecta: 1\r\nUpgrades: 1\r\nXonnection: q\r\nTransferxEncoding: q\r\n"));
   for (const char* f : {"Expect: 100-continue\r\n",
                         "EXPECT: x\r\n",
                         "Upgrade: h2c\r\n",
@@ -195,6 +195,7 @@ TEST(PlainHttp, TheUnusualIsLeftToTheParser) {
         answer("101 Switching Protocols", "Content-Length: 0\r\n", ""),
         answer("600 What", length.c_str(), "a"), answer("200 OK", length.c_str(), "ab"),
         answer("200 OK", (length + length).c_str(), "a"), answer("20x OK", length.c_str(), "a"),
+        answer("200 OK", "Content-Length: 0\r\nContent-Length: 1\r\n", "a"),
         answer("200 OK", "Content-Length: +1\r\n", "a"),
         answer("200 OK", "Content-Length: 0000000000000001\r\n", "a"),
         answer("200 OK", (length + "Transfer-Encoding: chunked\r\n").c_str(), "a"),
