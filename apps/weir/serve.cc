@@ -184,6 +184,7 @@ void ServeHandler::serve(std::uint32_t index) {
     if (!read(c)) break;
   }
   give_back(c);
+  if (draining_ && idle(c) && !c.lingering) linger(c);
   if (!c.peer_closed || !(idle(c) || c.lingering)) return;
   if (conn(c).unacked() > 0) {  // stays, so that the idle timer ends a client that never reads
     if (!c.lingering) linger(c);
@@ -424,11 +425,7 @@ void ServeHandler::answer_get(Client& c, std::string_view target, bool head) {
 // is not lost to a reset (RFC 9112 §9.6).
 void ServeHandler::linger(Client& c) {
   c.lingering = true;
-  if (c.work != kNoIndex) {
-    Work& w = works_[c.work];
-    w.begun = false;
-    stack_.release(std::move(w.rest));
-  }
+  if (c.work != kNoIndex) stack_.release(std::move(works_[c.work].rest));
   conn(c).shutdown_send();
   conn(c).set_timer(stack_.now() + kLinger);
 }

@@ -100,8 +100,8 @@ void Stack::Impl::leave(std::uint32_t index, Leaving how) {
     mark_output(index);
   }
   flush(index);
-  if (how == Leaving::kAbort || c.tcb.state == tcp::State::kClosed) return settle(index);
   // What goes on is settled by poll_output, for which it is marked.
+  if (c.tcb.state == tcp::State::kClosed) settle(index);
 }
 
 // Pre: no longer in the table. The record is freed now, or when the lists have passed it.

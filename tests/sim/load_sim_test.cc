@@ -298,6 +298,40 @@ TEST(Load, AnAnswerWithoutALengthEndsWithTheConnection) {
   lab.drain();
 }
 
+TEST(Load, AServerThatSaysSoClosesAndHasTheTimeWait) {
+  for (const char* path : {"/bytes/64", "/bytes/3000"}) {  // in one piece, in several
+    Lab lab;
+    lab.serve();
+    lab.config.paths = {{path}};
+    lab.config.expect_size.reset();
+    lab.config.connections_total = 10;
+    lab.run(1s);
+    EXPECT_EQ(lab.counters().completed.get(), 10U);
+    EXPECT_EQ(lab.errors(), 0U);
+    EXPECT_EQ(lab.world.host(0).stack().gauges().time_wait, 0U);
+    EXPECT_EQ(lab.world.host(1).stack().gauges().time_wait, 10U);
+    lab.drain();
+  }
+}
+
+// The second segment of the answer is an answer by itself.
+TEST(Load, AnAnswerWithinAnAnswerIsItsBody) {
+  constexpr std::size_t kSegment = 1'448;
+  const std::string good = kGood;
+  const std::string first = "HTTP/1.1 200 OK\r\nContent-Length: ";
+  const std::size_t pad = kSegment - first.size() - 8;  // 4 digits, the end of line, an empty one
+  Lab lab;
+  const std::string says = first + std::to_string(pad + good.size()) + "\r\n\r\n";
+  ASSERT_EQ(says.size() + pad, kSegment);
+  lab.say(says + std::string(pad, 'x') + good, Server::End::kNone);
+  lab.config.connections_total = 10;
+  lab.config.expect_size = pad + good.size();
+  lab.run(10s);
+  EXPECT_EQ(lab.counters().answers.get(), 10U);
+  EXPECT_EQ(lab.errors(), 0U);
+  lab.drain();
+}
+
 TEST(Load, AnInterimAnswerIsNone) {
   Lab lab;
   lab.say(std::string("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n") + kGood,

@@ -264,6 +264,42 @@ TEST(Serve, ADrainEndsIdleOnesAtOnceAndOthersWithTheirAnswer) {
   idle.expect_at_rest();
 }
 
+// The server is told between the first answer's head and its end.
+TEST(Serve, ADrainEndsWithTheAnswerUnderWay) {
+  const std::string second = "GET /bytes/5 HTTP/1.1\r\nHost: a\r\n\r\n";
+  for (const std::string& behind : {std::string(), second}) {
+    Lab lab;
+    lab.client.reading = false;
+    lab.ask("GET /bytes/1000000 HTTP/1.1\r\nHost: a\r\n\r\n" + behind, 1s);
+    lab.server.serve->stop_accepting();
+    lab.client.reading = true;
+    lab.client.pull();
+    lab.world.host(0).poke();
+    EXPECT_TRUE(lab.world.run_until([&] { return lab.client.peer_closed; }, 1s));
+    const std::string last = behind.empty() ? "" : ok(5, false) + body(5);
+    EXPECT_TRUE(lab.client.in == ok(1'000'000, true) + body(1'000'000) + last);
+    lab.expect_at_rest();
+  }
+}
+
+// More often than there are records.
+TEST(Serve, WhatIsLentComesBack) {
+  Lab lab;
+  for (unsigned i = 0; i < 40; ++i) {
+    const std::string ask = "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    if (i == 0) {
+      lab.ask(ask, 100ms);
+    } else {
+      lab.client.out += ask;
+      lab.client.push();
+      lab.world.host(0).poke();
+      lab.world.run_for(100ms);
+    }
+  }
+  EXPECT_EQ(lab.server.serve->counters().requests.get(), 40U);
+  lab.server.serve->abort_all();
+}
+
 TEST(Serve, ADrainWaitsForTheRestOfAnUpload) {
   Lab lab;
   lab.ask("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe", 1s);
