@@ -14,6 +14,10 @@ void insert_sorted(std::vector<T>& into, const T& value) {
   into.insert(std::lower_bound(into.begin(), into.end(), value), value);
 }
 
+void set_bit(std::array<std::uint64_t, 4>& of, std::uint32_t octet) {
+  of[octet / 64] |= std::uint64_t{1} << (octet % 64);
+}
+
 }  // namespace
 
 Routes::Bits Routes::bits_of(const IpAddr& addr) {
@@ -25,18 +29,21 @@ Routes::Bits Routes::bits_of(const IpAddr& addr) {
 void Routes::add_address(const IpAddr& addr, std::uint8_t prefix_len, bool usable) {
   const bool v4 = addr.is_v4();
   WEIR_ASSERT(prefix_len <= (v4 ? 32 : 128));
+  const std::uint8_t last = addr.octets()[15];
+  set_bit(last_octets_, last);
+  set_bit(special_octets_, last);
   if (v4) {
     insert_sorted(local4_, addr.v4_value());
+    if (by_last_octet_[last] == 0) by_last_octet_[last] = addr.v4_value();
   } else {
     insert_sorted(local6_, addr);
     insert_sorted(groups_, wire::solicited_node(addr));
   }
-  const std::uint8_t last = addr.octets()[15];
-  last_octets_[last / 64] |= std::uint64_t{1} << (last % 64);
   in_order_.push_back(addr);
   if (!usable) insert_sorted(unusable_, addr);
   if (v4 && prefix_len < 31) {
     const std::uint32_t value = addr.v4_value() | 0xffff'ffffU >> prefix_len;
+    set_bit(special_octets_, value & 0xffU);
     if (std::find(broadcast_.begin(), broadcast_.end(), value) == broadcast_.end()) {
       broadcast_.push_back(value);
     }
@@ -120,12 +127,11 @@ std::optional<Route> Routes::to_other_end(const IpAddr& dst) const {
   return Route{*via, *source};
 }
 
-bool Routes::is_usable(const IpAddr& addr) const {
-  return unusable_.empty() || !std::binary_search(unusable_.begin(), unusable_.end(), addr);
+bool Routes::is_listed_usable(const IpAddr& addr) const {
+  return !std::binary_search(unusable_.begin(), unusable_.end(), addr);
 }
 
 bool Routes::is_listed(const IpAddr& addr) const {
-  if (addr == in_order_.front()) return true;  // it has one, as it may be ours
   if (addr.is_v4()) return std::binary_search(local4_.begin(), local4_.end(), addr.v4_value());
   return std::binary_search(local6_.begin(), local6_.end(), addr);
 }

@@ -35,10 +35,17 @@ class Routes {
   // Asked of each packet's addresses: most of those that are not ours are known by their last
   // octet.
   [[nodiscard]] bool is_local(const IpAddr& addr) const {  // and usable
-    return may_be_ours(addr) && is_listed(addr) && is_usable(addr);
+    return may_be_ours(addr) && (is_first_with_octet(addr) || is_listed(addr)) && is_usable(addr);
   }
   [[nodiscard]] bool is_ours(const IpAddr& addr) const {  // usable or not
-    return may_be_ours(addr) && is_listed(addr);
+    return may_be_ours(addr) && (is_first_with_octet(addr) || is_listed(addr));
+  }
+  // Neither ours nor a broadcast of ours, and IPv4 that may stand as a unicast source: of most
+  // senders known at once. False says nothing.
+  [[nodiscard]] bool is_plain_peer(const IpAddr& addr) const {
+    const std::uint8_t last = addr.octets()[15];
+    return (special_octets_[last / 64] >> (last % 64) & 1U) == 0 && addr.is_v4() &&
+           addr.is_unicast();
   }
   // All nodes of the link, or the solicited-node group of one of ours, usable or not (RFC 4862
   // §5.4.2).
@@ -70,8 +77,15 @@ class Routes {
     const std::uint8_t last = addr.octets()[15];
     return (last_octets_[last / 64] >> (last % 64) & 1U) != 0;
   }
+  [[nodiscard]] bool is_first_with_octet(const IpAddr& addr) const {
+    const std::uint32_t first = addr.is_v4() ? by_last_octet_[addr.octets()[15]] : 0;
+    return first != 0 && first == addr.v4_value();
+  }
   [[nodiscard]] bool is_listed(const IpAddr& addr) const;
-  [[nodiscard]] bool is_usable(const IpAddr& addr) const;
+  [[nodiscard]] bool is_usable(const IpAddr& addr) const {
+    return unusable_.empty() || is_listed_usable(addr);
+  }
+  [[nodiscard]] bool is_listed_usable(const IpAddr& addr) const;
   [[nodiscard]] static Network network_of(const IpAddr& addr, std::uint8_t prefix_len);
   void choose_sources();
   [[nodiscard]] const Network* longest_match(const IpAddr& dst) const;
@@ -83,9 +97,11 @@ class Routes {
   std::vector<std::uint32_t> local4_;           // sorted
   std::vector<IpAddr> local6_;                  // sorted
   std::array<std::uint64_t, 4> last_octets_{};  // a bit for each last octet of an address of ours
-  std::vector<IpAddr> in_order_;                // all of them as they were added
-  std::vector<IpAddr> unusable_;                // sorted, seldom any
-  std::vector<IpAddr> groups_;                  // sorted
+  std::array<std::uint64_t, 4> special_octets_{};   // or of a broadcast of ours
+  std::array<std::uint32_t, 256> by_last_octet_{};  // the first IPv4 address of ours with it, or 0
+  std::vector<IpAddr> in_order_;                    // all of them as they were added
+  std::vector<IpAddr> unusable_;                    // sorted, seldom any
+  std::vector<IpAddr> groups_;                      // sorted
   std::optional<IpAddr> source4_, source6_;
   std::optional<IpAddr> gateway4_, gateway6_;
   bool point_to_point_ = false;

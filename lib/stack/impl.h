@@ -84,12 +84,12 @@ struct Stack::Impl {
     std::uint8_t tos, ttl;
   };
   // A TCP segment under way from parsing to TCP.
-  struct Arrival {
-    wire::Frame frame;
+  struct alignas(64) Arrival {
     Buf* buf = nullptr;
-    FlowKey flow;
     std::uint64_t hash = 0;
+    FlowKey flow;
     bool looped = false;  // this host sent it to itself
+    alignas(64) wire::Frame frame;
   };
 
   // -- receive.cc
@@ -100,6 +100,8 @@ struct Stack::Impl {
     if (meter != nullptr) meter->mark(ended);
   }
   bool admit(Arrival& a);
+  bool admit_plain(Arrival& a);
+  void admit_flow(Arrival& a);
   [[nodiscard]] static bool scattered_checksum_ok(const Arrival& a);
   void look_up(Arrival& a);
   void deliver(Arrival& a);

@@ -3,6 +3,7 @@
 
 #include "stack/impl.h"
 #include "tcp/reset.h"
+#include "wire/plain.h"
 
 namespace weir::stack {
 namespace {
@@ -112,23 +113,48 @@ void Stack::Impl::receive_parsed(unsigned n) {
 // Those that are admitted, to `arrivals`; how many.
 unsigned Stack::Impl::parse(std::span<Buf* const> frames, bool looped_back) {
   unsigned n = 0;
+  std::uint64_t octets = 0;
+  unsigned flags = 0;
   for (Buf* b : frames) {
     Arrival& a = arrivals[n];
     a.buf = b;
     a.looped = looped_back;
-    const std::uint32_t len = chain_len(b);
-    if (!looped_back) {  // those only repeat what a port's frame said of scarcity
-      counters.rx_frames.add();
-      counters.rx_bytes.add(len);
-      if ((b->flags & Buf::kScarce) != 0) note_pressure(b->flags);
-    }
+    const std::uint32_t len = b->next == nullptr ? b->len : chain_len(b);
+    octets += len;
+    flags |= b->flags;
     wire::ParseOptions verified;
     verified.ip_checksum_verified = (b->flags & Buf::kIpChecksumOk) != 0;
     verified.l4_checksum_verified = (b->flags & Buf::kL4ChecksumOk) != 0;
-    wire::parse_frame({b->data, b->len}, len, verified, a.frame);
-    if (admit(a)) ++n;
+    const std::span<const std::byte> first{b->data, b->len};
+    if (b->next == nullptr && wire::parse_plain(first, verified, a.frame, a.flow)) {
+      n += admit_plain(a) ? 1U : 0U;
+    } else {
+      wire::parse_frame(first, len, verified, a.frame);
+      n += admit(a) ? 1U : 0U;
+    }
+  }
+  if (!looped_back) {  // those only repeat what a port's frame said of scarcity
+    counters.rx_frames.add(frames.size());
+    counters.rx_bytes.add(octets);
+    if ((flags & Buf::kScarce) != 0) note_pressure(static_cast<std::uint8_t>(flags));
   }
   return n;
+}
+
+// admit for what parse_plain took, its flow known: nearly all of it is from a host like any other,
+// for an address of ours.
+inline bool Stack::Impl::admit_plain(Arrival& a) {
+  const bool plain = a.frame.dst_mac == config.mac && routes.is_local(a.flow.local) &&
+                     routes.is_plain_peer(a.flow.remote) &&
+                     (a.buf->flags & Buf::kChecksumBad) == 0 && config.shards == 1;
+  if (!plain) return admit(a);
+  admit_flow(a);
+  return true;
+}
+
+inline void Stack::Impl::admit_flow(Arrival& a) {
+  a.hash = siphash13_inline(secrets.table, a.flow);
+  table.prefetch(a.hash);
 }
 
 // What is for this host and this shard, with addresses that may be. Consumes the rest.
@@ -180,8 +206,7 @@ bool Stack::Impl::admit(Arrival& a) {
     return true;
   }
   if (!is_own(a, a.flow)) return false;
-  a.hash = hash_of(a.flow);
-  table.prefetch(a.hash);
+  admit_flow(a);
   return true;
 }
 

@@ -2,11 +2,13 @@
 #include "wire/frame.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/assert.h"
 #include "wire/checksum.h"
 #include "wire/octets.h"
 #include "wire/parse.h"
+#include "wire/write_tcp4.h"
 
 namespace weir::wire {
 namespace {
@@ -75,22 +77,31 @@ Fault parse_ethernet(std::span<const std::byte> first, std::size_t frame_len, Pa
   }
 }
 
+// Of text in pieces, folded, as it lies in memory.
+std::uint16_t sum_of(std::span<const Piece> payload, std::uint32_t payload_len) {
+  Checksum sum;
+  std::size_t octets = 0;
+  for (const Piece& piece : payload) {
+    sum.add({piece.data, piece.len});
+    octets += piece.len;
+  }
+  WEIR_ASSERT(octets == payload_len);
+  return __builtin_bswap16(sum.sum());
+}
+
 // The checksum field of the TCP header at `tcp`, `header` octets long.
 //= RFC9293 MUST-2
 std::uint16_t tcp_checksum_field(const std::byte* tcp, std::size_t header, const TcpFrame& f,
-                                 TxChecksum how, std::span<const Piece> payload) {
+                                 TxChecksum how, std::uint16_t text) {
   const auto length = static_cast<std::uint32_t>(header + f.payload_len);
   Checksum sum;
   sum.add_pseudo_header(f.flow.local, f.flow.remote, kTcpProtocol,
                         how == TxChecksum::kOffloadTso ? 0 : length);
   if (how != TxChecksum::kSoftware) return sum.sum();
   sum.add({tcp, header});
-  std::size_t octets = 0;
-  for (const Piece& piece : payload) {
-    sum.add({piece.data, piece.len});
-    octets += piece.len;
-  }
-  WEIR_ASSERT(octets == f.payload_len);
+  std::array<std::byte, 2> folded;
+  store_raw(folded.data(), text);
+  sum.add(folded);
   return sum.finish();
 }
 
@@ -127,31 +138,45 @@ void write_ethernet(std::byte* out, const MacAddr& dst, const MacAddr& src, std:
 }
 
 std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxChecksum how,
-                            std::span<const Piece> payload) {
+                            std::uint16_t text) {
   WEIR_ASSERT(out.size() >= kMaxTcpFrameHeader);
   const bool v4 = f.flow.local.is_v4();
   WEIR_ASSERT(f.flow.remote.is_v4() == v4);
-  write_ethernet(out.data(), f.dst_mac, f.src_mac, v4 ? kEtherTypeIpv4 : kEtherTypeIpv6);
-  const std::size_t l4 = kEthHeader + (v4 ? kIpv4MinHeader : kIpv6Header);
-  std::byte* tcp = out.data() + l4;
-  const std::size_t header = write_tcp(out.subspan(l4), f.tcp);
+  if (v4) {
+    const Tcp4Frame plain{.src_mac = f.src_mac,
+                          .dst_mac = f.dst_mac,
+                          .flow = f.flow,
+                          .seq = f.tcp.seq,
+                          .ack = f.tcp.ack,
+                          .payload_len = f.payload_len,
+                          .wnd = f.tcp.wnd,
+                          .urgent = f.tcp.urgent,
+                          .ip_id = f.ip_id,
+                          .flags = f.tcp.flags,
+                          .tos = f.tos,
+                          .ttl = f.ttl};
+    return write_tcp4(out.data(), plain, f.tcp.options, how, text);
+  }
+  write_ethernet(out.data(), f.dst_mac, f.src_mac, kEtherTypeIpv6);
+  constexpr std::size_t kTcpAt = kEthHeader + kIpv6Header;
+  std::byte* const tcp = out.data() + kTcpAt;
+  const std::size_t header = write_tcp(out.subspan(kTcpAt), f.tcp);
   store16(tcp, f.flow.local_port);
   store16(tcp + 2, f.flow.remote_port);
-  const IpFields ip{.src = f.flow.local,
-                    .dst = f.flow.remote,
-                    .tos = f.tos,
-                    .ttl = f.ttl,
-                    .protocol = kTcpProtocol,
-                    .id = f.ip_id,
-                    .l4_len = header + f.payload_len};
-  if (v4) {
-    write_ipv4(out.data() + kEthHeader, ip,
-               how == TxChecksum::kSoftware || how == TxChecksum::kIpSoftware);
-  } else {
-    write_ipv6(out.data() + kEthHeader, ip);
-  }
-  store16(tcp + 16, tcp_checksum_field(tcp, header, f, how, payload));
-  return l4 + header;
+  write_ipv6(out.data() + kEthHeader, {.src = f.flow.local,
+                                       .dst = f.flow.remote,
+                                       .tos = f.tos,
+                                       .ttl = f.ttl,
+                                       .protocol = kTcpProtocol,
+                                       .l4_len = header + f.payload_len});
+  store16(tcp + 16, tcp_checksum_field(tcp, header, f, how, text));
+  return kTcpAt + header;
+}
+
+std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxChecksum how,
+                            std::span<const Piece> payload) {
+  const bool sums = how == TxChecksum::kSoftware;
+  return write_tcp_frame(out, f, how, sums ? sum_of(payload, f.payload_len) : std::uint16_t{0});
 }
 
 }  // namespace weir::wire

@@ -101,29 +101,30 @@ struct ParameterProblem {
 // Always set: kind, fault and problem. With every kind but kMalformed: the MAC addresses. With the
 // kinds that IP carries, and while problem.due: src to l4_len. The rest as noted. What the kind
 // does not name keeps what it held.
+// What every TCP segment brings stands first, in two lines of the cache.
 struct Frame {
+  IpAddr src, dst;
   Kind kind = Kind::kMalformed;
   Fault fault = Fault::kNone;
-  ParameterProblem problem;
-  MacAddr src_mac, dst_mac;
-  IpAddr src, dst;
   std::uint8_t tos = 0;  // DSCP and ECN
   std::uint8_t ttl = 0;
   std::uint8_t protocol = 0;
-  FragmentFields fragment;           // kFragment
+  bool had_fragment_header = false;  // IPv6: a part, an atomic fragment, or put together
+  bool checksum_pending = false;     // kTcp, kUdp: not checked, as the frame is scattered
   std::uint16_t l3_offset = 0;       // of the IP header in the frame
   std::uint16_t l4_offset = 0;       // of what IP carries
-  std::uint16_t next_header_at = 0;  // IPv6: of the field that named `protocol`, in the packet
-  bool had_fragment_header = false;  // IPv6: a part, an atomic fragment, or put together
   std::uint16_t payload_offset = 0;  // of the text (kTcp, kUdp)
-  bool checksum_pending = false;     // kTcp, kUdp: not checked, as the frame is scattered
+  std::uint16_t next_header_at = 0;  // IPv6: of the field that named `protocol`, in the packet
   std::uint32_t payload_len = 0;     // octets of it by IP's (and UDP's) length: no padding
   std::uint32_t l4_len = 0;          // octets that IP carries
-  TcpHeader tcp;                     // kTcp
-  UdpPorts udp;                      // kUdp
-  ArpPacket arp;                     // kArp
-  IcmpPacket icmp;                   // kIcmp4, kIcmp6
-  NdPacket nd;                       // kNd
+  ParameterProblem problem;
+  MacAddr dst_mac, src_mac;
+  TcpHeader tcp;            // kTcp
+  FragmentFields fragment;  // kFragment
+  UdpPorts udp;             // kUdp
+  ArpPacket arp;            // kArp
+  IcmpPacket icmp;          // kIcmp4, kIcmp6
+  NdPacket nd;              // kNd
 };
 
 struct ParseOptions {
@@ -174,6 +175,9 @@ enum class TxChecksum : std::uint8_t {
 // length.
 std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxChecksum how,
                             std::span<const Piece> payload);
+// The same where the text's sum is known: one's complement, folded, as it lies in memory.
+std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxChecksum how,
+                            std::uint16_t text);
 
 // A whole ARP frame of kMinFrame octets, padded with zeros. Pre: out.size() >= kMinFrame.
 std::size_t write_arp_frame(std::span<std::byte> out, const MacAddr& src_mac,

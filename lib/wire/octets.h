@@ -49,4 +49,10 @@ inline void store32(std::byte* p, std::uint32_t v) {
   std::memcpy(p, &v, sizeof(v));
 }
 
+// As it is to lie in memory.
+template <class T>
+inline void store_raw(std::byte* p, T v) {
+  std::memcpy(p, &v, sizeof(v));
+}
+
 }  // namespace weir::wire

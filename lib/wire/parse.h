@@ -29,6 +29,9 @@ inline constexpr std::uint8_t kNdSolicitation = 135, kNdAdvertisement = 136;
 [[nodiscard]] Fault parse_icmp(std::span<const std::byte> first, Frame& out);
 [[nodiscard]] Fault parse_udp(std::span<const std::byte> first, bool checksum_verified, Frame& out);
 
+// Of the options of a TCP header, from `p` to `end`.
+void parse_tcp_options(const std::byte* p, const std::byte* end, TcpOptions& o);
+
 // Pre: parse_icmp's own checks are done; `packet` is the ICMPv6 message, of type 135 or 136.
 [[nodiscard]] Fault parse_nd(std::span<const std::byte> packet, Frame& out);
 

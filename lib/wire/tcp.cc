@@ -4,6 +4,8 @@
 
 #include "base/assert.h"
 #include "wire/octets.h"
+#include "wire/parse.h"
+#include "wire/write_tcp4.h"
 
 namespace weir::wire {
 namespace {
@@ -62,12 +64,34 @@ void take_option(const std::byte* p, std::size_t len, TcpOptions& o) {
   }
 }
 
+// Octets of all options but SACK.
+std::size_t fixed_options_size(const TcpOptions& o) {
+  std::size_t n = 0;
+  if (o.mss != 0) n += 4;
+  if (o.has_timestamps) {
+    n += 12;  // SACK-permitted stands where the two NOPs would
+  } else if (o.sack_permitted) {
+    n += 4;
+  }
+  if (o.window_scale != kNoWindowScale) n += 4;
+  return n;
+}
+
+// SACK blocks that fit behind `fixed` octets of other options: three beside timestamps (RFC 2018
+// §3).
+std::size_t sack_blocks_that_fit(const TcpOptions& o, std::size_t fixed) {
+  WEIR_ASSERT(o.sack_count <= o.sack.size());
+  return std::min<std::size_t>(o.sack_count, (kMaxOptions - fixed - 4) / 8);
+}
+
+}  // namespace
+
 //= RFC9293 MUST-4
 //= RFC9293 MUST-5
 //= RFC9293 MUST-7
 //= RFC9293 MUST-64
 //= RFC9293 MUST-68
-void parse_options(const std::byte* p, const std::byte* end, TcpOptions& o) {
+void parse_tcp_options(const std::byte* p, const std::byte* end, TcpOptions& o) {
   o.mss = 0;
   o.window_scale = kNoWindowScale;
   o.sack_permitted = o.has_timestamps = false;
@@ -92,64 +116,6 @@ void parse_options(const std::byte* p, const std::byte* end, TcpOptions& o) {
   }
 }
 
-// Octets of all options but SACK.
-std::size_t fixed_options_size(const TcpOptions& o) {
-  std::size_t n = 0;
-  if (o.mss != 0) n += 4;
-  if (o.has_timestamps) {
-    n += 12;  // SACK-permitted stands where the two NOPs would
-  } else if (o.sack_permitted) {
-    n += 4;
-  }
-  if (o.window_scale != kNoWindowScale) n += 4;
-  return n;
-}
-
-// SACK blocks that fit behind `fixed` octets of other options: three beside timestamps (RFC 2018
-// §3).
-std::size_t sack_blocks_that_fit(const TcpOptions& o, std::size_t fixed) {
-  WEIR_ASSERT(o.sack_count <= o.sack.size());
-  return std::min<std::size_t>(o.sack_count, (kMaxOptions - fixed - 4) / 8);
-}
-
-std::byte* write_syn_options(std::byte* p, const TcpOptions& o) {
-  if (o.mss != 0) {
-    store32(p, std::uint32_t{kMss} << 24U | 4U << 16U | o.mss);
-    p += 4;
-  }
-  if (o.has_timestamps) {
-    store32(p, o.sack_permitted ? 0x0402'080aU : kNopNopTimestamps);
-    store32(p + 4, o.ts_val);
-    store32(p + 8, o.ts_ecr);
-    p += 12;
-  } else if (o.sack_permitted) {
-    store32(p, 0x0101'0402U);
-    p += 4;
-  }
-  if (o.window_scale != kNoWindowScale) {
-    store32(p, 0x0103'0300U | o.window_scale);
-    p += 4;
-  }
-  return p;
-}
-
-// Every piece is a multiple of 4, aligned by NOPs, so there is nothing to pad.
-//= RFC9293 MUST-69
-std::byte* write_options(std::byte* p, const TcpOptions& o) {
-  const std::size_t blocks = sack_blocks_that_fit(o, fixed_options_size(o));
-  p = write_syn_options(p, o);
-  if (blocks == 0) return p;
-  store32(p, 0x0101'0500U | static_cast<std::uint32_t>(2 + 8 * blocks));
-  p += 4;
-  for (std::size_t i = 0; i < blocks; ++i, p += 8) {
-    store32(p, o.sack[i].left.raw());
-    store32(p + 4, o.sack[i].right.raw());
-  }
-  return p;
-}
-
-}  // namespace
-
 std::size_t tcp_options_size(const TcpOptions& o) {
   const std::size_t fixed = fixed_options_size(o);
   const std::size_t blocks = sack_blocks_that_fit(o, fixed);
@@ -168,7 +134,7 @@ std::size_t parse_tcp(std::span<const std::byte> segment, TcpHeader& out) {
   out.flags = load8(p + 13);  //= RFC3360 2.2
   out.wnd = load16(p + 14);
   out.urgent = load16(p + 18);
-  parse_options(p + kTcpMinHeader, p + length, out.options);
+  parse_tcp_options(p + kTcpMinHeader, p + length, out.options);
   return length;
 }
 
@@ -183,7 +149,8 @@ std::size_t write_tcp(std::span<std::byte> out, const TcpHeader& h) {
   store16(p + 14, h.wnd);
   store16(p + 16, 0);
   store16(p + 18, h.urgent);
-  const std::byte* end = write_options(p + kTcpMinHeader, h.options);
+  std::uint64_t unused_sum = 0;
+  const std::byte* end = detail::write_tcp_options(p + kTcpMinHeader, h.options, unused_sum);
   const auto length = static_cast<std::size_t>(end - p);
   store8(p + 12, static_cast<std::uint8_t>(length << 2U));
   return length;

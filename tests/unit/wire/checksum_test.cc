@@ -55,6 +55,22 @@ TEST(Checksum, SpansOfAnyLengthSumAsOne) {
   }
 }
 
+// Whatever is left behind whole words, wherever the first octet lies.
+TEST(Checksum, EveryLengthAndAlignment) {
+  Rng rng(2);
+  const Octets all = random_octets(rng, 300);
+  for (std::size_t at = 0; at < 8; ++at) {
+    for (std::size_t n = 0; n < 280; ++n) {
+      const auto begin = all.begin() + static_cast<std::ptrdiff_t>(at);
+      const Octets part(begin, begin + static_cast<std::ptrdiff_t>(n));
+      Checksum sum;
+      sum.add(std::span(all).subspan(at, n));
+      ASSERT_EQ(sum.sum(), naive_sum(part)) << at << " " << n;
+      ASSERT_EQ(checksum(std::span(all).subspan(at, n)), naive_sum(part) ^ 0xffff) << n;
+    }
+  }
+}
+
 TEST(Checksum, LongSpansCarry) {
   for (const std::size_t n : {1'500U, 9'000U, 65'535U}) {
     const Octets ones(n, std::byte{0xff});
