@@ -112,9 +112,31 @@ class Workload:
         self.memory = memory  # what `weir bench` calls it, and with which flags
 
 
+class HalfLoad(Load):
+    """Half of the requests that this server answered in this round, evenly spaced: percentiles without
+    a queue in front of it, and from when a request was due."""
+
+    def __init__(self, of, connections):
+        super().__init__("request", ("--connections", str(connections), "--requests", "0"))
+        self.of = of
+
+    def run(self, bench, server, seconds, start_meter):
+        full = bench.rates.get((server.name, self.of))
+        if not full:
+            raise Failed("its full load was not measured")
+        half = Load(self.latency, (*self.flags, "--rate", "%d" % max(1, full / 2)))
+        return half.run(bench, server, seconds, start_meter)
+
+
 OPEN = 256  # at once: enough that neither side waits for the other's sleep
+FEW, MANY = 100, 1000
 ONE = ("--concurrency", str(OPEN))
-KEPT = ("--connections", str(OPEN), "--requests", "0")
+
+
+def kept(connections):
+    return ("--connections", str(connections), "--requests", "0")
+
+
 WORKLOADS = [
     Workload("connections",
              "connect, one request, 1 KiB answer, the server closes; %d at a time, by `weir load`; "
@@ -125,12 +147,19 @@ WORKLOADS = [
              memory=("cps", "--concurrency", str(OPEN), "--body", str(BODY))),
     Workload("requests",
              "one request after the other, 1 KiB answers, %d connections, by `weir load`; p50 and p99 "
-             "of the answer" % OPEN, "requests/s", "request", Load("request", KEPT)),
-    Workload("requests-wrk", "the same by `wrk`", "requests/s", "request", Wrk("/", OPEN),
+             "of the answer" % FEW, "requests/s", "request", Load("request", kept(FEW))),
+    Workload("requests-1000", "the same over %d connections" % MANY,
+             "requests/s", "request", Load("request", kept(MANY))),
+    Workload("half-load", "half as many requests a second as `requests` had in the same round, evenly "
+             "spaced; p50 and p99 from when each was due", "requests/s", "request",
+             HalfLoad("requests", FEW)),
+    Workload("requests-wrk", "%d connections, by `wrk`" % OPEN, "requests/s", "request", Wrk("/", OPEN),
              memory=("rps", "--connections", str(OPEN), "--body", str(BODY))),
-    Workload("stream", "64 MiB answers, 4 connections, by `wrk`", "MB/s", "KiB",
-             Wrk("/bytes/%d" % STREAM, 4),
-             memory=("stream", "--connections", "4", "--size", str(STREAM))),
+    Workload("stream", "64 MiB answers, one connection, by `wrk`", "MB/s", "KiB",
+             Wrk("/bytes/%d" % STREAM, 1),
+             memory=("stream", "--connections", "1", "--size", str(STREAM))),
+    Workload("stream-16", "64 MiB answers, 16 connections, by `wrk`", "MB/s", "KiB",
+             Wrk("/bytes/%d" % STREAM, 16)),
 ]
 
 
@@ -166,6 +195,9 @@ def measure(bench, server, workload, seconds):
     def start_meter():
         return Meter((CLIENT_CORE, SERVER_CORE), server.pids(), server.packets, server.own_busy)
     result, spent = workload.client.run(bench, server, seconds, start_meter)
+    if result["errors"]:  # no figure but a reason
+        raise Failed("%d errors%s" % (result["errors"], ": %s" % ", ".join(
+            "%s %s" % e for e in result["error_names"].items() if e[1]) if result.get("error_names") else ""))
     return per_unit(workload, result, spent, bench.cycles_per_second)
 
 

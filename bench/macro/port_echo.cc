@@ -4,6 +4,7 @@
 //
 //   port_echo DEVICE CORE            each datagram once
 //   port_echo DEVICE CORE --flood    the first one over and over, as fast as the port takes it
+//   port_echo DEVICE CORE --poll     each once, and never asleep between two
 //
 // Prints `ready MAC` when the port is open; SIGTERM ends it and prints frames and turns. Exit code
 // 2: a bad command line, or the port does not open.
@@ -51,8 +52,8 @@ struct Totals {
   std::uint64_t frames = 0, bursts = 0;
 };
 
-void echo(dpdk::Queue& queue, const std::atomic<bool>& stop, Totals& totals) {
-  dpdk::IdleWaiter idle({});
+void echo(dpdk::Queue& queue, dpdk::Idle how, const std::atomic<bool>& stop, Totals& totals) {
+  dpdk::IdleWaiter idle({.mode = how});
   telemetry::Counters counters;
   std::array<Buf*, kBurst> frames{};
   while (!stop.load(std::memory_order_relaxed)) {
@@ -118,8 +119,9 @@ int complain(const std::string& what) {
 
 int main(int argc, char** argv) {
   const bool floods = argc == 4 && std::string_view(argv[3]) == "--flood";
-  if (argc != 3 && !floods) {
-    return complain("usage: port_echo DEVICE CORE [--flood], as in port_echo tap:echo0 1");
+  const bool polls = argc == 4 && std::string_view(argv[3]) == "--poll";
+  if (argc != 3 && !floods && !polls) {
+    return complain("usage: port_echo DEVICE CORE [--flood | --poll], as in port_echo tap:echo0 1");
   }
   const std::string_view text = argv[2];
   unsigned core = 0;
@@ -146,7 +148,7 @@ int main(int argc, char** argv) {
   Totals totals;
   (*eal)->launch(0, [&] {
     floods ? echo_once_and_flood((*port)->queue(0), stop, totals)
-           : echo((*port)->queue(0), stop, totals);
+           : echo((*port)->queue(0), polls ? dpdk::Idle::kPoll : dpdk::Idle::kSleep, stop, totals);
   });
   std::printf("ready %s\n", to_string((*port)->mac()).c_str());
   std::fflush(stdout);

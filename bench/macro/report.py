@@ -69,7 +69,7 @@ def row(bench, server, workload, rounds, base):
         "errors": sum(x["errors"] for x in rounds if x),
         "port_use": None,
     }
-    flood = workload.name == "stream"
+    flood = workload.per == "KiB"
     alone = median(of(bench.probes.get((server.name, flood), []), "frames_per_second"))
     if alone and r["packets_per_second"]:
         r["port_use"] = r["packets_per_second"] / alone
@@ -193,37 +193,6 @@ def stage_table(bench):
     return table(["server's cycles for"] + stages, lines) if stages else None
 
 
-CLEAR = 0.1  # a ratio nearer to 1 than this is no difference
-
-
-def verdict(value):
-    if value is None:
-        return None
-    return "more" if value > 1 + CLEAR else "less" if value < 1 - CLEAR else "as much"
-
-
-def conclusions(rows):
-    """(workload, server, what) -> the ratio to the epoll server that it rests on."""
-    return {(r["workload"], r["server"], what): r[key]
-            for r in rows if r["server"] != BASE
-            for what, key in (("rate", "ratio"), ("cycles", "cycles_ratio")) if r[key] is not None}
-
-
-def compare(before, now):
-    """Lines: does a run come to the conclusions of another? Two ratios within a tenth of each other
-    are the same conclusion even where the line between two words falls between them."""
-    a, b = conclusions(before), conclusions(now)
-    both = [k for k in a if k in b]
-    lines, agree = [], 0
-    for key in both:
-        same = verdict(a[key]) == verdict(b[key]) or abs(a[key] / b[key] - 1) <= CLEAR
-        agree += same
-        if not same:
-            lines.append("  %s, %s, %s: %.2f (%s), before %.2f (%s)" % (
-                *key, b[key], verdict(b[key]), a[key], verdict(a[key])))
-    return ["the same conclusion in %d of %d ratios" % (agree, len(both))] + lines
-
-
 def header(bench, facts, rows):
     out = ["%s: %s." % (k[0].upper() + k[1:], v) for k, v in facts.items()]
     other = median([r["other_work"] for r in rows])
@@ -234,9 +203,9 @@ def header(bench, facts, rows):
     return "\n".join("- " + line for line in out)
 
 
-def markdown(bench, facts, rows):
-    """Everything, in blocks with an empty line between them."""
-    out = [header(bench, facts, rows)]
+def blocks(bench, rows):
+    """Weir beside the kernel: text and tables, with an empty line between them."""
+    out = []
     for workload in WORKLOADS:
         mine = [r for r in rows if r["workload"] == workload.name]
         if mine:
@@ -257,13 +226,15 @@ def markdown(bench, facts, rows):
         stages = stage_table(bench)
         if stages:
             out.append(stages)
-    notes = ["- %s, %s: the client counted %d errors." % (r["what"], r["workload"], r["errors"])
+    return out
+
+
+def notes(bench, rows):
+    lines = ["- %s, %s: the client counted %d errors." % (r["what"], r["workload"], r["errors"])
              for r in rows if r["errors"]]
-    notes += ["- %s was not measured: %s." % (name, why.rstrip("."))
+    lines += ["- %s was not measured: %s." % (name, why.rstrip("."))
               for name, why in bench.failures.items()]
-    if notes:
-        out.append("\n".join(notes))
-    return "\n\n".join(out)
+    return ["\n".join(lines)] if lines else []
 
 
 def write_between_markers(path, text):

@@ -3,6 +3,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+import xml.dom.minidom
 
 from cases import case
 from harness import (KERNEL, ROOT, WEIR_ADDRESS, Wrong, connect, expect, expect_equal, read_all,
@@ -66,6 +68,74 @@ def epoll_server_answers(world):
             s.sendall(ASKED["pipelined"][at:at + 1])
         expect_equal("answers to single octets", read_all(s), ask(KERNEL, PORT, ASKED["pipelined"]))
     return "%d connections, %d octets alike" % (len(ASKED), octets)
+
+
+def results(rate, cycles):
+    """What scripts/bench --json writes, of one round of one command."""
+    side = {"cycles_per_unit": dict.fromkeys(
+        ("rx", "parse", "lookup", "tcp", "timers", "application", "tx"), cycles / 7), "busy_cycles": 9,
+            "interrupted_cycles": 0, "span_cycles": 10, "packets_in_per_connection": 3,
+            "packets_out_per_connection": 3}
+    side["cycles_per_unit"]["total"] = cycles
+    said = {"rate": rate, "server": side, "client": side, "closed_by": "server", "time_wait_seconds": 60}
+    return {"facts": {"processor": "P", "commit": "C", "date": "D"}, "command": "scripts/bench",
+            "took_seconds": 60, "seconds": 1, "rounds": 1, "servers": {"epoll": "Linux"},
+            "results": [{"server": "epoll", "workload": "connections",
+                         "rounds": [{"rate": 20000.0, "errors": 0}]}],
+            "port_alone": [], "memory": {}, "failures": {"x": "a reason"}, "rows": [],
+            "own": {"cps memif": {"command": ["weir", "bench", "cps"], "rounds": [said]}},
+            "single": {}, "latency": {}, "loss": [
+                {"percent": 1, "octets": 1 << 30, "kernel": 4.0, "weir": 5.0}]}
+
+
+def read_only(*args):
+    """scripts/bench without a run, as the page and the comparison are."""
+    return subprocess.run([os.path.join(ROOT, "scripts/bench"), *args], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30, check=False,
+                          text=True)
+
+
+@case("scripts/bench: budgets, pictures and the comparison of two runs, from their JSON")
+def bench_pages(world):
+    sys.path.insert(0, os.path.join(ROOT, "bench/macro"))
+    sys.dont_write_bytecode = True
+    import budgets  # pylint: disable=import-outside-toplevel,import-error
+    import page  # pylint: disable=import-outside-toplevel,import-error
+    paths = []
+    for name, rate, cycles in (("a", 1.2e6, 2000.0), ("b", 0.9e6, 2500.0)):
+        data = results(rate, cycles)
+        data["budgets"] = [r.as_dict() for r in budgets.rows(data)]
+        paths.append(world.path(name + ".json"))
+        with open(paths[-1], "w", encoding="utf-8") as f:
+            json.dump(data, f)
+        verdicts = {b["what"]: b["verdict"] for b in data["budgets"]}
+        good = "met" if name == "a" else "not met"
+        expect_equal("rate", verdicts["connections/s, memif, 128 open"], good)
+        expect_equal("cycles", verdicts["cycles a connection, server"], good)
+        expect_equal("beside the kernel", verdicts["connections/s, times the kernel's"],
+                     "met" if name == "a" else "not met")  # 60 and 45 times
+        expect_equal("loss", verdicts["receive with 1 % loss, time beside the kernel's"], "not met")
+        expect_equal("stripped", verdicts["connections/s, stripped"], "not measured")
+        text = page.markdown(data)
+        for part in ("| 1 | connections/s, memif, 128 open | ≥ 1,000,000 |", "x was not measured: a reason.",
+                     "1024 MiB", "`weir bench cps`"):
+            expect(part in text, "no %r in the page:\n%s" % (part, text))
+    done = read_only("--compare", *paths)
+    expect_equal("exit code", (done.returncode, done.stderr), (0, ""))
+    expect("1 of 2 ratios agree within 20 %" in done.stdout and "60.00 and 45.00" in done.stdout,
+           done.stdout)
+    expect("2 of 2" in read_only("--compare", paths[0], paths[0]).stdout, "a run differs from itself")
+    with open(paths[1], "w", encoding="utf-8") as f:
+        f.write("{}")
+    expect_equal("of a file of another kind", read_only("--compare", *paths).returncode, 2)
+    done = subprocess.run([os.path.join(ROOT, "scripts/plot"), paths[0], "-o", world.path("drawn")],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30, check=False)
+    expect_equal("scripts/plot", (done.returncode, done.stderr), (0, b""))
+    drawn = sorted(os.listdir(world.path("drawn")))
+    expect_equal("pictures", drawn, ["cycles.svg", "growth.svg", "latency.svg", "rates.svg"])
+    for name in drawn:
+        xml.dom.minidom.parse(os.path.join(world.path("drawn"), name))
+    return "%d pictures" % len(drawn)
 
 
 @case("scripts/bench, one short round: a table that can be read")
