@@ -32,7 +32,7 @@ def kernel_rate(data, workload):
 
 
 def times_kernel(data, name, workload):
-    """Rate beside the kernel's server, each round's by itself."""
+    """Rate beside the kernel's server over veth with answers of the same size, each round's by itself."""
     kernel = [r["rate"] if r and not r["errors"] else None for entry in data.get("results", [])
               if (entry["server"], entry["workload"]) == (KERNEL, workload) for r in entry["rounds"]]
     mine = data.get("own", {}).get(name, {}).get("rounds", [])
@@ -93,11 +93,11 @@ def rows(data):
     out = [
         Row(1, "connections/s, memif, 128 open", own_median(data, "cps memif", "rate"), 1e6, True),
         Row(1, "cycles a connection, server", server("cps memif"), 2_400),
-        Row(1, "connections/s, times the kernel's", times_kernel(data, "cps memif", "connections"), 50,
+        Row(1, "connections/s, times the kernel's", times_kernel(data, "cps memif 1 KiB", "connections"), 50,
             True, "×"),
         Row(2, "requests/s, memif, 100 connections", own_median(data, "rps memif", "rate"), 3.5e6, True),
         Row(2, "cycles a request, server", server("rps memif"), 700),
-        Row(2, "requests/s, times the kernel's", times_kernel(data, "rps memif", "requests"), 25, True,
+        Row(2, "requests/s, times the kernel's", times_kernel(data, "rps memif 1 KiB", "requests"), 25, True,
             "×"),
     ]
     cold = colds(data)

@@ -116,7 +116,15 @@ def cycles(data):
     return svg(y + 14, parts, foot(data))
 
 
-def panel(y, title, axis, series, below, log_x=True, high=None, limit=None):
+def steps(high, about=4):
+    """Round numbers from 0 to at least `high`."""
+    raw = max(high, 1e-9) / about
+    size = 10 ** math.floor(math.log10(raw))
+    size *= next(m for m in (1, 2, 2.5, 5, 10) if m * size >= raw * 0.999)
+    return [i * size for i in range(int(math.ceil(high / size - 1e-9)) + 1)]
+
+
+def panel(y, title, axis, series, below, log_x=True, log_y=False, limit=None):
     """Lines over an axis: series of (name, colour, [(x, y)])."""
     parts = [text(LEFT - 130, y, title, 15, weight="bold")]
     left, right, top, bottom = LEFT - 130, WIDTH - 150, y + 14, y + 180
@@ -124,15 +132,23 @@ def panel(y, title, axis, series, below, log_x=True, high=None, limit=None):
     if not points:
         return parts + [text(left, y + 24, "not measured", fill=GREY)], y + 50
     xs = sorted({p[0] for p in points})
-    top_value = high or max(max(p[1] for p in points), limit or 0) * 1.15
+    values = [p[1] for p in points if p[1] > 0] + ([limit] if limit else [])
+    if log_y:
+        a_y, b_y = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+        marks = [10.0 ** i for i in range(a_y, max(b_y, a_y + 1) + 1)]
+    else:
+        marks = steps(max(values) * 1.05)
     if log_x:
         a, b = math.log10(xs[0]), math.log10(max(xs[-1], xs[0] * 10))
         at = lambda v: left + (right - left) * (math.log10(v) - a) / (b - a)  # noqa: E731
     else:
         at = lambda v: left + (right - left) * v / max(xs[-1], 1e-9)  # noqa: E731
-    up = lambda v: bottom - (bottom - top) * v / top_value  # noqa: E731
-    for i in range(5):
-        v = top_value * i / 4
+    if log_y:
+        up = lambda v: bottom - (bottom - top) * math.log10(max(v, marks[0]) / marks[0]) / math.log10(  # noqa: E731
+            marks[-1] / marks[0])
+    else:
+        up = lambda v: bottom - (bottom - top) * v / marks[-1]  # noqa: E731
+    for v in marks:
         parts += [line(left, up(v), right, up(v), "#dddddd"),
                   text(left - 8, up(v) + 4, short(v), 11, "end", GREY)]
     for v in xs:
@@ -142,7 +158,7 @@ def panel(y, title, axis, series, below, log_x=True, high=None, limit=None):
               text(right + 12, top - 4, axis, 11, fill=GREY)]
     if limit:
         parts += [line(left, up(limit), right, up(limit), RED, 1.5, "5 4"),
-                  text(right + 12, up(limit) + 4, "budget %g" % limit, 11, fill=RED)]
+                  text(left + 6, up(limit) - 4, "budget %g" % limit, 11, fill=RED)]
     for i, (name, colour, row) in enumerate(series):
         if not row:
             continue
@@ -165,7 +181,7 @@ def growth(data):
     load = sorted((r["body"], r["rate"] * r["body"] / 1e6) for r in (
         budgets.single(data, n) for n in data["single"] if n.startswith("payload ")) if r)
     more, y = panel(y, "Text over memif by the size of an answer", "MB/s", [("Weir", BLUE, load)],
-                    "octets of an answer")
+                    "octets of an answer", log_y=True)
     parts += more
     lost = budgets.losses(data).items()
     more, y = panel(y, "Received with loss", "MB/s", [

@@ -83,7 +83,8 @@ def results(rate, cycles):
             "results": [{"server": "epoll", "workload": "connections",
                          "rounds": [{"rate": 20000.0, "errors": 0}]}],
             "port_alone": [], "memory": {}, "failures": {"x": "a reason"}, "rows": [],
-            "own": {"cps memif": {"command": ["weir", "bench", "cps"], "rounds": [said]}},
+            "own": {name: {"command": ["weir", "bench", "cps"], "rounds": [said]}
+                    for name in ("cps memif", "cps memif 1 KiB")},
             "single": {}, "latency": {}, "loss": [
                 {"percent": 1, "octets": 1 << 30, "kernel": 4.0, "weir": 5.0}]}
 
