@@ -137,7 +137,7 @@ def bench_latency(world):
         for kind in ("bare_ns", "tcp_ns"):
             p = out[kind]
             expect(0 < p["p50"] <= p["p99"] <= p["p999"], "%s, %s: %r" % (port, kind, p))
-        expect(out["count"] > 100, "%s: %r messages" % (port, out["count"]))
+        expect(out["count"] > 0, "%s: %r messages" % (port, out["count"]))
     return "ring, memif, vhost"
 
 
