@@ -151,6 +151,9 @@ class Bench:
             counts = own.QUICK_RESTING if quick else own.RESTING
             self.one("memory", ["weir", "bench", "memory"], lambda: own.run_memory(self, counts))
             self.one("kernel memory", None, kernel_memory)
+            arguments = own.QUICK_TIME_WAIT if quick else own.TIME_WAIT
+            self.one("time-wait", ["weir", "bench", "time-wait", *arguments],
+                     lambda: own.run_time_wait(self, arguments))
         if self.section("instructions"):
             self.one("instructions", ["scripts/instructions"], lambda: own.run_instructions(self))
         if self.section("micro"):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import machine
 from lab import CLIENT_CORE, SERVER_CORE, Failed, Process
 
 PATIENCE = 60
@@ -54,6 +55,7 @@ OPEN = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 QUICK_OPEN = OPEN[:3]  # as many; all that they are for is to see that it works
 COLD = [Own("cold %d" % n, "cold", "--connections", str(n)) for n in OPEN]
 RESTING = {"idle": 10_000_000, "half_open": 1_000_000, "time_wait": 60_000_000}
+TIME_WAIT, QUICK_TIME_WAIT = [], ["--rate", "100000", "--wait", "4", "--seconds", "3"]
 QUICK_RESTING = {"idle": 100_000, "half_open": 100_000, "time_wait": 1_000_000}
 
 
@@ -92,6 +94,19 @@ def run_memory(bench, counts):
         else:
             raise Failed("%d of %s cannot be made here: %s" % (count, kind, process.complaint()))
     return out
+
+
+def run_time_wait(bench, arguments):
+    """A steady rate of closes, 2MSL and beyond."""
+    if "time-wait" not in machine.output(bench.weir, "bench", "--help"):
+        raise Failed("this weir has no `weir bench time-wait`")
+    process = Process(bench.lab.dir, "time_wait", [bench.weir, "bench", "time-wait", "--json", *arguments])
+    code = process.wait(600)
+    process.end()
+    said = last_object(process.text())
+    if code != 0 or not said or said["failed"]:
+        raise Failed("weir bench time-wait: " + process.complaint())
+    return said
 
 
 def run_instructions(bench):

@@ -156,6 +156,21 @@ def memory_lines(data):
     return lines and table(["connections at rest", "count", "in all", "octets each", "budget"], lines)
 
 
+def time_wait_table(data):
+    """What a connection costs where so many records stand as 2MSL allows."""
+    tw = budgets.single(data, "time-wait")
+    if not tw:
+        return []
+    phases = (("off", "no record"), ("first", "first second"), ("standing", "before any expires"),
+              ("turnover", "as many expire as enter"))
+    return ["**TIME-WAIT**: %s connections closed in each second of the stack's, 2MSL %d s, %s records; the "
+            "stack's own cycles a connection, no port (`weir bench time-wait`)." % (
+                number(tw["rate"]), tw["wait_seconds"], number(tw["records"])),
+            table([""] + [what for _, what in phases] + ["octets a record"],
+                  [["cycles"] + [number(tw[name]["total"]) for name, _ in phases] +
+                   ["%.1f" % tw["octets_each"]]])]
+
+
 def counted_table(data):
     said = budgets.single(data, "instructions")
     if not said:
@@ -186,7 +201,7 @@ def sections(data):
         ("Ports that are not the limit", own_tables(data)),
         ("Latency", [latency] if latency else []),
         ("Growth", growth_tables(data)),
-        ("Memory", [memory] if memory else []),
+        ("Memory", ([memory] if memory else []) + time_wait_table(data)),
         ("Instructions", [t for t in [counted_table(data)] if t]),
         ("Single parts", [t for t in [micro_table(data)] if t]),
     ]
