@@ -33,6 +33,14 @@ class RtoEstimator {
   // Undoes back_off: the peer was alive behind a closed window. Keeps what samples said.
   void restore() noexcept;
 
+  // As another was left: what its accessors said.
+  void resume(Micros srtt, Micros rttvar, Micros rto, bool sampled) noexcept {
+    srtt_ = srtt;
+    rttvar_ = rttvar;
+    rto_ = rto;
+    sampled_ = sampled;
+  }
+
   // Our SYN was resent before it was acknowledged: data starts with 3 s (§5.7).
   void on_syn_timeout() noexcept;
 

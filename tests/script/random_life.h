@@ -17,6 +17,7 @@
 
 #include "base/assert.h"
 #include "script/bufs.h"
+#include "script/rest.h"
 #include "tcp/core.h"
 #include "tcp/info.h"
 #include "tcp/listen.h"
@@ -43,7 +44,9 @@ struct UsualWay {
 template <class Source, class Way = UsualWay>
 class RandomLife {
  public:
-  explicit RandomLife(Source& source) : rng(source), tcb_(configure()) {
+  // `rests`: it is frozen whenever it may be, which nothing that it does may show.
+  explicit RandomLife(Source& source, bool rests = always_rests())
+      : rng(source), rests_(rests), tcb_(configure()) {
     out_.counters = &counters_;
     out_.logs = logs();
     out_.owns = owns();
@@ -105,6 +108,9 @@ class RandomLife {
   [[nodiscard]] const telemetry::Counters& counters() const { return counters_; }
   [[nodiscard]] std::uint64_t octets_read() const { return octets_read_; }
   [[nodiscard]] const Way& way() const { return way_; }
+  [[nodiscard]] std::uint64_t rests() const { return rests_taken_; }
+  // Of all that was sent and told, and when.
+  [[nodiscard]] std::uint64_t trace() const { return trace_; }
 
  private:
   static constexpr unsigned kMaxTimersAtOnce = 100, kMaxTimersToTheEnd = 3'000,
@@ -532,13 +538,30 @@ class RandomLife {
   void flush() {
     way_.sees(tcb_, out_);
     note_window();
-    for (const tcp::TxSegment& s : out_.tx.items()) check(s);
+    for (const tcp::TxSegment& s : out_.tx.items()) {
+      check(s);
+      trace(s);
+    }
+    trace(std::uint64_t{tcb_.notices} << 32U | static_cast<std::uint64_t>(tcb_.state));
     if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, out_.tx.items());
     check_info();
     out_.tx.clear();
     bufs_.give_back(std::move(out_.release));
     tcb_.notices = 0;
+    if (rests_ && rest(tcb_, now_)) ++rests_taken_;
     tcp::check_invariants(tcb_);
+  }
+
+  void trace(std::uint64_t n) { trace_ = (trace_ ^ n) * 0x0000'0100'0000'01b3U; }  // FNV-1a
+  void trace(const tcp::TxSegment& s) {
+    trace(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+    trace(std::uint64_t{s.seq.raw()} << 32U | s.ack.raw());
+    trace(std::uint64_t{s.len} << 32U | std::uint64_t{s.wnd} << 16U | s.urgent);
+    trace(std::uint64_t{s.flags} << 32U | std::uint64_t{s.ecn} << 16U | s.mss);
+    trace(std::uint64_t{s.options.ts_val} << 32U | s.options.ts_ecr);
+    for (unsigned i = 0; i < s.options.sack_count; ++i) {
+      trace(std::uint64_t{s.options.sack[i].left.raw()} << 32U | s.options.sack[i].right.raw());
+    }
   }
 
   void check_info() {
@@ -631,6 +654,8 @@ class RandomLife {
 
   Source& rng;
   Way way_;
+  bool rests_;
+  std::uint64_t rests_taken_ = 0, trace_ = 0xcbf2'9ce4'8422'2325U;
   tcp::Config config_;
   std::uint16_t mtu_ = 1'500;
   bool ipv6_ = false;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "script/rest.h"
+
 namespace weir::test {
 namespace {
 
@@ -296,6 +298,7 @@ Script& Script::settle() {
     more = out_.tx.room() <= 1;
     flush();
   }
+  if (always_rests()) (void)rest(tcb_, now_);
   tcp::check_invariants(tcb_);
   return *this;
 }
