@@ -24,6 +24,9 @@ using enum wire::TcpFlags;
 using Clock = std::chrono::steady_clock;
 
 constexpr unsigned kBurst = 32;
+// Idle ones come at 100,000 a second, in two turns each, so that they go to rest meanwhile. Half-open
+// ones and those in TIME-WAIT stand still: they would be resent, or end.
+constexpr Duration kTurn = kBurst * 10us / 2;
 constexpr std::uint32_t kBlocks = 1'024;  // some bursts of frames, in and out
 constexpr IpAddr kHost = IpAddr::v4(10, 0, 0, 1), kGateway = IpAddr::v4(10, 0, 0, 254);
 constexpr MacAddr kHostMac{{2, 0, 0, 0, 0, 1}}, kGatewayMac{{2, 0, 0, 0, 0, 254}};
@@ -120,6 +123,7 @@ void Resters::send(const Peer& p, unsigned flags) {
 
 // One iteration with what was sent; the peers hear of what came back, in the order of `peers`.
 std::uint64_t Resters::turn(std::span<Peer> peers) {
+  if (kind_ == Resting::kIdle) now_ += kTurn;
   const auto start = Clock::now();
   stack_->receive(frames_, now_);
   stack_->advance(now_);

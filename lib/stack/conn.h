@@ -14,7 +14,7 @@ namespace weir::stack {
 // How its user lets go of a connection.
 enum class Leaving : std::uint8_t { kNot, kClose, kAbort };
 
-struct Conn {
+struct alignas(64) Conn {
   explicit Conn(const tcp::Config& c) : tcb(c) {}
 
   tcp::Tcb tcb;
@@ -56,28 +56,5 @@ inline constexpr std::uint32_t kIndexMask = (1U << 30U) - 1;
 [[nodiscard]] constexpr std::uint32_t index_of(std::uint32_t handle) {
   return handle & kIndexMask;
 }
-
-// First in, first out, of connections linked through one of their fields.
-template <std::uint32_t Conn::*Next>
-struct ConnList {
-  std::uint32_t head = kNoIndex, tail = kNoIndex;
-
-  [[nodiscard]] bool empty() const { return head == kNoIndex; }
-  void push(Slab<Conn>& conns, std::uint32_t index) {
-    conns[index].*Next = kNoIndex;
-    if (head == kNoIndex) {
-      head = index;
-    } else {
-      conns[tail].*Next = index;
-    }
-    tail = index;
-  }
-  std::uint32_t pop(Slab<Conn>& conns) {
-    const std::uint32_t index = head;
-    head = conns[index].*Next;
-    if (head == kNoIndex) tail = kNoIndex;
-    return index;
-  }
-};
 
 }  // namespace weir::stack

@@ -19,7 +19,7 @@ tcp::OpenArgs Stack::Impl::open_args(const FlowKey& f, const tcp::Numbers& first
 Conn* Stack::Impl::find(ConnId id) {
   if (id.index >= generations.size() || generations[id.index] != id.generation) return nullptr;
   if ((id.generation & 1U) == 0) return nullptr;
-  Conn& c = conns[id.index];
+  Conn& c = awake(id.index);
   return c.user_gone ? nullptr : &c;
 }
 
@@ -49,7 +49,7 @@ void Stack::Impl::collect_notices(Conn& c) {
   if ((n & tcp::kNoticeSoftError) != 0) note(kSoftError);
   if ((n & tcp::kNoticeClosed) != 0) {
     note(kClosed);
-    const bool in_table = table.erase(c.hash, handle_of(Kind::kConn, index_in_slab(c)));
+    const bool in_table = table.erase(c.hash, handle_of(Kind::kConn, conns.index_of(c)));
     WEIR_ASSERT(in_table);
   }
 }
@@ -131,7 +131,8 @@ void Stack::Impl::free_if_unlisted(std::uint32_t index) {
 }
 
 void Stack::Impl::on_timer(std::uint32_t index) {
-  Conn& c = conns[index];
+  if (sleeps_on(index)) return;
+  Conn& c = awake(index);
   if (c.doomed) return;
   if (now >= c.user_deadline) {
     c.user_deadline = kNever;
@@ -160,7 +161,7 @@ void Stack::Impl::advance_room() {
   constexpr unsigned kSlotsPerCall = 1'024;
   for (unsigned slots = kSlotsPerCall; slots > 0 && room_cursor < generations.size(); --slots) {
     const std::uint32_t index = room_cursor++;
-    if (!alive(index) || conns[index].doomed) continue;
+    if (!busy(index)) continue;
     Conn& c = conns[index];
     if (!c.tcb.has(tcp::kWantWritable) || !has_room(c.tcb)) continue;
     c.tcb.clear(tcp::kWantWritable);
@@ -240,7 +241,7 @@ void Stack::Impl::close_unreachable(const FlowKey& flow) {
   const std::uint32_t handle =
       table.find(hash_of(flow), [&](std::uint32_t h) { return same_flow(h, flow); });
   if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return;
-  Conn& c = conns[index_of(handle)];
+  Conn& c = awake(index_of(handle));
   // Where the next hop was known and R1 was reached, R2 decides (RFC 9293 §3.8.3).
   const bool doubted = c.tcb.soft_error != tcp::CloseReason::kNone;
   if (c.tcb.state != tcp::State::kSynSent || doubted) {
@@ -322,7 +323,7 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
     tw_forget(r, at.hash, at.old);
     counters.time_wait_recycled.add();
   }
-  const std::uint32_t index = conns.take();
+  const std::uint32_t index = conns.take(flow);
   if (!table.insert(at.hash, handle_of(Kind::kConn, index))) {
     conns.give(index);
     return Error::kFull;

@@ -110,6 +110,7 @@ tcp::IcmpVerdict Stack::Impl::judge_error(std::uint32_t handle, const tcp::IcmpE
   const std::uint32_t index = index_of(handle);
   switch (kind_of(handle)) {
     case Kind::kConn: {
+      if (conns.resting(index)) return tcp::IcmpVerdict::kForged;  // nothing is in flight
       const tcp::IcmpVerdict v = tcp::on_icmp_error(conns[index].tcb, e, now, outbox);
       flush(index);
       mark_output(index);

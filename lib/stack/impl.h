@@ -6,6 +6,7 @@
 //   time_wait.cc    records of 28 or 52 octets, in the order of their deadlines
 //   listeners.cc    who listens, alone or in a group; what a listener tells of itself
 //   loopback.cc     segments from this host to itself
+//   rest.cc         who goes to rest, and what wakes it; conns.h: where both are kept
 //   connections.cc  control blocks: made, settled after every event, freed; the user's calls
 //   settings.cc     what one connection has its own way
 //   snapshot.cc     what is told of connections, one by one and all of them
@@ -22,6 +23,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/batch.h"
@@ -36,7 +38,7 @@
 #include "ip/neighbour_table.h"
 #include "ip/routes.h"
 #include "ip/token_bucket.h"
-#include "stack/conn.h"
+#include "stack/conns.h"
 #include "stack/stack.h"
 #include "stack/udp_sockets.h"
 #include "tcp/isn.h"
@@ -88,7 +90,8 @@ struct Stack::Impl {
     Buf* buf = nullptr;
     std::uint64_t hash = 0;
     FlowKey flow;
-    bool looped = false;  // this host sent it to itself
+    std::uint32_t seat = kNoIndex;  // of a connection that is likely its own
+    bool looped = false;            // this host sent it to itself
     alignas(64) wire::Frame frame;
   };
 
@@ -104,6 +107,7 @@ struct Stack::Impl {
   void admit_flow(Arrival& a);
   [[nodiscard]] static bool scattered_checksum_ok(const Arrival& a);
   void look_up(Arrival& a);
+  void fetch(const Arrival& a);
   void deliver(Arrival& a);
   void on_tcp(Arrival& a);
   void on_conn(std::uint32_t index, Arrival& a);
@@ -198,6 +202,30 @@ struct Stack::Impl {
   // Whether connect may take the 4-tuple over (tw_reuse).
   [[nodiscard]] bool tw_reusable(const tcp::TwState& r, const FlowKey& flow) const;
 
+  // -- rest.cc
+  [[nodiscard]] bool may_rest(const Conn& c) const;
+  void rest(std::uint32_t index);  // Pre: may_rest
+  void restore(Conn& c, std::uint32_t index) const;
+  void wake(std::uint32_t index);  // Pre: resting
+  Conn& awake(std::uint32_t index) {
+    if (conns.resting(index)) wake(index);
+    return conns[index];
+  }
+  [[nodiscard]] bool sleeps_on(std::uint32_t index);  // nothing is due for it, and it rests
+  void advance_rest();
+  // One that is not at rest, nor about to be freed.
+  [[nodiscard]] bool busy(std::uint32_t index) const {
+    return alive(index) && !conns.resting(index) && !conns[index].doomed;
+  }
+  // f(const Conn&), at rest or not; wakes nobody.
+  template <class F>
+  void look_at(std::uint32_t index, F&& f) const {
+    if (!conns.resting(index)) return f(conns[index]);
+    Conn c(config.tcp);
+    restore(c, index);
+    f(std::as_const(c));
+  }
+
   // -- connections.cc
   void settle(std::uint32_t index);
   void tell(std::uint32_t index);  // of a connection that is marked for output: settled there
@@ -218,11 +246,12 @@ struct Stack::Impl {
     accepting[id / kWordBits] |= std::uint64_t{1} << (id % kWordBits);
   }
   bool next_ready(Ready& out);
-  [[nodiscard]] std::uint32_t index_in_slab(const Conn& c) {
-    return static_cast<std::uint32_t>(&c - &conns[0]);
-  }
   [[nodiscard]] ConnId id_of(std::uint32_t index) const { return {index, generations[index]}; }
   [[nodiscard]] bool alive(std::uint32_t index) const { return (generations[index] & 1U) != 0; }
+  [[nodiscard]] bool alive(ConnId id) const {  // to its user
+    return id.index < generations.size() && generations[id.index] == id.generation &&
+           (id.generation & 1U) != 0 && (conns.resting(id.index) || !conns[id.index].user_gone);
+  }
   void count_established(Conn& c);
   void close_unreachable(const FlowKey& flow);
   Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local,
@@ -259,8 +288,11 @@ struct Stack::Impl {
   // -- settings.cc
   [[nodiscard]] bool configure(Conn& c, const ConnOptions& options);
 
+  // -- last_resets.cc
+  void push_last_reset(const Conn& c);
+
   // -- snapshot.cc
-  void describe(std::uint32_t index, ConnSnapshot& out) const;
+  void describe(std::uint32_t index, const Conn& c, ConnSnapshot& out) const;
   [[nodiscard]] bool describe(Kind kind, std::uint32_t index, ConnSnapshot& out) const;
   [[nodiscard]] bool describe_half_open(std::uint32_t index, ConnSnapshot& out) const;
   template <class Record>
@@ -407,7 +439,11 @@ struct Stack::Impl {
   flow::PortPicker ports;
   std::array<Ahead, 16> aheads{};  // by remote; a remote's port is never 0
   timer::Wheel wheel;
-  Slab<Conn> conns;
+  Conns conns;
+  struct {
+    std::uint32_t at = 0;
+    Instant turned{};
+  } hand;                   // over the records that are lent
   Slab<tcp::SentLog> logs;  // one a connection at most, touched only while text is in flight
   Slab<tcp::Own> owns;      // one a connection at most, touched only where one has its own way
   Slab<tcp::SynEntry> syns;

@@ -5,25 +5,28 @@
 
 namespace weir::stack {
 
+void Stack::Impl::push_last_reset(const Conn& c) {
+  const tcp::State state = c.tcb.state;
+  if (c.doomed || state <= tcp::State::kSynSent || state == tcp::State::kTimeWait) return;
+  const ip::NeighbourId id = neighbours.find(c.next_hop);
+  const MacAddr* const mac = id == kNoIndex ? nullptr : neighbours.mac(id);
+  if (mac == nullptr) return;
+  tcp::TxPacket packet;
+  packet.seg = tcp::make_reset(c.tcb, now);
+  packet.flow = c.flow;
+  packet.src_mac = config.mac;
+  packet.dst_mac = *mac;
+  packet.tos = c.tos;
+  packet.ttl = c.ttl != 0 ? c.ttl : config.tcp.ttl;
+  tx.push(packet);
+}
+
 bool Stack::poll_last_resets(std::uint32_t& from) {
   Impl& s = *impl_;
   s.tx.clear();
   for (; from < s.generations.size() && s.tx.room() > 0; ++from) {
-    if (!s.alive(from) || s.conns[from].doomed) continue;
-    const Conn& c = s.conns[from];
-    const tcp::State state = c.tcb.state;
-    if (state <= tcp::State::kSynSent || state == tcp::State::kTimeWait) continue;
-    const ip::NeighbourId id = s.neighbours.find(c.next_hop);
-    const MacAddr* const mac = id == kNoIndex ? nullptr : s.neighbours.mac(id);
-    if (mac == nullptr) continue;
-    tcp::TxPacket packet;
-    packet.seg = tcp::make_reset(c.tcb, s.now);
-    packet.flow = c.flow;
-    packet.src_mac = s.config.mac;
-    packet.dst_mac = *mac;
-    packet.tos = c.tos;
-    packet.ttl = c.ttl != 0 ? c.ttl : s.config.tcp.ttl;
-    s.tx.push(packet);
+    if (!s.alive(from)) continue;
+    s.look_at(from, [&s](const Conn& c) { s.push_last_reset(c); });
   }
   return from < s.generations.size();
 }

@@ -97,6 +97,7 @@ void Stack::Impl::deliver_held(const HeldPacket& held) {
   const std::uint32_t handle =
       table.find(hash_of(packet.flow), [&](std::uint32_t h) { return same_flow(h, packet.flow); });
   if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return;
+  if (conns.resting(index_of(handle))) return;  // nothing to be sent again
   tcp::on_next_hop_known(conns[index_of(handle)].tcb, now);
   settle(index_of(handle));
 }

@@ -34,7 +34,7 @@ void Stack::Impl::advance_pressure() {
   for (unsigned slots = kSlotsPerCall; slots > 0 && conns_left > 0; --slots) {
     if (pressure.cursor == generations.size()) return end_sweep();
     const std::uint32_t index = pressure.cursor++;
-    if (!alive(index) || conns[index].doomed) continue;
+    if (!busy(index)) continue;
     --conns_left;
     relieve(index);
   }
@@ -90,7 +90,7 @@ void Stack::Impl::end_sweep() {
   const Duration limit = limit_of(pressure.last);
   counters.drop_udp_mem.add(udp.give_back_older(now - limit, released));
   if (still < limit || tx.room() < kOneCall) return;
-  if (generations[victim.index] != victim.generation || conns[victim.index].doomed) return;
+  if (generations[victim.index] != victim.generation || !busy(victim.index)) return;
   if (standing_still(conns[victim.index]) < limit) return;  // it moved since the sweep passed it
   counters.pressure_resets.add();
   pressure.until = Instant::min();  // whether that was enough, the next frame tells

@@ -99,6 +99,7 @@ void Stack::Impl::receive(std::span<Buf* const> frames) {
   const unsigned n = parse(frames, false);
   mark(telemetry::Stage::kParse);
   for (unsigned i = 0; i < n; ++i) look_up(arrivals[i]);
+  for (unsigned i = 0; i < n; ++i) fetch(arrivals[i]);
   mark(telemetry::Stage::kLookup);
   for (unsigned i = 0; i < n; ++i) deliver(arrivals[i]);
   mark(telemetry::Stage::kTcp);
@@ -107,6 +108,7 @@ void Stack::Impl::receive(std::span<Buf* const> frames) {
 // The rest of it for frames whose stages nobody measures.
 void Stack::Impl::receive_parsed(unsigned n) {
   for (unsigned i = 0; i < n; ++i) look_up(arrivals[i]);
+  for (unsigned i = 0; i < n; ++i) fetch(arrivals[i]);
   for (unsigned i = 0; i < n; ++i) deliver(arrivals[i]);
 }
 
@@ -226,14 +228,15 @@ bool Stack::Impl::stays_here(Arrival& a, std::uint16_t owner) {
 }
 
 void Stack::Impl::look_up(Arrival& a) {
+  a.seat = kNoIndex;
   if (a.frame.kind != wire::Kind::kTcp) return;
   const std::uint32_t handle = table.candidate(a.hash);
   if (handle == kNoIndex) return;
   const void* record = nullptr;
   switch (kind_of(handle)) {
     case Kind::kConn:
-      record = conns.slot(index_of(handle));
-      break;
+      a.seat = index_of(handle);
+      return __builtin_prefetch(conns.seat_slot(a.seat));
     case Kind::kSyn:
       record = syns.slot(index_of(handle));
       break;
@@ -246,6 +249,22 @@ void Stack::Impl::look_up(Arrival& a) {
   }
   __builtin_prefetch(record);
   __builtin_prefetch(static_cast<const std::byte*>(record) + 64);
+}
+
+// Its seat says where the rest of a connection is.
+void Stack::Impl::fetch(const Arrival& a) {
+  if (a.seat == kNoIndex) return;
+  const void* const seat = conns.seat_slot(a.seat);
+  const auto line = [](const void* of, std::size_t i) {
+    __builtin_prefetch(static_cast<const std::byte*>(of) + 64 * i);
+  };
+  if (!conns.resting(a.seat)) {
+    for (const std::size_t i : {0U, 1U, 2U}) line(conns.slot(a.seat), i);
+    return;
+  }
+  for (const std::size_t i : {1U, 2U, 3U}) line(seat, i);
+  __builtin_prefetch(&generations[a.seat]);
+  wheel.prefetch(a.seat);
 }
 
 void Stack::Impl::deliver(Arrival& a) {
@@ -317,7 +336,7 @@ Buf* Stack::Impl::take_text(Arrival& a) {
 bool Stack::Impl::same_flow(std::uint32_t handle, const FlowKey& f) const {
   switch (kind_of(handle)) {
     case Kind::kConn:
-      return conns[index_of(handle)].flow == f;
+      return conns.seat(index_of(handle)).flow == f;
     case Kind::kSyn:
       return syns[index_of(handle)].flow == f;
     case Kind::kTimeWait:
@@ -355,10 +374,10 @@ void Stack::Impl::count_ecn(std::uint8_t tos) {
 }
 
 void Stack::Impl::on_conn(std::uint32_t index, Arrival& a) {
+  Conn& c = awake(index);
   const std::uint8_t flags = a.frame.tcp.flags;
   if ((flags & (tcp::SYN | tcp::ACK | tcp::RST)) == tcp::SYN && reopens(index, a)) return;
   const tcp::RxSegment seg = to_segment(a);
-  Conn& c = conns[index];
   const bool waited = !c.tcb.rcvq.empty();
   const Seq una = c.tcb.snd_una;
   tcp::on_segment(c.tcb, seg, now, outbox);

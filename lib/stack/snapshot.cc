@@ -41,8 +41,7 @@ void describe_timer(const tcp::Tcb& t, Instant now, ConnSnapshot& out) {
 
 }  // namespace
 
-void Stack::Impl::describe(std::uint32_t index, ConnSnapshot& out) const {
-  const Conn& c = conns[index];
+void Stack::Impl::describe(std::uint32_t index, const Conn& c, ConnSnapshot& out) const {
   out.flow = c.flow;
   out.state = c.tcb.state;
   describe_timer(c.tcb, now, out);
@@ -92,8 +91,8 @@ bool Stack::Impl::in_table(const FlowKey& flow, std::uint32_t handle) const {
 bool Stack::Impl::describe(Kind kind, std::uint32_t index, ConnSnapshot& out) const {
   switch (kind) {
     case Kind::kConn:
-      if (!alive(index) || conns[index].doomed) return false;
-      describe(index, out);
+      if (!alive(index) || (!conns.resting(index) && conns[index].doomed)) return false;
+      look_at(index, [&](const Conn& c) { describe(index, c, out); });
       return true;
     case Kind::kSyn:
       return describe_half_open(index, out);
@@ -131,11 +130,13 @@ bool Stack::at_end(const SnapshotCursor& cursor) {
 }
 
 std::optional<tcp::Info> Stack::info(ConnId id) const {
-  const Conn* c = impl_->find(id);
-  if (c == nullptr) return std::nullopt;
-  tcp::Info i = tcp::info_of(c->tcb, impl_->now);
-  // What the peer or the program keeps small says nothing of the path.
-  if (c->tcb.mss >= c->tcb.full_mss || !c->tcb.synchronized()) i.pmtu = impl_->config.mtu;
+  if (!impl_->alive(id)) return std::nullopt;
+  tcp::Info i;
+  impl_->look_at(id.index, [this, &i](const Conn& c) {
+    i = tcp::info_of(c.tcb, impl_->now);
+    // What the peer or the program keeps small says nothing of the path.
+    if (c.tcb.mss >= c.tcb.full_mss || !c.tcb.synchronized()) i.pmtu = impl_->config.mtu;
+  });
   return i;
 }
 

@@ -133,6 +133,7 @@ bool Stack::next_ready(Ready& out) {
 void Stack::poll_output(Instant now) {
   impl_->now = now;
   impl_->poll_output();
+  impl_->advance_rest();
 }
 
 std::span<const tcp::TxPacket> Stack::tx_packets() const {
@@ -210,7 +211,7 @@ std::optional<IpAddr> Stack::default_source(bool v4) const {
 }
 
 bool Stack::alive(ConnId id) const {
-  return impl_->find(id) != nullptr;
+  return impl_->alive(id);
 }
 
 std::size_t Stack::send_room(ConnId id) const {
@@ -333,8 +334,9 @@ void Stack::set_user(ConnId id, std::uint64_t user) {
 }
 
 std::uint64_t Stack::user_of(ConnId id) const {
-  const Conn* c = impl_->find(id);
-  return c == nullptr ? 0 : c->user;
+  if (!impl_->alive(id)) return 0;
+  const Conns& all = impl_->conns;
+  return all.resting(id.index) ? all.seat(id.index).user : all[id.index].user;
 }
 
 void Stack::set_timer(ConnId id, Instant when) {
@@ -414,8 +416,7 @@ void Stack::want_writable(ConnId id) {
 }
 
 FlowKey Stack::flow_of(ConnId id) const {
-  const Conn* c = impl_->find(id);
-  return c == nullptr ? FlowKey{} : c->flow;
+  return impl_->alive(id) ? impl_->conns.seat(id.index).flow : FlowKey{};
 }
 
 std::uint32_t Stack::timestamp(ConnId id, Instant now) const {
@@ -430,8 +431,9 @@ tcp::CloseReason Stack::soft_error(ConnId id) const {
 }
 
 tcp::State Stack::state_of(ConnId id) const {
-  const Conn* c = impl_->find(id);
-  return c == nullptr ? tcp::State::kClosed : c->tcb.state;
+  if (!impl_->alive(id)) return tcp::State::kClosed;
+  const Conns& all = impl_->conns;
+  return all.resting(id.index) ? tcp::State::kEstablished : all[id.index].tcb.state;
 }
 
 const telemetry::Counters& Stack::counters() const {
@@ -448,16 +450,19 @@ Gauges Stack::gauges() const {
   const Impl& s = *impl_;
   std::array<CloseWait, 1> oldest;
   (void)oldest_close_waits(oldest);
-  return {s.conns.size(),      s.established,    s.syns.size(),       s.tw_live,
-          s.neighbours.size(), s.accept_waiting, s.close_waits.count, oldest[0].age};
+  return {s.conns.size(),      s.established,       s.syns.size(),
+          s.tw_live,           s.neighbours.size(), s.accept_waiting,
+          s.close_waits.count, oldest[0].age,       s.conns.size() - s.conns.lent()};
 }
 
 Footprint Stack::footprint() {
   constexpr std::uint32_t kMany = 100'000;  // the table's octets are counted in whole lines
   constexpr std::uint32_t kEntry = (flow::Table::bytes_for(kMany) + kMany / 2) / kMany;
   constexpr std::uint32_t kGeneration = sizeof(std::uint32_t);
-  return {sizeof(Conn) + timer::Wheel::kNodeSize + kGeneration + kEntry,
-          sizeof(tcp::SynEntry) + kEntry, sizeof(tcp::TwRecord) + kEntry};
+  constexpr std::uint32_t kResting = sizeof(Seat) + timer::Wheel::kNodeSize + kGeneration + kEntry;
+  static_assert(kResting <= 320, "budget: an idle connection with all its parts");
+  return {kResting + sizeof(Conn) + kGeneration, kResting, sizeof(tcp::SynEntry) + kEntry,
+          sizeof(tcp::TwRecord) + kEntry};
 }
 
 void Stack::configure(const tcp::Config& wanted) {
@@ -487,7 +492,7 @@ bool Stack::abort_all(std::uint32_t& from) {
   Impl& s = *impl_;
   for (; from < s.generations.size(); ++from) {
     if (s.tx.room() < 2 * Impl::kOneCall) return true;
-    if (!s.alive(from) || s.conns[from].doomed) continue;
+    if (!s.alive(from) || s.awake(from).doomed) continue;
     s.leave(from, Leaving::kAbort);
   }
   return false;
@@ -496,7 +501,7 @@ bool Stack::abort_all(std::uint32_t& from) {
 void Stack::release_all() {
   Impl& s = *impl_;
   for (std::uint32_t i = 0; i < s.generations.size(); ++i) {
-    if (s.alive(i)) tcp::release_buffers(s.conns[i].tcb, s.outbox);
+    if (s.alive(i) && !s.conns.resting(i)) tcp::release_buffers(s.conns[i].tcb, s.outbox);
   }
   s.released.append(std::move(s.outbox.release));
   s.released.append(std::move(s.tx_frames));
@@ -515,19 +520,20 @@ void Stack::check_invariants() const {
   for (std::uint32_t i = 0; i < s.generations.size(); ++i) {
     if (!s.alive(i)) continue;
     ++live;
-    const Conn& c = s.conns[i];
-    if (c.doomed) continue;
-    tcp::check_invariants(c.tcb);
-    if (c.counted) ++established;
-    WEIR_ASSERT(c.in_output || c.in_close_wait == (c.tcb.state == tcp::State::kCloseWait));
-    if (c.in_close_wait) ++close_wait;
-    WEIR_ASSERT(c.hash == s.hash_of(c.flow));
-    const std::uint32_t handle =
-        s.table.find(c.hash, [&](std::uint32_t h) { return h == handle_of(Kind::kConn, i); });
-    WEIR_ASSERT((handle != kNoIndex) == (c.tcb.state != tcp::State::kClosed));
-    if (handle != kNoIndex) ++in_table;
-    const Instant due = s.deadline_of(c);
-    WEIR_ASSERT(due == kNever || s.wheel.armed(i) || c.in_output);
+    s.look_at(i, [&](const Conn& c) {
+      if (c.doomed) return;
+      tcp::check_invariants(c.tcb);
+      if (c.counted) ++established;
+      WEIR_ASSERT(c.in_output || c.in_close_wait == (c.tcb.state == tcp::State::kCloseWait));
+      if (c.in_close_wait) ++close_wait;
+      WEIR_ASSERT(c.flow == s.conns.seat(i).flow && c.hash == s.hash_of(c.flow));
+      const std::uint32_t handle =
+          s.table.find(c.hash, [&](std::uint32_t h) { return h == handle_of(Kind::kConn, i); });
+      WEIR_ASSERT((handle != kNoIndex) == (c.tcb.state != tcp::State::kClosed));
+      if (handle != kNoIndex) ++in_table;
+      const Instant due = s.deadline_of(c);
+      WEIR_ASSERT(due == kNever || s.wheel.armed(i) || c.in_output);
+    });
   }
   WEIR_ASSERT(live == s.conns.size());
   WEIR_ASSERT(established == s.established);

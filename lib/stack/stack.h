@@ -60,6 +60,9 @@ struct Config {
   std::uint32_t tso_max = 0;  // octets of text a port segments by itself; 0: no TSO
   // What connections' deadlines are rounded up to. Finer costs a few more wake-ups a timer.
   Duration tick = 1ms;
+  // A connection that did nothing for so long is put away until something comes for it, in less
+  // memory. Nothing else shows it. 0: each time that nothing is under way; Duration::max(): never.
+  Duration rest_after = 1s;
   std::uint32_t max_udp_sockets = 4'096;
   std::uint32_t max_udp_datagrams = 16'384;  // that wait to be received, in all sockets
   tcp::Config tcp;
@@ -135,6 +138,7 @@ struct Gauges {                   // of the moment
   std::uint32_t accept_waiting = 0;  // established, and not yet handed to the program
   std::uint32_t close_wait = 0;      // the peer has closed, the program has not
   Duration oldest_close_wait{};      // how long the first of them has been so
+  std::uint32_t resting = 0;         // of connections: those that take no more than a seat
 };
 
 // A connection that its peer has closed and its program has not (CLOSE-WAIT).
@@ -146,7 +150,8 @@ struct CloseWait {
 
 // Octets that one of each takes with all its parts: record, timer, table entry; buffers apart.
 struct Footprint {
-  std::uint32_t connection = 0;
+  std::uint32_t connection = 0;  // with what it has only while it is not at rest
+  std::uint32_t resting = 0;
   std::uint32_t half_open = 0;
   std::uint32_t time_wait = 0;
 };

@@ -46,7 +46,7 @@ bool Stack::Impl::on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg
     return drop(a.buf, *why), true;
   }
   e.bits |= tcp::SynEntry::kAnswered;  // its timestamp told of options, too: no clock to time by
-  const std::uint32_t conn = conns.take();
+  const std::uint32_t conn = conns.take(a.flow);
   if (!table.insert(a.hash, handle_of(Kind::kConn, conn))) {
     conns.give(conn);
     return drop(a.buf, counters.drop_conn_table_full), true;

@@ -124,7 +124,7 @@ void Stack::Impl::promote(std::uint32_t index, Arrival& a) {
     }
     return drop(a.buf, *why);
   }
-  const std::uint32_t conn = conns.take();
+  const std::uint32_t conn = conns.take(a.flow);
   make_passive(conn, syns[index], id, a);
   const bool replaced =
       table.replace(a.hash, handle_of(Kind::kSyn, index), handle_of(Kind::kConn, conn));

@@ -231,10 +231,14 @@ void thaw_receiver(Tcb& t, const Frozen& f, Instant now) {
   t.keepalive_unanswered = f.keepalive_unanswered;
   t.last_received = f.last_received.near(now);
   if (is(kHasSent)) t.last_sent = f.last_sent.near(now);
-  if (is(kHasLife)) t.life_deadline = f.life_deadline.near(now);
+  t.life_deadline = life_deadline(f, now);
 }
 
 }  // namespace
+
+Instant life_deadline(const Frozen& f, Instant now) {
+  return (f.bits & kHasLife) != 0 ? f.life_deadline.near(now) : kNever;
+}
 
 void thaw(Tcb& t, const Frozen& f, Instant now) {
   thaw_numbers(t, f);

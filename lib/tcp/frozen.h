@@ -72,6 +72,8 @@ static_assert(sizeof(Frozen) == 184, "budget: 256 octets for a connection at res
 [[nodiscard]] bool may_freeze(const Tcb& tcb, Instant now);
 // Pre: may_freeze.
 [[nodiscard]] Frozen freeze(const Tcb& tcb);
+// kNever where there is none.
+[[nodiscard]] Instant life_deadline(const Frozen& frozen, Instant now);
 // Pre: `tcb` was just constructed, with the Config that it had.
 void thaw(Tcb& tcb, const Frozen& frozen, Instant now);
 

@@ -196,7 +196,8 @@ TEST(Footprint, WithinTheBudgets) {
   const Footprint f = Stack::footprint();
   EXPECT_EQ(f.half_open, 64U + 10U);
   EXPECT_EQ(f.time_wait, 28U + 10U);
-  EXPECT_GT(f.connection, sizeof(tcp::Tcb) + 16U + 4U + 10U);
+  EXPECT_EQ(f.resting, 256U + 16U + 4U + 10U);
+  EXPECT_GT(f.connection, f.resting + sizeof(tcp::Tcb));
   EXPECT_LT(f.connection, sizeof(tcp::Tcb) + 512U);
 }
 
