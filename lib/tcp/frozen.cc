@@ -167,7 +167,7 @@ void thaw_numbers(Tcb& t, const Frozen& f) {
   t.max_snd_wnd = f.max_snd_wnd;
   t.pushed = f.pushed;
   t.flags = f.flags;
-  t.state = State::kEstablished;
+  resume_established(t);
   t.snd_wscale = f.wscales & 15U;
   t.rcv_wscale = f.wscales >> 4U;
   t.ecn = f.ecn;

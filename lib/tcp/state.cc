@@ -106,6 +106,11 @@ void transition(Tcb& tcb, Trigger trigger) {
   tcb.state = next_state(tcb.state, trigger);
 }
 
+void resume_established(Tcb& tcb) {
+  WEIR_ASSERT(tcb.state == kClosed);
+  tcb.state = kEstablished;
+}
+
 std::string state_graph() {
   std::string dot = "digraph tcp {\n";
   for (unsigned s = 0; s < kStates; ++s) {

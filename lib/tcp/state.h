@@ -62,8 +62,11 @@ enum class CloseReason : std::uint8_t {
 [[nodiscard]] State next_state(State from, Trigger trigger);
 [[nodiscard]] bool has_transition(State from, Trigger trigger);
 
-// The only writer of Tcb::state.
+// The only writers of Tcb::state.
 void transition(Tcb& tcb, Trigger trigger);
+// Of a control block just constructed, for a connection that was put away in that state: it never
+// left it.
+void resume_established(Tcb& tcb);
 
 // The whole graph in Graphviz' dot, for the golden file docs/rfc/tcp-states.dot.
 [[nodiscard]] std::string state_graph();

@@ -538,11 +538,7 @@ class RandomLife {
   void flush() {
     way_.sees(tcb_, out_);
     note_window();
-    for (const tcp::TxSegment& s : out_.tx.items()) {
-      check(s);
-      trace(s);
-    }
-    trace(std::uint64_t{tcb_.notices} << 32U | static_cast<std::uint64_t>(tcb_.state));
+    for (const tcp::TxSegment& s : out_.tx.items()) check(s);
     if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, out_.tx.items());
     check_info();
     out_.tx.clear();
@@ -577,6 +573,7 @@ class RandomLife {
   }
 
   void note_window() {
+    trace(std::uint64_t{tcb_.notices} << 32U | static_cast<std::uint64_t>(tcb_.state));
     if (!tcb_.synchronized()) return;
     const Seq edge = tcb_.snd_una + tcb_.snd_wnd;
     peer_edge_ = have_edge_ ? later_of(peer_edge_, edge) : edge;
@@ -584,6 +581,7 @@ class RandomLife {
   }
 
   void check(const tcp::TxSegment& s) {
+    trace(s);
     check_text(s);
     check_frame(s);
     check_sack(s);
