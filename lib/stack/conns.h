@@ -8,6 +8,7 @@
 // busy at once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -26,7 +27,7 @@ struct alignas(64) Seat {
   std::uint64_t user;
   std::uint16_t listener;
   std::uint8_t tos, ttl;
-  bool has_user_deadline;
+  bool has_user_deadline, has_life_deadline;  // so far the first line, all that a timer asks
   tcp::Moment user_deadline;
   tcp::Frozen frozen;
 };
@@ -34,7 +35,7 @@ static_assert(sizeof(Seat) == 256, "budget of an idle established connection");
 
 class Conns {
  public:
-  explicit Conns(std::uint32_t capacity) : seats_(capacity), lent_(capacity), owners_(capacity) {}
+  explicit Conns(std::uint32_t capacity);
 
   // A seat with a record that is not constructed: the caller does so at `slot`. kNoIndex when full.
   [[nodiscard]] std::uint32_t take(const FlowKey& flow) {
@@ -85,7 +86,20 @@ class Conns {
   // them, whose owner is kNoIndex.
   [[nodiscard]] std::uint32_t lent_end() const { return lent_.used(); }
   [[nodiscard]] std::uint32_t owner(std::uint32_t at) const { return owners_[at] - 1; }
-  void prefetch_lent(std::uint32_t at) { __builtin_prefetch(&lent_[at].tcb.last_received); }
+  [[nodiscard]] const Conn& lent_at(std::uint32_t at) const { return lent_[at]; }
+  void prefetch_activity(std::uint32_t at) const {
+    __builtin_prefetch(&lent_[at].tcb.last_received);
+  }
+  // All of a record and of its seat. Pre: it has an owner.
+  void prefetch_whole(std::uint32_t at) const {
+    const auto lines = [](const void* of, std::size_t octets) {
+      for (std::size_t i = 0; i < octets; i += 64) {
+        __builtin_prefetch(static_cast<const std::byte*>(of) + i);
+      }
+    };
+    lines(&lent_[at], sizeof(Conn));
+    lines(&seats_[owner(at)], sizeof(Seat));
+  }
 
  private:
   [[nodiscard]] std::uint32_t lent_index(const Conn& c) {

@@ -213,6 +213,10 @@ struct Stack::Impl {
   }
   [[nodiscard]] bool sleeps_on(std::uint32_t index);  // nothing is due for it, and it rests
   void advance_rest();
+  void fetch_for_hand(std::uint32_t at, Duration patience) const;
+  [[nodiscard]] Duration idle_for(const Conn& c) const {
+    return now - std::max(c.tcb.last_received, c.tcb.last_sent);
+  }
   // One that is not at rest, nor about to be freed.
   [[nodiscard]] bool busy(std::uint32_t index) const {
     return alive(index) && !conns.resting(index) && !conns[index].doomed;

@@ -5,6 +5,8 @@
 // has done nothing for `rest_after`. No timer is set and no segment pays for it. While more are
 // lent than a share of all, a sixteenth of that time is enough. What comes to a connection at rest
 // wakes it, but for what would only find that it has nothing to do.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -22,7 +24,22 @@ bool within_reach(Instant t, Instant now) {
   return t == kNever || (t < now + tcp::Moment::kReach / 2 && t > now - tcp::Moment::kReach / 2);
 }
 
+// So that a connection of a large table costs one miss of the TLB at most. Where the kernel says no
+// all works the same.
+void prefer_huge_pages(void* from, std::size_t octets) {
+  constexpr std::size_t kPage = std::size_t{2} << 20U, kWorthIt = 16 * kPage;
+  if (octets < kWorthIt) return;
+  const auto begin = (reinterpret_cast<std::uintptr_t>(from) + kPage - 1) & ~(kPage - 1);
+  const auto end = (reinterpret_cast<std::uintptr_t>(from) + octets) & ~(kPage - 1);
+  static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE));
+}
+
 }  // namespace
+
+Conns::Conns(std::uint32_t capacity) : seats_(capacity), lent_(capacity), owners_(capacity) {
+  prefer_huge_pages(seats_.slot(0), std::size_t{capacity} * sizeof(Seat));
+  prefer_huge_pages(lent_.slot(0), std::size_t{capacity} * sizeof(Conn));
+}
 
 bool Stack::Impl::may_rest(const Conn& c) const {
   return !c.in_ready && !c.in_output && !c.waits_accept && !c.user_gone && !c.doomed && c.counted &&
@@ -40,6 +57,7 @@ void Stack::Impl::rest(std::uint32_t index) {
   s.tos = c.tos;
   s.ttl = c.ttl;
   s.has_user_deadline = c.user_deadline != kNever;
+  s.has_life_deadline = c.tcb.life_deadline != kNever;
   s.user_deadline = tcp::Moment(c.user_deadline);
   s.frozen = tcp::freeze(c.tcb);
   std::destroy_at(&c);
@@ -73,6 +91,7 @@ void Stack::Impl::wake(std::uint32_t index) {
 bool Stack::Impl::sleeps_on(std::uint32_t index) {
   if (!conns.resting(index)) return false;
   const Seat& s = conns.seat(index);
+  if (!s.has_user_deadline && !s.has_life_deadline) return true;
   Instant due = s.has_user_deadline ? s.user_deadline.near(now) : kNever;
   due = std::min(due, tcp::life_deadline(s.frozen, now));
   if (due <= now) return false;
@@ -97,13 +116,21 @@ void Stack::Impl::advance_rest() {
   for (; looks > 0; --looks) {
     const std::uint32_t at = hand.at < end ? hand.at : 0;
     hand.at = at + 1;
-    if (hand.at < end) conns.prefetch_lent(hand.at);
+    fetch_for_hand(at, patience);
     const std::uint32_t index = conns.owner(at);
     if (index == kNoIndex) continue;
     const Conn& c = conns[index];
-    const Instant last = std::max(c.tcb.last_received, c.tcb.last_sent);
-    if (now - last >= patience && may_rest(c)) rest(index);
+    if (idle_for(c) >= patience && may_rest(c)) rest(index);
   }
+}
+
+// Records that the hand comes to were last used long ago: their lines are asked for in time.
+void Stack::Impl::fetch_for_hand(std::uint32_t at, Duration patience) const {
+  constexpr std::uint32_t kFar = 8, kNear = 3;
+  if (at + kFar < conns.lent_end()) conns.prefetch_activity(at + kFar);
+  const std::uint32_t near = at + kNear;
+  if (near >= conns.lent_end() || conns.owner(near) == kNoIndex) return;
+  if (idle_for(conns.lent_at(near)) >= patience) conns.prefetch_whole(near);
 }
 
 }  // namespace weir::stack
