@@ -31,10 +31,13 @@ void Routes::add_address(const IpAddr& addr, std::uint8_t prefix_len, bool usabl
   WEIR_ASSERT(prefix_len <= (v4 ? 32 : 128));
   const std::uint8_t last = addr.octets()[15];
   set_bit(last_octets_, last);
-  set_bit(special_octets_, last);
   if (v4) {
     insert_sorted(local4_, addr.v4_value());
-    if (by_last_octet_[last] == 0) by_last_octet_[last] = addr.v4_value();
+    if (by_last_octet_[last] == 0) {
+      by_last_octet_[last] = addr.v4_value();
+    } else {
+      set_bit(shared_octets_, last);
+    }
   } else {
     insert_sorted(local6_, addr);
     insert_sorted(groups_, wire::solicited_node(addr));
@@ -43,7 +46,7 @@ void Routes::add_address(const IpAddr& addr, std::uint8_t prefix_len, bool usabl
   if (!usable) insert_sorted(unusable_, addr);
   if (v4 && prefix_len < 31) {
     const std::uint32_t value = addr.v4_value() | 0xffff'ffffU >> prefix_len;
-    set_bit(special_octets_, value & 0xffU);
+    set_bit(broadcast_octets_, value & 0xffU);
     if (std::find(broadcast_.begin(), broadcast_.end(), value) == broadcast_.end()) {
       broadcast_.push_back(value);
     }

@@ -32,20 +32,25 @@ class Routes {
   // Nothing for an address that no unicast packet may go to, for this host's own addresses (there
   // is no loopback), and where neither a prefix nor a gateway fits.
   [[nodiscard]] std::optional<Route> lookup(const IpAddr& dst) const;
-  // Asked of each packet's addresses: most of those that are not ours are known by their last
-  // octet.
+  // Asked of each packet's addresses. An IPv4 address is known by its last octet, unless several of
+  // ours share that.
   [[nodiscard]] bool is_local(const IpAddr& addr) const {  // and usable
-    return may_be_ours(addr) && (is_first_with_octet(addr) || is_listed(addr)) && is_usable(addr);
+    return is_ours(addr) && is_usable(addr);
   }
   [[nodiscard]] bool is_ours(const IpAddr& addr) const {  // usable or not
-    return may_be_ours(addr) && (is_first_with_octet(addr) || is_listed(addr));
-  }
-  // Neither ours nor a broadcast of ours, and IPv4 that may stand as a unicast source: of most
-  // senders known at once. False says nothing.
-  [[nodiscard]] bool is_plain_peer(const IpAddr& addr) const {
     const std::uint8_t last = addr.octets()[15];
-    return (special_octets_[last / 64] >> (last % 64) & 1U) == 0 && addr.is_v4() &&
-           addr.is_unicast();
+    if (!has_bit(last_octets_, last)) return false;
+    if (addr.is_v4() && by_last_octet_[last] != 0) {
+      if (by_last_octet_[last] == addr.v4_value()) return true;
+      if (!has_bit(shared_octets_, last)) return false;
+    }
+    return is_listed(addr);
+  }
+  // That may stand as the source of a segment to us from elsewhere: unicast, neither ours nor a
+  // broadcast.
+  [[nodiscard]] bool is_other_host(const IpAddr& addr) const {
+    return addr.is_unicast() && !is_ours(addr) &&
+           !(has_bit(broadcast_octets_, addr.octets()[15]) && is_broadcast(addr));
   }
   // All nodes of the link, or the solicited-node group of one of ours, usable or not (RFC 4862
   // §5.4.2).
@@ -73,13 +78,9 @@ class Routes {
     }
   };
   [[nodiscard]] static Bits bits_of(const IpAddr& addr);
-  [[nodiscard]] bool may_be_ours(const IpAddr& addr) const {
-    const std::uint8_t last = addr.octets()[15];
-    return (last_octets_[last / 64] >> (last % 64) & 1U) != 0;
-  }
-  [[nodiscard]] bool is_first_with_octet(const IpAddr& addr) const {
-    const std::uint32_t first = addr.is_v4() ? by_last_octet_[addr.octets()[15]] : 0;
-    return first != 0 && first == addr.v4_value();
+  using OctetSet = std::array<std::uint64_t, 4>;  // a bit for each last octet of an address
+  [[nodiscard]] static bool has_bit(const OctetSet& of, std::uint8_t octet) {
+    return (of[octet / 64] >> (octet % 64) & 1U) != 0;
   }
   [[nodiscard]] bool is_listed(const IpAddr& addr) const;
   [[nodiscard]] bool is_usable(const IpAddr& addr) const {
@@ -92,13 +93,14 @@ class Routes {
   [[nodiscard]] std::optional<Route> to_other_end(const IpAddr& dst) const;
 
   // Many addresses are on few networks: these are asked about for every packet.
-  std::vector<Network> networks_;               // each once, the longest first
-  std::vector<std::uint32_t> broadcast_;        // each once
-  std::vector<std::uint32_t> local4_;           // sorted
-  std::vector<IpAddr> local6_;                  // sorted
-  std::array<std::uint64_t, 4> last_octets_{};  // a bit for each last octet of an address of ours
-  std::array<std::uint64_t, 4> special_octets_{};   // or of a broadcast of ours
-  std::array<std::uint32_t, 256> by_last_octet_{};  // the first IPv4 address of ours with it, or 0
+  std::vector<Network> networks_;                   // each once, the longest first
+  std::vector<std::uint32_t> broadcast_;            // each once
+  std::vector<std::uint32_t> local4_;               // sorted
+  std::vector<IpAddr> local6_;                      // sorted
+  OctetSet last_octets_{};                          // of ours
+  OctetSet shared_octets_{};                        // of several of ours in IPv4
+  OctetSet broadcast_octets_{};                     // of broadcasts to us
+  std::array<std::uint32_t, 256> by_last_octet_{};  // the first of ours in IPv4, or 0
   std::vector<IpAddr> in_order_;                    // all of them as they were added
   std::vector<IpAddr> unusable_;                    // sorted, seldom any
   std::vector<IpAddr> groups_;                      // sorted

@@ -147,7 +147,7 @@ unsigned Stack::Impl::parse(std::span<Buf* const> frames, bool looped_back) {
 // for an address of ours.
 inline bool Stack::Impl::admit_plain(Arrival& a) {
   const bool plain = a.frame.dst_mac == config.mac && routes.is_local(a.flow.local) &&
-                     routes.is_plain_peer(a.flow.remote) &&
+                     routes.is_other_host(a.flow.remote) &&
                      (a.buf->flags & Buf::kChecksumBad) == 0 && config.shards == 1;
   if (!plain) return admit(a);
   admit_flow(a);

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "wire/frame.h"
@@ -61,6 +62,14 @@ struct UpperLayer {
   constexpr std::uint64_t kMapped = 0xffff'0000U;  // octets 8 to 11: 00 00 ff ff
   return std::bit_cast<IpAddr>(
       std::array<std::uint64_t, 2>{0, std::uint64_t{load_raw32(p)} << 32U | kMapped});
+}
+
+// The same into its place, by words: a value would be put together elsewhere first, and copied from
+// there before its words are in the cache.
+inline void store_ipv4(IpAddr& out, std::uint32_t raw) {
+  const std::uint64_t high = 0, low = std::uint64_t{raw} << 32U | 0xffff'0000U;
+  std::memcpy(static_cast<void*>(&out), &high, sizeof(high));
+  std::memcpy(reinterpret_cast<std::byte*>(&out) + sizeof(high), &low, sizeof(low));
 }
 
 // Pre for all: room for the header at `out`.

@@ -82,8 +82,10 @@ inline void parse_plain_options(const std::byte* p, std::size_t len, TcpOptions&
   out.problem = {};
   std::memcpy(out.dst_mac.octets.data(), frame.data(), 6);
   std::memcpy(out.src_mac.octets.data(), frame.data() + 6, 6);
-  out.src = flow.remote = load_ipv4(ip + 12);
-  out.dst = flow.local = load_ipv4(ip + 16);
+  store_ipv4(out.src, src);
+  store_ipv4(out.dst, dst);
+  store_ipv4(flow.remote, src);
+  store_ipv4(flow.local, dst);
   out.tos = static_cast<std::uint8_t>(a >> 8U & 0xffU);
   out.ttl = static_cast<std::uint8_t>(b & 0xffU);
   out.protocol = kTcpProtocol;
