@@ -86,7 +86,7 @@ Buf* to_frame(Pool& pool, const tcp::TxPacket& p) {
   Buf* b = pool.take();
   WEIR_ASSERT(b != nullptr);
   b->len = static_cast<std::uint32_t>(
-      wire::write_tcp_frame({b->data, b->room}, tcp::to_frame(p), wire::TxChecksum::kOffload, {}));
+      tcp::write_headers({b->data, b->room}, p, wire::TxChecksum::kOffload));
   return b;
 }
 

@@ -56,7 +56,7 @@ class Queue {
   // Frames of flows that other workers own, to their inboxes.
   void hand_over(std::span<const tcp::HandOver> frames, telemetry::Counters& c);
 
-  void release(BufChain chain);  // back to the pools
+  void release(BufChain chain);  // back to their pools
 
   [[nodiscard]] BufSource source();  // fresh Bufs for the stack's own text; valid as long as this
 
@@ -66,7 +66,9 @@ class Queue {
   unsigned rx_port(std::span<Buf*> out);
   [[nodiscard]] std::uint8_t scarcity(rte_mempool* pool, unsigned received);
   Buf* to_bufs(rte_mbuf* m) const;
-  rte_mbuf* build(const tcp::TxPacket& p);
+  unsigned take_headers(std::span<rte_mbuf*> out);
+  bool build(rte_mbuf* m, const tcp::TxPacket& p);
+  bool add_text(rte_mbuf* m, const tcp::TxSegment& seg, std::byte* tcp, bool sums);
   bool add_copied(rte_mbuf* head, const tcp::TxSegment& seg);
   bool add_attached(rte_mbuf* head, const tcp::TxSegment& seg);
   [[nodiscard]] bool must_copy(const tcp::TxSegment& seg) const;

@@ -36,6 +36,24 @@ std::uint8_t checksum_flags(std::uint64_t ol_flags) {
   return static_cast<std::uint8_t>(flags);
 }
 
+// mbufs of one pool, on their way back to it.
+class Gathered {
+ public:
+  void add(rte_mbuf* m) {
+    if (n_ == mbufs_.size() || (n_ > 0 && m->pool != mbufs_[0]->pool)) give_back();
+    mbufs_[n_++] = m;
+  }
+  void give_back() {
+    if (n_ == 0) return;
+    rte_mempool_put_bulk(mbufs_[0]->pool, reinterpret_cast<void**>(mbufs_.data()), n_);
+    n_ = 0;
+  }
+
+ private:
+  std::array<rte_mbuf*, kBurst> mbufs_;
+  unsigned n_ = 0;
+};
+
 }  // namespace
 
 Instant Queue::now() {
@@ -127,16 +145,18 @@ void Queue::hand_over(std::span<const tcp::HandOver> frames, telemetry::Counters
   }
 }
 
+// Received frames and text of the stack's own go to different pools, and come back mixed: each kind
+// gathers, so that a pool is given many at once.
 void Queue::release(BufChain chain) {
-  std::array<rte_mbuf*, kBurst> mbufs;
-  unsigned n = 0;
-  while (Buf* b = chain.pop_front()) {
-    mbufs[n++] = mbuf_of(b);
-    if (n < mbufs.size()) continue;
-    rte_pktmbuf_free_bulk(mbufs.data(), n);
-    n = 0;
+  Gathered text, others;
+  for (const Buf* b = chain.head(); b != nullptr;) {
+    const Buf* const next = b->next;
+    rte_mbuf* const m = rte_pktmbuf_prefree_seg(mbuf_of(b));
+    if (m != nullptr) (m->pool == s_.payload ? text : others).add(m);
+    b = next;
   }
-  rte_pktmbuf_free_bulk(mbufs.data(), n);
+  text.give_back();
+  others.give_back();
 }
 
 unsigned Queue::take(void* self, Buf** out, unsigned n) {

@@ -10,7 +10,10 @@
 #include "dpdk/mbuf.h"
 #include "dpdk/queue.h"
 #include "tcp/tx_frame.h"
+#include "wire/checksum.h"
 #include "wire/frame.h"
+#include "wire/sum.h"
+#include "wire/write_tcp4.h"
 
 namespace weir::dpdk {
 namespace {
@@ -53,12 +56,6 @@ void append(rte_mbuf* head, rte_mbuf* tail, rte_mbuf* m) {
   head->nb_segs = static_cast<std::uint16_t>(head->nb_segs + 1);
 }
 
-// The header's length, known before it is written: the text is placed first, to be summed.
-std::size_t header_length(const wire::TcpFrame& f) {
-  const std::size_t ip = f.flow.local.is_v4() ? kIpv4Header : wire::kIpv6Header;
-  return wire::kEthHeader + ip + wire::kTcpMinHeader + wire::tcp_options_size(f.tcp.options);
-}
-
 wire::TxChecksum checksum_mode(const Offloads& o, bool v4, bool tso) {
   if (tso) return wire::TxChecksum::kOffloadTso;
   if (!o.tx_tcp_checksum) return wire::TxChecksum::kSoftware;
@@ -82,16 +79,13 @@ void set_offload(rte_mbuf* m, wire::TxChecksum how, bool v4, std::size_t header,
   m->l4_len = (header - wire::kEthHeader - ip) & 0xffU;  // 8 bits wide
 }
 
-// The pieces behind the header, for a checksum in software. Pre: no more than kMaxPieces.
-std::size_t collect(const rte_mbuf* m, std::size_t header, std::span<wire::Piece> out) {
-  std::size_t n = 0;
-  std::size_t skip = header;
-  for (; m != nullptr; m = m->next, skip = 0) {
-    if (m->data_len == skip) continue;
-    out[n++] = {rte_pktmbuf_mtod_offset(m, const std::byte*, skip),
-                static_cast<std::uint32_t>(m->data_len - skip)};
-  }
-  return n;
+// Of a segment's text, for a checksum in software. A piece of odd length shifts what follows.
+std::uint64_t sum_of(const tcp::TxSegment& seg) {
+  wire::Checksum sum;
+  TextWalk walk(seg);
+  wire::Piece piece{};
+  for (const Buf* of = nullptr; walk.next(piece, of);) sum.add({piece.data, piece.len});
+  return __builtin_bswap16(sum.sum());
 }
 
 // A whole frame in its own Buf, made an mbuf again.
@@ -168,29 +162,50 @@ bool Queue::add_attached(rte_mbuf* head, const tcp::TxSegment& seg) {
   return true;
 }
 
-// Null when a pool is empty.
-rte_mbuf* Queue::build(const tcp::TxPacket& p) {
-  rte_mbuf* const m = rte_pktmbuf_alloc(s_.header);
-  if (m == nullptr) return nullptr;
-  const wire::TcpFrame frame = tcp::to_frame(p);
-  const std::size_t header = header_length(frame);
-  m->data_len = static_cast<std::uint16_t>(header);
-  m->pkt_len = static_cast<std::uint32_t>(header);
-  if (!(must_copy(p.seg) ? add_copied(m, p.seg) : add_attached(m, p.seg))) {
-    rte_pktmbuf_free(m);
-    return nullptr;
+// The text behind the headers in `m`; false when a pool is empty. Nearly all short text lies in one
+// piece: copied and summed at once.
+bool Queue::add_text(rte_mbuf* m, const tcp::TxSegment& seg, std::byte* tcp, bool sums) {
+  const bool one_piece = seg.len <= kCopyLimit && seg.len <= rte_pktmbuf_tailroom(m) &&
+                         seg.payload_offset + seg.len <= seg.payload->len;
+  if (one_piece) {
+    auto* const to = rte_pktmbuf_mtod_offset(m, std::byte*, m->data_len);
+    const std::byte* const from = seg.payload->data + seg.payload_offset;
+    if (sums) {
+      wire::add_text_sum(tcp, wire::copy_and_sum(to, from, seg.len));
+    } else {
+      std::memcpy(to, from, seg.len);
+    }
+    m->data_len = static_cast<std::uint16_t>(m->data_len + seg.len);
+    m->pkt_len += seg.len;
+    return true;
   }
+  if (!(must_copy(seg) ? add_copied(m, seg) : add_attached(m, seg))) return false;
+  if (sums) wire::add_text_sum(tcp, sum_of(seg));
+  return true;
+}
+
+// Into a fresh header mbuf. False when a pool is empty.
+bool Queue::build(rte_mbuf* m, const tcp::TxPacket& p) {
   const bool v4 = p.flow.local.is_v4();
   const bool tso = p.seg.mss != 0 && p.seg.len > p.seg.mss;
   WEIR_ASSERT(!tso || s_.offloads.tso_max >= p.seg.len);
   const wire::TxChecksum how = checksum_mode(s_.offloads, v4, tso);
+  auto* const at = rte_pktmbuf_mtod(m, std::byte*);
+  const std::size_t header = tcp::write_headers({at, wire::kMaxTcpFrameHeader}, p, how);
+  m->data_len = static_cast<std::uint16_t>(header);
+  m->pkt_len = static_cast<std::uint32_t>(header);
   set_offload(m, how, v4, header, p.seg.mss);
-  std::array<wire::Piece, kMaxPieces + 1> pieces;
-  const std::size_t n = how == wire::TxChecksum::kSoftware ? collect(m, header, pieces) : 0;
-  const std::size_t written = wire::write_tcp_frame(
-      {rte_pktmbuf_mtod(m, std::byte*), wire::kMaxTcpFrameHeader}, frame, how, {pieces.data(), n});
-  WEIR_ASSERT(written == header);
-  return m;
+  const bool sums = how == wire::TxChecksum::kSoftware;
+  return p.seg.len == 0 || add_text(m, p.seg, at + wire::tcp_offset(v4), sums);
+}
+
+// Fresh header mbufs, at most as many as asked for: all at once, or what an almost empty pool has.
+unsigned Queue::take_headers(std::span<rte_mbuf*> out) {
+  const auto want = static_cast<unsigned>(out.size());
+  if (rte_pktmbuf_alloc_bulk(s_.header, out.data(), want) == 0) return want;
+  unsigned have = 0;
+  while (have < want && (out[have] = rte_pktmbuf_alloc(s_.header)) != nullptr) ++have;
+  return have;
 }
 
 // Ports in memory send a frame as short as it is, and some NICs pad it with what their buffer held
@@ -237,13 +252,20 @@ void Queue::flush(TxBurst& burst, telemetry::Counters& c) {
 void Queue::transmit(std::span<const tcp::TxPacket> packets, BufChain frames,
                      telemetry::Counters& c) {
   TxBurst burst;
-  for (const tcp::TxPacket& p : packets) {
-    rte_mbuf* const m = build(p);
-    if (m == nullptr) {
-      c.drop_no_buffer.add();
-      continue;
+  std::array<rte_mbuf*, kBurst> fresh;
+  while (!packets.empty()) {
+    const std::size_t n = std::min<std::size_t>(packets.size(), kBurst);
+    const unsigned have = take_headers(std::span(fresh).first(n));
+    for (unsigned i = 0; i < have; ++i) {
+      if (build(fresh[i], packets[i])) {
+        add(burst, fresh[i], c);
+      } else {
+        rte_pktmbuf_free(fresh[i]);
+        c.drop_no_buffer.add();
+      }
     }
-    add(burst, m, c);
+    if (have < n) c.drop_no_buffer.add(n - have);
+    packets = packets.subspan(n);
   }
   while (const Buf* b = frames.pop_front()) add(burst, frame_mbuf(b), c);
   flush(burst, c);

@@ -27,24 +27,18 @@ void gather(const Buf* b, std::uint32_t offset, std::uint32_t len, std::byte* ou
   }
 }
 
-std::size_t header_size(const wire::TcpFrame& f) {
-  const std::size_t ip = f.flow.local.is_v4() ? wire::kIpv4MinHeader : wire::kIpv6Header;
-  return wire::kEthHeader + ip + wire::kTcpMinHeader + wire::tcp_options_size(f.tcp.options);
-}
-
 }  // namespace
 
 std::size_t write_frame(std::span<std::byte> out, const TxPacket& packet) {
-  const wire::TcpFrame f = to_frame(packet);
-  const std::size_t header = header_size(f);
-  WEIR_ASSERT(out.size() >= header + packet.seg.len);
-  gather(packet.seg.payload, packet.seg.payload_offset, packet.seg.len, out.data() + header);
   std::array<std::byte, wire::kMaxTcpFrameHeader> headers;
-  const wire::Piece text{out.data() + header, packet.seg.len};
-  const std::size_t n = wire::write_tcp_frame(headers, f, wire::TxChecksum::kSoftware, {&text, 1});
-  WEIR_ASSERT(n == header);
-  std::memcpy(out.data(), headers.data(), n);
-  return n + packet.seg.len;
+  const std::size_t header = write_headers(headers, packet, wire::TxChecksum::kSoftware);
+  const std::uint32_t len = packet.seg.len;
+  WEIR_ASSERT(out.size() >= header + len);
+  gather(packet.seg.payload, packet.seg.payload_offset, len, out.data() + header);
+  wire::add_text_sum(headers.data() + wire::tcp_offset(packet.flow.local.is_v4()),
+                     wire::sum_octets(out.data() + header, len));
+  std::memcpy(out.data(), headers.data(), header);
+  return header + len;
 }
 
 // Every piece has the header's fields, sequence number and IP identification move on, FIN and PSH

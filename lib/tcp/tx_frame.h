@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <span>
 
+#include "base/assert.h"
 #include "tcp/core.h"
 #include "wire/frame.h"
+#include "wire/write_tcp4.h"
 
 namespace weir::tcp {
 
@@ -33,6 +35,29 @@ namespace weir::tcp {
   f.tcp.options.sack_count = o.sack_count;
   for (std::size_t i = 0; i < o.sack_count; ++i) f.tcp.options.sack[i] = o.sack[i];
   return f;
+}
+
+// Its headers, Ethernet's to TCP's; the octets written. Under wire::TxChecksum::kSoftware the
+// text's sum is to follow (wire::add_text_sum). Pre: as wire::write_tcp_frame.
+inline std::size_t write_headers(std::span<std::byte> out, const TxPacket& p,
+                                 wire::TxChecksum how) {
+  if (!p.flow.local.is_v4()) {
+    return wire::write_tcp_frame(out, to_frame(p), how, std::uint16_t{0});
+  }
+  WEIR_ASSERT(p.flow.remote.is_v4() && out.size() >= wire::kMaxTcpFrameHeader);
+  const wire::Tcp4Frame f{.src_mac = p.src_mac,
+                          .dst_mac = p.dst_mac,
+                          .flow = p.flow,
+                          .seq = p.seg.seq,
+                          .ack = p.seg.ack,
+                          .payload_len = p.seg.len,
+                          .wnd = p.seg.wnd,
+                          .urgent = p.seg.urgent,
+                          .ip_id = p.ip_id,
+                          .flags = p.seg.flags,
+                          .tos = p.tos,
+                          .ttl = p.ttl};
+  return wire::write_tcp4(out.data(), f, p.seg.options, how);
 }
 
 // The octets of `packet` in one frame, both checksums computed; not padded. Returns the frame's

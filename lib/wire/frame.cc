@@ -2,7 +2,6 @@
 #include "wire/frame.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/assert.h"
 #include "wire/checksum.h"
@@ -92,16 +91,13 @@ std::uint16_t sum_of(std::span<const Piece> payload, std::uint32_t payload_len) 
 // The checksum field of the TCP header at `tcp`, `header` octets long.
 //= RFC9293 MUST-2
 std::uint16_t tcp_checksum_field(const std::byte* tcp, std::size_t header, const TcpFrame& f,
-                                 TxChecksum how, std::uint16_t text) {
+                                 TxChecksum how) {
   const auto length = static_cast<std::uint32_t>(header + f.payload_len);
   Checksum sum;
   sum.add_pseudo_header(f.flow.local, f.flow.remote, kTcpProtocol,
                         how == TxChecksum::kOffloadTso ? 0 : length);
   if (how != TxChecksum::kSoftware) return sum.sum();
   sum.add({tcp, header});
-  std::array<std::byte, 2> folded;
-  store_raw(folded.data(), text);
-  sum.add(folded);
   return sum.finish();
 }
 
@@ -137,8 +133,10 @@ void write_ethernet(std::byte* out, const MacAddr& dst, const MacAddr& src, std:
   store16(out + 12, type);
 }
 
-std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxChecksum how,
-                            std::uint16_t text) {
+namespace {
+
+// Under kSoftware before no text.
+std::size_t write_headers(std::span<std::byte> out, const TcpFrame& f, TxChecksum how) {
   WEIR_ASSERT(out.size() >= kMaxTcpFrameHeader);
   const bool v4 = f.flow.local.is_v4();
   WEIR_ASSERT(f.flow.remote.is_v4() == v4);
@@ -155,7 +153,7 @@ std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxCheck
                           .flags = f.tcp.flags,
                           .tos = f.tos,
                           .ttl = f.ttl};
-    return write_tcp4(out.data(), plain, f.tcp.options, how, text);
+    return write_tcp4(out.data(), plain, f.tcp.options, how);
   }
   write_ethernet(out.data(), f.dst_mac, f.src_mac, kEtherTypeIpv6);
   constexpr std::size_t kTcpAt = kEthHeader + kIpv6Header;
@@ -169,8 +167,19 @@ std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxCheck
                                        .ttl = f.ttl,
                                        .protocol = kTcpProtocol,
                                        .l4_len = header + f.payload_len});
-  store16(tcp + 16, tcp_checksum_field(tcp, header, f, how, text));
+  store16(tcp + 16, tcp_checksum_field(tcp, header, f, how));
   return kTcpAt + header;
+}
+
+}  // namespace
+
+std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxChecksum how,
+                            std::uint16_t text) {
+  const std::size_t header = write_headers(out, f, how);
+  if (how == TxChecksum::kSoftware) {
+    add_text_sum(out.data() + tcp_offset(f.flow.local.is_v4()), text);
+  }
+  return header;
 }
 
 std::size_t write_tcp_frame(std::span<std::byte> out, const TcpFrame& f, TxChecksum how,

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "wire/octets.h"
 
@@ -61,6 +62,31 @@ namespace weir::wire {
   }
   for (; n >= 8; p += 8, n -= 8) sum = add_ones(sum, load_raw64(p));
   return n == 0 ? sum : add_ones(sum, load_tail(p, n));
+}
+
+// The same of octets that are copied on the way. The two do not overlap.
+[[nodiscard]] inline std::uint64_t copy_and_sum(std::byte* to, const std::byte* from,
+                                                std::size_t n) {
+  std::uint64_t sum = 0, b = 0;
+  for (; n >= 16; to += 16, from += 16, n -= 16) {
+    const std::uint64_t first = load_raw64(from), second = load_raw64(from + 8);
+    store_raw(to, first);
+    store_raw(to + 8, second);
+    sum = add_ones(sum, first);
+    b = add_ones(b, second);
+  }
+  sum = add_ones(sum, b);
+  if (n >= 8) {
+    const std::uint64_t word = load_raw64(from);
+    store_raw(to, word);
+    sum = add_ones(sum, word);
+    to += 8;
+    from += 8;
+    n -= 8;
+  }
+  if (n == 0) return sum;
+  std::memcpy(to, from, n);
+  return add_ones(sum, load_tail(from, n));
 }
 
 }  // namespace weir::wire

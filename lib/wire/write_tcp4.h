@@ -18,6 +18,11 @@
 
 namespace weir::wire {
 
+// Where the TCP header begins in a frame that Weir writes.
+[[nodiscard]] constexpr std::size_t tcp_offset(bool v4) {
+  return kEthHeader + (v4 ? kIpv4MinHeader : kIpv6Header);
+}
+
 struct Tcp4Frame {
   const MacAddr& src_mac;
   const MacAddr& dst_mac;
@@ -71,22 +76,22 @@ inline std::byte* write_tcp_options(std::byte* p, const O& o, std::uint64_t& sum
 
 }  // namespace detail
 
-// Ethernet, IPv4 with DF set, TCP; the octets written. `text` is a sum of the payload's octets (as
-// of sum_octets, folded), of use under kSoftware alone. Pre: both addresses IPv4; room for
-// kMaxTcpFrameHeader octets; what IP carries fits its 16-bit length.
+// Ethernet, IPv4 with DF set, TCP; the octets written. Under kSoftware the sum is that of headers
+// before no text: add_text_sum does the rest. Pre: both addresses IPv4; room for kMaxTcpFrameHeader
+// octets; what IP carries, f.payload_len octets of text included, fits its 16-bit length.
 //= RFC791 3.1-c
 //= RFC6864 4.1-a
 //= RFC9293 MUST-2
 template <class O>
-inline std::size_t write_tcp4(std::byte* out, const Tcp4Frame& f, const O& options, TxChecksum how,
-                              std::uint16_t text) {
+inline std::size_t write_tcp4(std::byte* out, const Tcp4Frame& f, const O& options,
+                              TxChecksum how) {
   constexpr std::size_t kTcpAt = kEthHeader + kIpv4MinHeader;
   std::memcpy(out, f.dst_mac.octets.data(), 6);
   std::memcpy(out + 6, f.src_mac.octets.data(), 6);
   store_raw(out + 12, __builtin_bswap16(kEtherTypeIpv4));
   std::byte* const ip = out + kEthHeader;
   std::byte* const tcp = out + kTcpAt;
-  std::uint64_t segment = text;
+  std::uint64_t segment = 0;
   const std::byte* const end = detail::write_tcp_options(tcp + kTcpMinHeader, options, segment);
   const auto header = static_cast<std::size_t>(end - tcp);
   const std::size_t total = kIpv4MinHeader + header + f.payload_len;
@@ -127,6 +132,13 @@ inline std::size_t write_tcp4(std::byte* out, const Tcp4Frame& f, const O& optio
   store_raw(tcp + 8, ack | std::uint64_t{offset_flags_wnd} << 32U);
   store_raw(tcp + 16, field | urgent << 16U);
   return kTcpAt + header;
+}
+
+// Completes the checksum of the TCP header at `tcp`, which is right for the headers alone: `text`
+// is the sum of what follows them (as of sum_octets).
+inline void add_text_sum(std::byte* tcp, std::uint64_t text) {
+  const auto headers = static_cast<std::uint16_t>(~load_raw16(tcp + 16));
+  store_raw(tcp + 16, static_cast<std::uint16_t>(~fold_ones(add_ones(headers, text))));
 }
 
 }  // namespace weir::wire

@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "frames.h"
+#include "wire/sum.h"
 
 namespace weir::wire::test {
 namespace {
@@ -68,6 +69,20 @@ TEST(Checksum, EveryLengthAndAlignment) {
       ASSERT_EQ(sum.sum(), naive_sum(part)) << at << " " << n;
       ASSERT_EQ(checksum(std::span(all).subspan(at, n)), naive_sum(part) ^ 0xffff) << n;
     }
+  }
+}
+
+TEST(Checksum, CopiesAndSumsAtOnce) {
+  Rng rng(3);
+  const Octets all = random_octets(rng, 300);
+  for (std::size_t n = 0; n < 280; ++n) {
+    const std::size_t at = n % 9;
+    Octets copy(n + 2, std::byte{0xee});
+    const std::uint64_t sum = copy_and_sum(copy.data() + 1, all.data() + at, n);
+    ASSERT_EQ(fold_ones(sum), fold_ones(sum_octets(all.data() + at, n))) << n;
+    Octets want(n + 2, std::byte{0xee});
+    std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(at), n, want.begin() + 1);
+    ASSERT_EQ(copy, want) << n;
   }
 }
 

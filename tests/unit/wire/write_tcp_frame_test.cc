@@ -1,5 +1,8 @@
 // Whole TCP frames out: the golden octets, both families, checksums done here or left to the port.
+#include "base/rng.h"
 #include "frames.h"
+#include "wire/sum.h"
+#include "wire/write_tcp4.h"
 
 namespace weir::wire::test {
 namespace {
@@ -122,6 +125,100 @@ TEST(WriteTcpFrame, RoundTripsThroughEveryPayloadLength) {
     EXPECT_EQ(parsed.payload_len, n);
     EXPECT_EQ(parsed.tcp.seq, f.tcp.seq);
     EXPECT_EQ(parsed.tcp.src_port, f.flow.local_port);
+  }
+}
+
+TcpOptions random_options(Rng& rng) {
+  TcpOptions o;
+  if (rng.below(3) == 0) o.mss = static_cast<std::uint16_t>(1 + rng.below(65'535));
+  if (rng.below(3) == 0) o.window_scale = static_cast<std::uint8_t>(rng.below(15));
+  o.sack_permitted = rng.below(3) == 0;
+  o.has_timestamps = rng.below(2) == 0;
+  if (o.has_timestamps) {
+    o.ts_val = static_cast<std::uint32_t>(rng.next());
+    o.ts_ecr = static_cast<std::uint32_t>(rng.next());
+  }
+  if (rng.below(3) == 0) o.sack_count = static_cast<std::uint8_t>(rng.below(5));
+  for (SackBlock& b : o.sack) {
+    b = {Seq{static_cast<std::uint32_t>(rng.next())}, Seq{static_cast<std::uint32_t>(rng.next())}};
+  }
+  return o;
+}
+
+TcpFrame random_frame(Rng& rng) {
+  TcpFrame f = rng.below(3) == 0 ? sack6() : data4();
+  f.flow.local_port = static_cast<std::uint16_t>(rng.next());
+  f.flow.remote_port = static_cast<std::uint16_t>(rng.next());
+  f.tos = static_cast<std::uint8_t>(rng.next());
+  f.ttl = static_cast<std::uint8_t>(rng.next());
+  f.ip_id = static_cast<std::uint16_t>(rng.next());
+  f.tcp.seq = Seq{static_cast<std::uint32_t>(rng.next())};
+  f.tcp.ack = Seq{static_cast<std::uint32_t>(rng.next())};
+  f.tcp.wnd = static_cast<std::uint16_t>(rng.next());
+  f.tcp.urgent = static_cast<std::uint16_t>(rng.next());
+  f.tcp.flags = static_cast<std::uint8_t>(rng.next());
+  f.tcp.options = random_options(rng);
+  f.payload_len = rng.below(120);
+  return f;
+}
+
+// What was written, the SACK blocks that found room included.
+void expect_read_back(const TcpFrame& f, const Frame& r) {
+  ASSERT_EQ(r.kind, Kind::kTcp);
+  EXPECT_EQ(r.src, f.flow.local);
+  EXPECT_EQ(r.dst, f.flow.remote);
+  EXPECT_EQ(r.src_mac, f.src_mac);
+  EXPECT_EQ(r.dst_mac, f.dst_mac);
+  EXPECT_EQ(r.tos, f.tos);
+  EXPECT_EQ(r.ttl, f.ttl);
+  EXPECT_EQ(r.payload_len, f.payload_len);
+  EXPECT_EQ(r.tcp.src_port, f.flow.local_port);
+  EXPECT_EQ(r.tcp.dst_port, f.flow.remote_port);
+  EXPECT_EQ(r.tcp.seq, f.tcp.seq);
+  EXPECT_EQ(r.tcp.ack, f.tcp.ack);
+  EXPECT_EQ(r.tcp.wnd, f.tcp.wnd);
+  EXPECT_EQ(r.tcp.urgent, f.tcp.urgent);
+  EXPECT_EQ(r.tcp.flags, f.tcp.flags);
+  const TcpOptions &o = f.tcp.options, &p = r.tcp.options;
+  EXPECT_EQ(p.mss, o.mss);
+  EXPECT_EQ(p.window_scale, o.window_scale);
+  EXPECT_EQ(p.sack_permitted, o.sack_permitted);
+  EXPECT_EQ(p.has_timestamps, o.has_timestamps);
+  EXPECT_EQ(p.ts_val, o.ts_val);
+  EXPECT_EQ(p.ts_ecr, o.ts_ecr);
+  const std::size_t header = r.payload_offset - r.l4_offset - std::size_t{kTcpMinHeader};
+  EXPECT_EQ(header, tcp_options_size(o));
+  ASSERT_LE(p.sack_count, o.sack_count);
+  for (std::size_t i = 0; i < p.sack_count; ++i) {
+    EXPECT_EQ(p.sack[i].left, o.sack[i].left);
+    EXPECT_EQ(p.sack[i].right, o.sack[i].right);
+  }
+}
+
+// parse_frame sums and reads by another way than the writer's.
+TEST(WriteTcpFrame, RandomFramesAreReadBack) {
+  Rng rng(1'624);
+  for (int round = 0; round < 20'000; ++round) {
+    const TcpFrame f = random_frame(rng);
+    Octets payload(f.payload_len);
+    for (auto& o : payload) o = static_cast<std::byte>(rng.next() & 0xffU);
+    const Octets frame = frame_of(f, TxChecksum::kSoftware, payload);
+    expect_read_back(f, parse(frame));
+    const bool v4 = f.flow.local.is_v4();
+    const std::size_t l4 = v4 ? 34 : 54;
+    if (v4) {
+      ASSERT_EQ(get16(frame, 18), f.ip_id);
+    }
+    // The text's sum later, and the port's: the same.
+    Octets later(kMaxTcpFrameHeader);
+    later.resize(write_tcp_frame(later, f, TxChecksum::kSoftware, std::uint16_t{0}));
+    add_text_sum(later.data() + l4, sum_octets(payload.data(), payload.size()));
+    append(later, payload);
+    ASSERT_EQ(later, frame) << round;
+    Octets ports = frame_of(f, TxChecksum::kIpSoftware, payload);
+    put16(ports, l4 + 16, checksum(std::span(ports).subspan(l4)));
+    ASSERT_EQ(ports, frame) << round;
+    if (HasFailure()) FAIL() << round;
   }
 }
 
