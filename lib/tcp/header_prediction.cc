@@ -13,11 +13,10 @@ namespace {
 
 // Nothing is lost, early, probed for, held back or counted.
 bool undisturbed(const Tcb& t) {
-  const unsigned odd =
-      (static_cast<unsigned>(t.state) ^ static_cast<unsigned>(State::kEstablished)) |
-      static_cast<unsigned>(t.recovery) | (t.flags & (kPersisting | kPeerFinKnown | kUserClosed)) |
-      (t.modes & (kMore | kUrgentOut)) | (t.ecn & kEcnWait) | t.ofo_count | t.mtu_probe |
-      static_cast<unsigned>(t.tlp_out);
+  const unsigned odd = static_cast<unsigned>(t.recovery) |
+                       (t.flags & (kPersisting | kPeerFinKnown)) |
+                       (t.modes & (kMore | kUrgentOut)) | (t.ecn & kEcnWait) | t.ofo_count |
+                       t.mtu_probe | static_cast<unsigned>(t.tlp_out);
   if (odd != 0 || t.own != nullptr) return false;
   return t.log == nullptr || (t.log->sacked() | t.log->lost()) == 0;
 }
@@ -50,7 +49,7 @@ void take_ack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   if (is_only_segment(t, seg)) return take_only_segment(t, seg, now, out);
   SackNews news = take_sack(t, seg, now, out);
   on_ack_advance(t, seg, now, out);
-  after_sack(t, news, now, out);
+  if (t.log != nullptr) after_sack(t, news, now, out);
 }
 
 void take_text(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
@@ -62,19 +61,33 @@ void take_text(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   t.note(kNoticeReadable);
 }
 
+// The last ACK of the handshake; text or an ACK while the connection stands; the ends of both
+// sides.
+bool expected(const Tcb& t, const RxSegment& seg, std::uint32_t acked) {
+  const bool fin = (seg.flags & FIN) != 0;
+  if (t.state == State::kSynReceived) {
+    return acked > 0 && !fin && (seg.len == 0 || !t.has(kUserClosed));
+  }
+  if (t.state < State::kEstablished || t.state == State::kTimeWait || t.snd_wnd == 0) return false;
+  if (seg.len == 0 && !fin) return acked > 0;
+  return t.state == State::kEstablished || (takes_text(t.state) && seg.len == 0);
+}
+
 }  // namespace
 
 bool predicted(const Tcb& t, const RxSegment& seg) {
   const std::uint32_t acked = distance(t.snd_una, seg.ack);
-  return (seg.flags & ~PSH) == ACK && seg.seq == t.rcv_nxt && seg.options.sack_count == 0 &&
-         seg.wnd != 0 && t.snd_wnd != 0 && acked <= distance(t.snd_una, t.snd_nxt) &&
-         (seg.len > 0 ? seg.buf != nullptr && usual_text(t, seg)
-                      : acked > 0 && seg.buf == nullptr) &&
-         undisturbed(t) && usual_stamp(t, seg);
+  return (seg.flags & (SYN | RST | ACK | URG | ECE | CWR)) == ACK && seg.seq == t.rcv_nxt &&
+         seg.options.sack_count == 0 && seg.wnd != 0 && acked <= distance(t.snd_una, t.snd_nxt) &&
+         expected(t, seg, acked) && undisturbed(t) && usual_stamp(t, seg) &&
+         (seg.buf == nullptr ? seg.len == 0 : usual_text(t, seg));
 }
 
-// In the order of check_ack and process_text.
+// In the order of check_ack, process_text and check_fin.
 void predicted_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
+  if (t.state == State::kSynReceived) {
+    (void)finish_open(t, seg, seg.seq, seg.wnd << t.snd_wscale, now, out);
+  }
   if (seg.len > 0 && now - t.last_received > t.rto.rto()) begin_quick_acks(t);
   t.last_received = now;
   t.keepalive_unanswered = 0;
@@ -83,8 +96,13 @@ void predicted_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   t.ecn_clear(kEcnTold);
   if (seg.ack != t.snd_una) take_ack(t, seg, now, out);
   follow_window(t, seg);
+  if (t.state == State::kClosed) return;  // it was the ACK of the last FIN
   if (t.ecn_has(kEcnSend)) t.ecn_high = later_of(t.ecn_high, t.snd_una - 1);
   if (seg.len > 0) take_text(t, seg, now, out);
+  if ((seg.flags & FIN) == 0) return;
+  t.set(kPeerFinKnown);
+  t.peer_fin = t.rcv_nxt;
+  check_fin(t, true, now, out);
 }
 
 }  // namespace weir::tcp

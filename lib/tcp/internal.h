@@ -265,6 +265,11 @@ void predicted_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);
 
 // -- segment_arrives.cc (§3.10.7.4) ----------------------------------------------------------
 void segment_arrives(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);  // whatever comes
+// The ACK of our SYN; `seq` and `wnd` as they count. False: it acknowledges something else.
+[[nodiscard]] bool finish_open(Tcb& t, const RxSegment& seg, Seq seq, std::uint32_t wnd,
+                               Instant now, Outbox& out);
+// The peer's FIN, if it is known and its turn; whether the segment under way brought it.
+void check_fin(Tcb& t, bool in_segment, Instant now, Outbox& out);
 
 // -- Shared by several -----------------------------------------------------------------------
 void apply_syn_options(Tcb& t, const RxSegment& seg, Instant now);

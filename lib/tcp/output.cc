@@ -415,7 +415,25 @@ void send_alone(Tcb& t, Instant now, Outbox& out) {
   t.rtx_nxt = later_of(t.rtx_nxt, t.snd_una);
   cc_restart_after_idle(t, now);
   log_begin(t, now, out);
-  send_next(t, t.sndq.bytes(), fin, now, out);
+  note_progress(t, now);
+  TxSegment& s = make_segment(t, t.snd_nxt, now, out);
+  s.len = t.sndq.bytes();
+  s.mss = t.mss;
+  if (s.len < t.mss) add_sack_blocks(t, s.options, t.mss - s.len);
+  if (s.len > 0) {  // from the queue's front, where nothing of it is in flight, to its end
+    s.payload = t.sndq.head();
+    s.flags |= PSH;
+    on_text_sent(t);
+    t.pushed = s.seq + s.len;
+  }
+  ecn_mark_new(t, s);
+  if (fin) s.flags |= FIN;
+  out.counters->out_segs.add();
+  t.nxt_buf = t.sndq.tail();
+  t.nxt_offset = t.sndq.empty() ? 0 : t.sndq.tail()->len;
+  t.snd_nxt += s.len + (fin ? 1U : 0U);
+  if (t.log != nullptr) log_sent(t, s.len, fin, s.len > 0, now);
+  if (s.len != t.mss && s.len > 0) t.snd_small = t.snd_nxt;
   note_sent(t, t.snd_nxt, now);
   if (t.log != nullptr) arm_tlp(t, now);
   note_cwnd_use(t);

@@ -287,6 +287,7 @@ void take_only_segment(Tcb& t, const RxSegment& seg, Instant now, Outbox& out) {
   const std::uint32_t acked = distance(t.snd_una, seg.ack);
   note_min_rtt(t, rtt, now);
   on_ack_advance(t, seg, now, out);
+  if (t.log == nullptr) return;  // CLOSED: it ended the connection
   t.recover = later_of(t.recover, t.snd_una - 1);
   cc_grow(t, {.acked = acked, .rtt_us = rtt}, now);
   log_end(t, out);

@@ -154,8 +154,11 @@ bool check_syn(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   return false;
 }
 
-bool finish_open(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
-  const Seq ack = a.seg.ack;
+}  // namespace
+
+bool finish_open(Tcb& t, const RxSegment& seg, Seq seq, std::uint32_t wnd, Instant now,
+                 Outbox& out) {
+  const Seq ack = seg.ack;
   if (!after(ack, t.snd_una) || after(ack, t.snd_nxt)) {
     TxSegment rst;
     rst.seq = ack;
@@ -168,13 +171,15 @@ bool finish_open(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
   // the timestamp that comes back, is what is left. Not of one that was resent (RFC 6298 §5.7), nor
   // where this is not the first answer.
   //= RFC7323 4.1
-  if (t.has(kPassive) && !t.has(kSynResent) && !t.late_open) sample_rtt(t, a.seg, now);
+  if (t.has(kPassive) && !t.has(kSynResent) && !t.late_open) sample_rtt(t, seg, now);
   establish(t, Trigger::kRcvAckOfSyn, now);
-  t.snd_wl1 = a.seq;
+  t.snd_wl1 = seq;
   t.snd_wl2 = ack;
-  t.snd_wnd = t.max_snd_wnd = a.wnd;
+  t.snd_wnd = t.max_snd_wnd = wnd;
   return true;
 }
+
+namespace {
 
 // RFC 5961 §5.2: (SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT.
 //= RFC5961 5.2-a
@@ -237,7 +242,9 @@ bool check_ack(Tcb& t, Arrival& a, Instant now, Outbox& out) {
     out.counters->drop_no_ack_flag.add();
     return false;
   }
-  if (t.state == State::kSynReceived && !finish_open(t, a, now, out)) return false;
+  if (t.state == State::kSynReceived && !finish_open(t, a.seg, a.seq, a.wnd, now, out)) {
+    return false;
+  }
   const Seq ack = a.seg.ack;
   if (!ack_in_range(t, ack, now, out)) return false;
   // Only now: a blind segment must neither poison TS.Recent nor pass for a sign of life.
@@ -337,19 +344,23 @@ bool process_text(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   return true;
 }
 
+}  // namespace
+
 // Eighth: the FIN, once everything before it has come.
-void check_fin(Tcb& t, const Arrival& a, Instant now, Outbox& out) {
+void check_fin(Tcb& t, bool in_segment, Instant now, Outbox& out) {
   if (!t.has(kPeerFinKnown) || t.rcv_nxt != t.peer_fin || !takes_text(t.state)) return;
   t.rcv_nxt += 1;
   t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt);
   t.clear(kPeerFinKnown);
   t.fin_taken = true;
   drop_early(t, out);  // nothing follows a FIN
-  on_fin_received(t, !a.has(FIN), now);
+  on_fin_received(t, !in_segment, now);
   t.note(kNoticePeerClosed);  //= RFC9293 MUST-12
   transition(t, Trigger::kRcvFin);
   if (t.state == State::kTimeWait) enter_time_wait(t, now);
 }
+
+namespace {
 
 void in_order(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (!check_sequence(t, a, now, out)) return;  // first
@@ -359,7 +370,7 @@ void in_order(Tcb& t, Arrival& a, Instant now, Outbox& out) {
   if (!check_ack(t, a, now, out)) return;     // fifth
   check_urg(t, a, out);                       // sixth
   if (!process_text(t, a, now, out)) return;  // seventh
-  check_fin(t, a, now, out);                  // eighth
+  check_fin(t, a.has(FIN), now, out);         // eighth
 }
 
 // Takes the segment's text over, as of sequence number `seq`.

@@ -27,9 +27,8 @@ std::uint32_t worth_telling(const Tcb& t) {
 //= RFC813 4-a
 //= RFC9293 MUST-39
 //= RFC9293 SHLD-14
-std::uint32_t window_to_offer(const Tcb& t) {
+std::uint32_t window_to_offer(const Tcb& t, std::uint32_t space) {
   const std::uint32_t offered = rcv_wnd(t);
-  const std::uint32_t space = free_space(t);
   return space >= offered + worth_telling(t) ? space : offered;
 }
 
@@ -46,12 +45,13 @@ std::uint8_t window_scale_for(std::uint32_t rmem) {
 //= RFC7323 2.4
 std::uint16_t advertise_window(Tcb& t) {
   const std::uint32_t rest = (1U << t.rcv_wscale) - 1;
-  const std::uint32_t offer = window_to_offer(t);
+  const std::uint32_t space = free_space(t);
+  const std::uint32_t offer = window_to_offer(t, space);
   std::uint32_t field = std::min<std::uint32_t>((offer + rest) >> t.rcv_wscale, 0xffff);
   // Rounded up, the edge stays; but octet by octet that would lead it on for ever. So no further
   // than the buffer and one unit: then rounded down, and what was offered is still taken
   // (RFC 7323 §2.4).
-  if ((field << t.rcv_wscale) > free_space(t) + rest) field = offer >> t.rcv_wscale;
+  if ((field << t.rcv_wscale) > space + rest) field = offer >> t.rcv_wscale;
   t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt + (field << t.rcv_wscale));
   return static_cast<std::uint16_t>(field);
 }
@@ -60,7 +60,7 @@ std::uint16_t advertise_window(Tcb& t) {
 bool window_update_due(const Tcb& t) {
   const std::uint32_t offered = rcv_wnd(t);
   const std::uint32_t step = std::min<std::uint32_t>(buffer(t) / 2, 2 * std::uint32_t{t.rcv_mss});
-  return window_to_offer(t) >= offered + step && offered < buffer(t) / 2;
+  return offered < buffer(t) / 2 && window_to_offer(t, free_space(t)) >= offered + step;
 }
 
 }  // namespace weir::tcp

@@ -94,7 +94,8 @@ void add_segment(std::string& image, const tcp::TxSegment& s, const tcp::Tcb& t)
 struct Recorded {
   static constexpr bool kCalm = true;
   std::vector<std::string> images;
-  std::uint64_t arrivals = 0, outputs = 0;  // that went the short way, or would have
+  std::array<std::uint64_t, tcp::kStates> arrivals{};  // that went the short way, by state
+  std::uint64_t outputs = 0;
 
   void sees(const tcp::Tcb& t, const tcp::Outbox& out) {
     std::string image;
@@ -110,7 +111,8 @@ struct Recorded {
 
 struct ShortWay : Recorded {
   void arrives(tcp::Tcb& t, const tcp::RxSegment& s, Instant now, tcp::Outbox& out) {
-    if (t.state != tcp::State::kClosed && tcp::predicted(t, s)) ++arrivals;
+    if (t.state != tcp::State::kClosed && tcp::predicted(t, s))
+      ++arrivals[static_cast<unsigned>(t.state)];
     tcp::on_segment(t, s, now, out);
   }
   void transmits(tcp::Tcb& t, Instant now, tcp::Outbox& out) {
@@ -150,10 +152,11 @@ TEST(HeaderPrediction, LeavesBehindWhatTheOtherWayDoes) {
   const char* only = std::getenv("WEIR_LIFE_SEED");
   const std::uint64_t first = only != nullptr ? std::strtoull(only, nullptr, 10) : 1;
   const std::uint64_t last = only != nullptr ? first : kLives;
-  std::uint64_t arrivals = 0, outputs = 0;
+  std::array<std::uint64_t, tcp::kStates> arrivals{};
+  std::uint64_t outputs = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     const Recorded a = live<ShortWay>(seed), b = live<LongWay>(seed);
-    arrivals += a.arrivals;
+    for (unsigned s = 0; s < tcp::kStates; ++s) arrivals[s] += a.arrivals[s];
     outputs += a.outputs;
     for (std::size_t i = 0; i < std::min(a.images.size(), b.images.size()); ++i) {
       if (a.images[i] == b.images[i]) continue;
@@ -166,7 +169,11 @@ TEST(HeaderPrediction, LeavesBehindWhatTheOtherWayDoes) {
     ASSERT_EQ(a.images.size(), b.images.size()) << "WEIR_LIFE_SEED=" << seed;
   }
   if (only != nullptr) return;
-  EXPECT_GT(arrivals, 10'000U);  // a run that never got there would prove nothing
+  // A run that never got there would prove nothing.
+  EXPECT_GT(arrivals[static_cast<unsigned>(kEstablished)], 8'000U);
+  for (const State s : {kSynReceived, kFinWait1, kFinWait2, kCloseWait, kLastAck}) {
+    EXPECT_GT(arrivals[static_cast<unsigned>(s)], 3U) << to_string(s);
+  }
   EXPECT_GT(outputs, 3'000U);
 }
 

@@ -288,6 +288,7 @@ class RandomLife {
     s.ack = rng.below(3) != 0 ? tcb_.snd_nxt : tcb_.snd_una + rng.below(out + 1);
     s.wnd = wnd_ = rng.below(4) == 0 ? 1 + rng.below(65'535) : rng.below(16) == 0 ? 0 : wnd_;
     if (rng.below(3) != 0) s.len = 1 + rng.below(1'460);
+    if (rng.below(80) == 0) s.flags |= tcp::FIN;
     if (rng.below(8) == 0) s.tos = static_cast<std::uint8_t>(rng.below(4));
     if (tcb_.has(tcp::kTimestamps)) stamp(s);
     take(s);
