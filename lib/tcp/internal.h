@@ -103,6 +103,7 @@ void log_end(Tcb& t, Outbox& out);
 void log_abandon(Tcb& t, Outbox& out);  // Pre: there is a log
 // Text, FIN or both were sent for the first time from the log's end on, in segments of the MSS.
 void log_sent(Tcb& t, std::uint32_t len, bool fin, bool push, Instant now);
+void log_alone(Tcb& t, std::uint32_t len, Instant now, Outbox& out);  // with PSH, if it is text
 void log_sent_again(Tcb& t, unsigned i, Instant now);
 // The ACK and its blocks into the log; before SND.UNA moves. Pre: there is a log.
 [[nodiscard]] SackNews take_sack(Tcb& t, const RxSegment& seg, Instant now, Outbox& out);

@@ -414,7 +414,6 @@ void send_alone(Tcb& t, Instant now, Outbox& out) {
   t.pace_waits = false;
   t.rtx_nxt = later_of(t.rtx_nxt, t.snd_una);
   cc_restart_after_idle(t, now);
-  log_begin(t, now, out);
   note_progress(t, now);
   TxSegment& s = make_segment(t, t.snd_nxt, now, out);
   s.len = t.sndq.bytes();
@@ -432,7 +431,7 @@ void send_alone(Tcb& t, Instant now, Outbox& out) {
   t.nxt_buf = t.sndq.tail();
   t.nxt_offset = t.sndq.empty() ? 0 : t.sndq.tail()->len;
   t.snd_nxt += s.len + (fin ? 1U : 0U);
-  if (t.log != nullptr) log_sent(t, s.len, fin, s.len > 0, now);
+  log_alone(t, s.len, now, out);
   if (s.len != t.mss && s.len > 0) t.snd_small = t.snd_nxt;
   note_sent(t, t.snd_nxt, now);
   if (t.log != nullptr) arm_tlp(t, now);

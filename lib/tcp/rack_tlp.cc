@@ -188,10 +188,17 @@ void detect_loss(Tcb& t, Instant now) {
 
 }  // namespace
 
-void log_begin(Tcb& t, Instant now, Outbox& out) {
-  if (t.log != nullptr) return;
+namespace {
+
+bool may_log(const Tcb& t, const Outbox& out) {
   const bool calm = t.recovery == Recovery::kNone && at_or_after(t.rtx_nxt, t.rtx_end);
-  if (!t.has(kSack) || !t.config->recovery || out.logs == nullptr || !calm) return;
+  return t.has(kSack) && t.config->recovery && out.logs != nullptr && calm;
+}
+
+}  // namespace
+
+void log_begin(Tcb& t, Instant now, Outbox& out) {
+  if (t.log != nullptr || !may_log(t, out)) return;
   const std::uint32_t flight = distance(t.snd_una, t.snd_nxt);
   if (flight > SentLog::kCapacity / 2 * std::uint32_t{t.mss}) return;
   const std::uint32_t index = out.logs->take();
@@ -232,6 +239,16 @@ void log_sent(Tcb& t, std::uint32_t len, bool fin, bool push, Instant now) {
   const std::uint32_t us = us_of(now);
   for (; len > t.mss; len -= t.mss) log.push(log.end() + t.mss, us);  // the port segments these
   log.push(log.end() + len + (fin ? 1U : 0U), us, push ? std::uint8_t{kSentPush} : std::uint8_t{0});
+}
+
+// log_begin and log_sent of what is in flight by itself, when it was sent.
+void log_alone(Tcb& t, std::uint32_t len, Instant now, Outbox& out) {
+  if (!may_log(t, out)) return;
+  const std::uint32_t index = out.logs->take();
+  if (index == kNoIndex) return;
+  t.log = ::new (out.logs->slot(index)) SentLog(t.snd_una);
+  t.log->prr.sent = len;
+  t.log->push(t.snd_nxt, us_of(now), len > 0 ? std::uint8_t{kSentPush} : std::uint8_t{0});
 }
 
 void log_sent_again(Tcb& t, unsigned i, Instant now) {

@@ -106,6 +106,7 @@ struct Tcb {
   Tcb(const Tcb&) = delete;
   Tcb& operator=(const Tcb&) = delete;
 
+  // A plain exchange touches the first four parts, of a line each or two, and none of the last.
   // -- Read for every segment ----------------------------------------------------------------
   Seq rcv_nxt, snd_una, snd_nxt;
   Seq rcv_adv;        // right edge of the window we advertised
@@ -129,21 +130,14 @@ struct Tcb {
   std::uint32_t unacked_in = 0;  // octets received since the last ACK we sent
   Seq pushed;                    // behind the last new text that went with PSH
 
-  // -- ACK and transmit ----------------------------------------------------------------------
+  // -- Queues and deadlines ------------------------------------------------------------------
   BufChain sndq;                 // from SND.UNA: what is sent and not acknowledged, then the rest
   SentLog* log = nullptr;        // what is in flight, where the peer's SACKs are used
   Own* own = nullptr;            // lent: what it has of its own
   const Buf* nxt_buf = nullptr;  // where SND.NXT lies in sndq; null: at its front
   std::uint32_t nxt_offset = 0;
   std::uint32_t cwnd = 0, ssthresh = kNoSsthresh;
-  std::uint32_t cwnd_acked = 0;  // towards the next cwnd increase: octets, or as cubic_grow says
-  Seq cwnd_mark;                 // SND.NXT when its use was judged last (note_cwnd_use)
-  Seq recover;                   // RFC 6582: SND.NXT when loss was found
-  Seq rtx_nxt, rtx_end;          // what is to be retransmitted: [rtx_nxt, rtx_end)
-  Seq rtt_seq;                   // the ACK that ends the measurement
-  Seq snd_small;                 // the end of the last segment below the MSS (Nagle)
-  Seq ecn_high;                  // where the last cut of the window ends: SND.NXT then, or CWR's
-  Seq snd_up;                    // SND.UP, with kUrgentOut
+  Seq snd_small;  // the end of the last segment below the MSS (Nagle)
   RtoEstimator rto;
   Instant rtt_start{};
   Instant rtx_deadline = kNever;    // retransmission, SYN, or persist
@@ -153,73 +147,83 @@ struct Tcb {
   Instant cork_deadline = kNever;  // then what kCork holds back goes
   Instant last_sent{};             // of text: restart after idle (RFC 5681 §4.1)
   Instant last_received{};         // keepalive (MUST-26)
-
-  // -- Receive and the rest ------------------------------------------------------------------
-  BufChain rcvq;            // in order, unread
-  Buf* ofo_head = nullptr;  // out of order: sorted, disjoint, none touching RCV.NXT
-  Buf* ofo_tail = nullptr;
+  BufChain rcvq;                   // in order, unread
   const Config* config;
-  Seq iss, irs, peer_fin;
-  Seq rcv_up;                   // RCV.UP, with kUrgentIn
-  std::array<Seq, 4> early;     // where the latest early segments began (RFC 2018 §4)
-  Seq dsack_left, dsack_right;  // what came twice
-  std::uint32_t ts_offset = 0;
-  std::uint32_t ts_recent_age_s = 0;  // second at which ts_recent was stored
-  std::uint32_t challenge_ms = 0;     // when the last challenge ACK went
-  std::uint16_t rcv_mss = 536;        // what our SYN offered
-  std::uint16_t peer_seg = 536;       // the longest text seen in one segment (delayed ACK)
+  Seq rtt_seq;               // the ACK that ends the measurement
   std::uint32_t una_ms = 0;  // since when the peer owes an answer, if it does (user_timeout.cc)
-  std::uint32_t rcv_buf;     // receive buffer, octets: first_rcv_buf to rmem
+
+  // -- What else an ACK, text in order and its answer touch ------------------------------------
+  Seq cwnd_mark;                // SND.NXT when its use was judged last (note_cwnd_use)
+  std::uint32_t cwnd_used = 0;  // of cwnd_mark: octets out, at most
+  Seq recover;                  // RFC 6582: SND.NXT when loss was found
+  Seq rtx_nxt, rtx_end;         // what is to be retransmitted: [rtx_nxt, rtx_end)
+  Seq irs;
+  std::uint32_t ts_offset = 0;
+  std::uint32_t ts_recent_age_s = 0;   // second at which ts_recent was stored
+  std::uint32_t rcv_buf;               // receive buffer, octets: first_rcv_buf to rmem
   std::uint32_t max_rcv_wnd = 0xffff;  // what the window field can tell, or a clamp below it
-  // What is read in a round trip decides it (receive_buffer.cc).
-  Seq read_mark;                   // how far the application had read when the round began
-  std::uint32_t read_mark_us = 0;  // when that was
-  std::uint32_t read_before = 0;   // octets read in the best round so far
-  Seq rcv_rtt_edge;                // without timestamps: RCV.NXT there ends the measurement
-  std::uint32_t rcv_rtt_edge_us = 0;
-  std::uint32_t rcv_rtt_us = 0;  // 0: none measured
-  std::uint8_t quick_acks = 0;   // ACKs left to be sent at once; kInteractive: not now
-  std::uint8_t retries = 0;      // of the timer that rtx_deadline is
+  std::uint32_t max_pacing_rate = 0;   // octets a second; 0: none
+  std::uint16_t rcv_mss = 536;         // what our SYN offered
+  std::uint16_t peer_seg = 536;        // the longest text seen in one segment (delayed ACK)
+  std::uint16_t full_mss = 536;        // what the peer and our port take: mss is never more
+  std::uint16_t mtu_probe = 0;         // octets of the probe that is out; 0: none (mtu_probe.cc)
+  std::uint8_t quick_acks = 0;         // ACKs left to be sent at once; kInteractive: not now
+  std::uint8_t retries = 0;            // of the timer that rtx_deadline is
   std::uint8_t keepalive_unanswered = 0;
   std::uint8_t dup_acks_due = 0;  // segments that came early since the last ACK (RFC 5681 §4.2)
+  bool probe_is_tlp = false;      // what probe_deadline is
+  bool tlp_out = false, tlp_again = false;  // a probe is out; TLP.is_retrans
+  bool pace_waits = false;                  // something waits for pace_next
+  Frto frto = Frto::kOff;
+  CloseReason soft_error = CloseReason::kNone;  // what a time-out would be for (icmp_errors.cc)
+  bool fin_taken : 1 = false;      // the peer's FIN has one of the numbers before RCV.NXT
+  bool late_open : 1 = false;      // what ends the handshake says nothing of a round trip
+  bool reo_round : 1 = false;      // reo_round_end is set
+  bool undo_running : 1 = false;   // of undo: cubic.running
+  bool undo_cwr : 1 = false;       // of undo: a CWR was due
+  bool partial_acked : 1 = false;  // RFC 6582 §3.2, step 3: the first one restarted the timer
+  bool cwnd_filled : 1 = false;    // of cwnd_mark: there was no room for another segment
+  bool records : 1 = false;        // some of sndq's Bufs end a record (Linux's MSG_EOR)
+  CloseReason close_reason = CloseReason::kNone;
   Cubic cubic;
-  struct {
-    std::uint32_t cwnd = 0, ssthresh = 0, w_max = 0;
-  } undo;                             // as they were before the last congestion event
-  Instant pace_next{};                // nothing of a paced connection goes before
-  std::uint32_t max_pacing_rate = 0;  // octets a second; 0: none
   // RFC 8985 §5.2: RACK.min_RTT and what decides RACK.reo_wnd.
   std::uint32_t min_rtt_us = kNoRtt;       // of the last min_rtt_wlen
   std::uint32_t min_rtt_late_us = kNoRtt;  // since min_rtt_since_s, half of that at most
   std::uint32_t min_rtt_since_s = 0;
+  // What is read in a round trip decides rcv_buf (receive_buffer.cc).
+  Seq read_mark;                   // how far the application had read when the round began
+  std::uint32_t read_mark_us = 0;  // when that was
+  std::uint32_t read_before = 0;   // octets read in the best round so far
+  std::uint32_t rcv_rtt_us = 0;    // 0: none measured
+  Seq rcv_rtt_edge;                // without timestamps: RCV.NXT there ends the measurement
+  std::uint32_t rcv_rtt_edge_us = 0;
+
+  // -- Loss, early text, the two ends, what is seldom used -------------------------------------
+  Buf* ofo_head = nullptr;  // out of order: sorted, disjoint, none touching RCV.NXT
+  Buf* ofo_tail = nullptr;
+  Instant pace_next{};           // nothing of a paced connection goes before
+  std::uint32_t cwnd_acked = 0;  // towards the next cwnd increase: octets, or as cubic_grow says
+  Seq ecn_high;                  // where the last cut of the window ends: SND.NXT then, or CWR's
+  Seq snd_up;                    // SND.UP, with kUrgentOut
+  Seq iss, peer_fin;
+  Seq rcv_up;                      // RCV.UP, with kUrgentIn
+  std::array<Seq, 4> early;        // where the latest early segments began (RFC 2018 §4)
+  Seq dsack_left, dsack_right;     // what came twice
+  std::uint32_t challenge_ms = 0;  // when the last challenge ACK went
+  struct {
+    std::uint32_t cwnd = 0, ssthresh = 0, w_max = 0;
+  } undo;                        // as they were before the last congestion event
   Seq reo_round_end;             // RACK.dsack_round, where reo_round
   Seq tlp_end;                   // TLP.end_seq: SND.NXT behind the probe
   std::uint8_t reo_mult = 1;     // RACK.reo_wnd_mult
   std::uint8_t reo_persist = 0;  // RACK.reo_wnd_persist
   bool reordering_seen = false;
-  bool probe_is_tlp = false;                // what probe_deadline is
-  bool tlp_out = false, tlp_again = false;  // a probe is out; TLP.is_retrans
-  bool may_undo = false;                    // the first ACK of this recovery has not come
-  bool pace_waits = false;                  // something waits for pace_next
-  bool fin_taken : 1 = false;               // the peer's FIN has one of the numbers before RCV.NXT
-  bool late_open : 1 = false;               // what ends the handshake says nothing of a round trip
-  bool reo_round : 1 = false;               // reo_round_end is set
-  bool undo_running : 1 = false;            // of undo: cubic.running
-  bool undo_cwr : 1 = false;                // of undo: a CWR was due
-  bool partial_acked : 1 = false;  // RFC 6582 §3.2, step 3: the first one restarted the timer
-  bool cwnd_filled : 1 = false;    // of cwnd_mark: there was no room for another segment
-  bool records : 1 = false;        // some of sndq's Bufs end a record (Linux's MSG_EOR)
-  Frto frto = Frto::kOff;
-  CloseReason close_reason = CloseReason::kNone;
-  CloseReason soft_error = CloseReason::kNone;  // what a time-out would be for (icmp_errors.cc)
+  bool may_undo = false;  // the first ACK of this recovery has not come
   // The path (path_mtu.cc, mtu_probe.cc). Octets of text in one segment, as `mss` counts them.
-  std::uint16_t full_mss = 536;     // what the peer and our port take: mss is never more
   std::uint16_t mtu_low = 0;        // RFC 4821 §7.2, search_low: 0 while nothing is searched for
   std::uint16_t mtu_high = 0;       // search_high
-  std::uint16_t mtu_probe = 0;      // octets of the probe that is out; 0: none
   Seq mtu_probe_end;                // SND.NXT behind it
   std::uint32_t mss_lowered_s = 0;  // second at which mss or mtu_high was lowered last
-  std::uint32_t cwnd_used = 0;      // of cwnd_mark: octets out, at most
 
   [[nodiscard]] bool has(std::uint16_t flag) const { return (flags & flag) != 0; }
   void set(std::uint16_t flag) { flags = static_cast<std::uint16_t>(flags | flag); }
