@@ -172,6 +172,7 @@ class RandomLife {
     tcp::RxSegment syn;
     syn.seq = irs_;
     syn.flags = tcp::SYN;
+    if (Way::kCalm && rng.below(2) == 0) syn.flags |= tcp::ECE | tcp::CWR;
     syn.wnd = rng.below(65'536);
     syn_options(syn);
     tcp::SynEntry entry;
@@ -189,6 +190,10 @@ class RandomLife {
       last.options.ts_val = peer_clock_;
     }
     tcp::open_passive(tcb_, entry, args, now_);
+    if (Way::kCalm && rng.below(16) == 0) {
+      tcp::user_close(tcb_, now_, out_);
+      gone_ = true;
+    }
     take(last);
   }
 
