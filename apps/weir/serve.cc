@@ -115,7 +115,7 @@ ServeHandler::ServeHandler(stack::Stack& s, const ServeConfig& config, std::uint
     : stack_(s), config_(config), clients_(max_sessions), works_(max_sessions) {
   (void)pattern_octets();  // made before the first request
   for (const bool close : {false, true}) {
-    usual_[close ? 1 : 0] = answer_of(config_.body_size, close);
+    put_answer(usual_[close ? 1 : 0], config_.body_size, close);
   }
 }
 
@@ -319,9 +319,8 @@ void ServeHandler::on_parse_error(Client& c, Work& w) {
   answer_status(c, version ? "505 HTTP Version Not Supported" : "400 Bad Request", true, head);
 }
 
-ServeHandler::Text ServeHandler::head_of(std::string_view status, std::uint64_t length,
-                                         std::string_view type, bool close) {
-  Text t;
+void ServeHandler::put_head(Text& t, std::string_view status, std::uint64_t length,
+                            std::string_view type, bool close) {
   t.add("HTTP/1.1 ");
   t.add(status);
   t.add("\r\nServer: weir\r\nContent-Type: ");
@@ -329,16 +328,14 @@ ServeHandler::Text ServeHandler::head_of(std::string_view status, std::uint64_t 
   t.add("\r\nContent-Length: ");
   t.add(length);
   t.add(close ? "\r\nConnection: close\r\n\r\n" : "\r\nConnection: keep-alive\r\n\r\n");
-  return t;
 }
 
 // A head, and the body where that is short.
-ServeHandler::Text ServeHandler::answer_of(std::uint64_t length, bool close) {
-  Text t = head_of("200 OK", length, "application/octet-stream", close);
-  if (length > kCopied) return t;
+void ServeHandler::put_answer(Text& t, std::uint64_t length, bool close) {
+  put_head(t, "200 OK", length, "application/octet-stream", close);
+  if (length > kCopied) return;
   const auto body = pattern_octets().first(length);
   t.add({reinterpret_cast<const char*>(body.data()), body.size()});
-  return t;
 }
 
 // Queues an answer, with `body` octets of the pattern behind it. What finds no room waits.
@@ -357,7 +354,8 @@ void ServeHandler::send(Client& c, std::string_view text, std::uint64_t body) {
 void ServeHandler::answer_status(Client& c, std::string_view status, bool close, bool head) {
   counters_.bad_requests.add();
   c.close_after = c.close_after || close;
-  Text text = head_of(status, status.size() + 1, "text/plain", c.close_after);
+  Text text;
+  put_head(text, status, status.size() + 1, "text/plain", c.close_after);
   if (!head) {
     text.add(status);
     text.add("\n");
@@ -380,7 +378,8 @@ void ServeHandler::answer_upload(Client& c, Work& w) {
     }
   }
   said.add("\n");
-  Text text = head_of("200 OK", said.size, "text/plain", c.close_after);
+  Text text;
+  put_head(text, "200 OK", said.size, "text/plain", c.close_after);
   text.add(said.view());
   send(c, text.view(), 0);
 }
@@ -411,14 +410,16 @@ void ServeHandler::answer_get(Client& c, std::string_view target, bool head) {
     if (!n || *n > config_.max_body_size) return answer_status(c, "404 Not Found", false, head);
     length = *n;
   }
+  Text text;
   if (head) {
-    const Text text = head_of("200 OK", length, "application/octet-stream", c.close_after);
+    put_head(text, "200 OK", length, "application/octet-stream", c.close_after);
     return send(c, text.view(), 0);
   }
   if (length <= kCopied) counters_.body_bytes_out.add(length);
   const std::uint64_t behind = length <= kCopied ? 0 : length;
   if (length == config_.body_size) return send(c, usual_[c.close_after ? 1 : 0].view(), behind);
-  send(c, answer_of(length, c.close_after).view(), behind);
+  put_answer(text, length, c.close_after);
+  send(c, text.view(), behind);
 }
 
 // No more is said; what the client still says is thrown away until it closes, so that the answer

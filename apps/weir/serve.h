@@ -130,9 +130,9 @@ class ServeHandler {
   void answer_get(Client& c, std::string_view target, bool head);
   void answer_upload(Client& c, Work& w);
   void answer_status(Client& c, std::string_view status, bool close, bool head);
-  [[nodiscard]] static Text head_of(std::string_view status, std::uint64_t length,
-                                    std::string_view type, bool close);
-  [[nodiscard]] static Text answer_of(std::uint64_t length, bool close);
+  static void put_head(Text& t, std::string_view status, std::uint64_t length,
+                       std::string_view type, bool close);
+  static void put_answer(Text& t, std::uint64_t length, bool close);
   void send(Client& c, std::string_view text, std::uint64_t body);
   void linger(Client& c);
   void end(std::uint32_t index);
