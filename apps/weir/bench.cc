@@ -546,6 +546,7 @@ std::optional<std::string> complete_bench(BenchConfig& c) {
            "vhost:/run/bench.sock or a device";
   }
   const std::set<unsigned> may = this_machine().cores;
+  if (c.pairs > 0 && c.stripped) return "--profile stripped: not together with --cores-each";
   if (c.pairs > 0 && (c.port != "ring" || c.role != BenchRole::kBoth)) {
     return "--cores-each: over rings, and both sides in this process";
   }

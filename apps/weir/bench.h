@@ -39,6 +39,7 @@ struct BenchConfig {
   Duration duration = 2s;       // of a round, where no number ends it
   unsigned repeat = 3;          // rounds
   std::vector<unsigned> cores;  // the client's, the server's; empty: chosen
+  bool stripped = false;        // cps: the client's SYN has no option but MSS, and it ends by RST
   bool client_closes = false;   // and has the TIME-WAIT; else the server
   bool stages = true;
   bool hugepages = false;

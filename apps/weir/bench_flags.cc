@@ -86,6 +86,9 @@ void BenchFlags::add_mode(BenchMode mode, const char* name, const char* about) {
     m->add_option("--cores-each", c.pairs,
                   "so many cores, each with a server and its generator: alone, then all at once")
         ->check(range(2, 64));
+    m->add_option("--profile", profile_,
+                  "of the client: conformant, or stripped: no TCP options but MSS, closed by RST")
+        ->check(one_of({"conformant", "stripped"}));
   } else {
     m->add_option("--connections", c.connections,
                   mode == BenchMode::kRps ? "open at once (64)" : "open at once (4)")
@@ -160,6 +163,10 @@ int BenchFlags::execute() {
   if (role_ == "client") config_.role = BenchRole::kClient;
   if (role_ == "server") config_.role = BenchRole::kServer;
   config_.client_closes = close_ == "client";
+  config_.stripped = profile_ == "stripped";
+  if (config_.stripped && !close_.empty()) {
+    return complain("--profile stripped: closes by RST; leave out --close");
+  }
   config_.duration = Duration(static_cast<std::int64_t>(seconds_ * 1e6));
   const CLI::App& mode = *command_->get_subcommands()[0];
   if (config_.mode == BenchMode::kStream && mode.count("--size") == 0) config_.body = kStreamBody;

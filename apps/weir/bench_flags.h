@@ -30,7 +30,7 @@ class BenchFlags {
   BenchConfig config_;
   MemoryConfig memory_;
   double seconds_ = 2;
-  std::string role_, close_;
+  std::string role_, close_, profile_;
 };
 
 }  // namespace weir::app

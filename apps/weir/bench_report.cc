@@ -134,10 +134,12 @@ std::string list_json(const std::vector<double>& v) {
 
 class Table {
  public:
-  Table(const SideFigures* client, const SideFigures* server) : client_(client), server_(server) {}
+  // `mark`: behind each title.
+  Table(const SideFigures* client, const SideFigures* server, const char* mark)
+      : client_(client), server_(server), mark_(mark) {}
 
   void head(const std::string& title, const char* client, const char* server) {
-    out_ += format("\n  %-36s", title.c_str());
+    out_ += format("\n  %-36s", (title + mark_).c_str());
     if (client_ != nullptr) out_ += format("%14s       ", client);
     if (server_ != nullptr) out_ += format("%14s", server);
     end_line();
@@ -164,6 +166,7 @@ class Table {
   }
   const SideFigures* client_;
   const SideFigures* server_;
+  const char* mark_;
   std::string out_;
 };
 
@@ -198,10 +201,22 @@ std::string head_text(const BenchReport& r) {
       break;
   }
   out += "\n" + machine_text(r);
-  out += "\n  TIME-WAIT full: " + std::to_string(r.time_wait / 1s) + " s, " +
-         (c.client_closes ? "at the client" : "at the server") + "\n";
+  if (c.stripped) {
+    out +=
+        "\n  [STRIPPED] no TCP options but MSS, closed by the client's RST, no TIME-WAIT: no "
+        "figure "
+        "of a conformant TCP\n";
+  } else {
+    out += "\n  TIME-WAIT full: " + std::to_string(r.time_wait / 1s) + " s, " +
+           (c.client_closes ? "at the client" : "at the server") + "\n";
+  }
   if (!r.note.empty()) out += "  note: " + r.note + "\n";
   return out;
+}
+
+// What every figure of the stripped profile bears.
+const char* stripped_mark(const BenchReport& r) {
+  return r.config.stripped ? "  [STRIPPED]" : "";
 }
 
 std::string rate_text(const BenchReport& r) {
@@ -211,8 +226,9 @@ std::string rate_text(const BenchReport& r) {
   const bool stream = r.config.mode == BenchMode::kStream;
   const double scale = stream ? 1'024.0 / 1e6 : 1;
   const std::string unit = stream ? "MB" : std::string(unit_name(r.config.mode)) + "s";
-  return format("\n  %s %s/s   (median; %s to %s)\n", grouped(median(all) * scale).c_str(),
-                unit.c_str(), grouped(*least * scale).c_str(), grouped(*most * scale).c_str());
+  return format("\n  %s %s/s   (median; %s to %s)%s\n", grouped(median(all) * scale).c_str(),
+                unit.c_str(), grouped(*least * scale).c_str(), grouped(*most * scale).c_str(),
+                stripped_mark(r));
 }
 
 void cycle_rows(Table& t, const BenchReport& r) {
@@ -319,7 +335,7 @@ std::string report_text(const BenchReport& r) {
   const SideFigures* const client = typical(r, &BenchRound::client);
   const SideFigures* const server = typical(r, &BenchRound::server);
   std::string out = head_text(r) + rate_text(r) + bare_text(r);
-  Table t(client, server);
+  Table t(client, server, stripped_mark(r));
   cycle_rows(t, r);
   connection_rows(t);
   round_rows(t);
@@ -342,8 +358,9 @@ std::string report_json(const BenchReport& r) {
   for (const unsigned core : c.cores) cores += (cores.empty() ? "" : ",") + std::to_string(core);
   o.raw("cores", "[" + cores + "]");
   if (!r.note.empty()) o.text("note", r.note);
-  o.number("time_wait_seconds", static_cast<std::uint64_t>(r.time_wait / 1s));
-  o.text("closed_by", c.client_closes ? "client" : "server");
+  o.text("profile", c.stripped ? "stripped" : "conformant");
+  o.number("time_wait_seconds", c.stripped ? 0 : static_cast<std::uint64_t>(r.time_wait / 1s));
+  o.text("closed_by", c.stripped ? "reset" : (c.client_closes ? "client" : "server"));
   o.number("rounds", r.rounds.size());
   o.number("body", c.body);
   o.text("unit", unit_name(c.mode));

@@ -105,6 +105,7 @@ stack::Config bench_stack(const BenchConfig& c, BenchSide side, const dpdk::Port
     s.addrs.push_back({server(), kPrefix});
   } else {
     for (unsigned i = 0; i < kSources; ++i) s.addrs.push_back({source(i), kPrefix});
+    if (c.stripped) s.tcp = stripped(s.tcp);
   }
   s.max_connections = records(c);
   s.tso_max = port.offloads().tso_max;
@@ -120,6 +121,7 @@ ServeConfig bench_serve(const BenchConfig& c) {
     s.listeners.push_back({to_string(e), e, records(c)});
   }
   s.body_size = c.body;
+  s.resets_end = c.stripped;
   return s;
 }
 
@@ -136,6 +138,7 @@ LoadConfig bench_load(const BenchConfig& c) {
   l.requests = cps ? 1 : c.requests;
   l.expect_size = c.body;
   l.close = c.client_closes ? LoadClose::kFin : LoadClose::kServer;
+  if (c.stripped) l.close = LoadClose::kRst;
   return l;
 }
 
@@ -182,6 +185,7 @@ std::vector<std::string> peer_arguments(const BenchConfig& c, const std::string&
   }
   add("--duration", std::to_string(static_cast<double>(c.duration.count()) / 1e6));
   if (c.client_closes) add("--close", "client");
+  if (c.stripped) add("--profile", "stripped");
   if (!c.stages) a.emplace_back("--no-stages");
   if (c.hugepages) a.emplace_back("--hugepages");
   if (c.verbose) a.emplace_back("--verbose");

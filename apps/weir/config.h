@@ -81,6 +81,8 @@ struct ServeConfig {
   std::uint64_t body_size = 1'024;
   std::uint64_t max_body_size = std::uint64_t{1} << 40U;  // of /bytes/N
   Duration idle_timeout = 60s;
+  // A client's RST between two requests is an end like any other, and not counted as a reset.
+  bool resets_end = false;
 };
 
 struct StatsConfig {

@@ -270,7 +270,6 @@ void read_find_rate(TableReader& t, LoadConfig& load) {
   load.find_rate = f;
 }
 
-// Less than TCP asks for: a bundle of settings, each of which can be had alone.
 void read_profile(TableReader& t, Config& config) {
   unsigned profile = 0;
   LoadConfig& load = config.load;
@@ -281,9 +280,7 @@ void read_profile(TableReader& t, Config& config) {
     return t.report("profile", "closes by RST; remove load.close, or write \"conformant\"");
   }
   load.close = LoadClose::kRst;
-  config.tcp.timestamps = config.tcp.sack = config.tcp.dsack = false;
-  config.tcp.window_scaling = false;
-  config.tcp.rmem = std::min<decltype(config.tcp.rmem)>(config.tcp.rmem, 65'535);
+  config.tcp = stripped(config.tcp);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What `weir load` is asked to do: checked values, see config_load.cc for their keys.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "base/addr.h"
 #include "base/time.h"
+#include "tcp/config.h"
 
 namespace weir::app {
 
@@ -70,5 +72,12 @@ struct LoadConfig {
   // An open loop: what is due waits for nobody.
   [[nodiscard]] bool paced() const { return rate_from > 0 || rate_to > 0; }
 };
+
+// Less than TCP asks for: a bundle of settings, each of which can be had alone.
+[[nodiscard]] inline tcp::Config stripped(tcp::Config c) {
+  c.timestamps = c.sack = c.dsack = c.window_scaling = false;
+  c.rmem = std::min<decltype(c.rmem)>(c.rmem, 65'535);
+  return c;
+}
 
 }  // namespace weir::app

@@ -465,8 +465,10 @@ void ServeHandler::on_timer(Connection, std::uint64_t user) {
 }
 
 void ServeHandler::on_closed(Connection, std::uint64_t user, CloseReason reason) {
-  if (reason != CloseReason::kNormal) counters_.resets.add();
-  end(static_cast<std::uint32_t>(user));
+  const auto index = static_cast<std::uint32_t>(user);
+  const bool meant = reason == CloseReason::kReset && config_.resets_end && idle(clients_[index]);
+  if (reason != CloseReason::kNormal && !meant) counters_.resets.add();
+  end(index);
 }
 
 void ServeHandler::end(std::uint32_t index) {

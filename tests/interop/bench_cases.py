@@ -15,7 +15,7 @@ SIDE = {"connections", "requests", "errors", "cycles_per_unit", "cycles_per_conn
         "idle_cycles", "counters", "iterations", "interrupted_iterations", "interrupted_cycles",
         "span_cycles", "frames_per_iteration", "text_octets"}
 WHOLE = {"event", "mode", "port", "cpu", "tsc_hz", "cores", "time_wait_seconds", "closed_by",
-         "rounds", "body", "unit", "rate", "rates", "buffers_left", "ok"}
+         "profile", "rounds", "body", "unit", "rate", "rates", "buffers_left", "ok"}
 # mode, its arguments, connections of a round, requests of a round
 MODES = [("cps", ["--connections", "3000"], 3000, 3000),
          ("rps", ["--connections", "20", "--requests", "100"], 20, 2000),
@@ -106,6 +106,10 @@ def modes(world, port):
 @case("weir bench in one process, over rings: exact counts, stages that sum up")
 def bench_ring(world):
     modes(world, "ring")
+    out = bench(world, "cps", "--connections", "2000", "--repeat", "1", "--profile", "stripped")
+    expect_equal("profile", out["profile"], "stripped")
+    expect_equal("TIME-WAIT", [out[s]["time_wait"] for s in ("client", "server")], [0, 0])
+    expect_equal("RSTs", out["client"]["counters"]["out_rsts"], 2000)
     out = bench(world, "cps", "--connections", "2000", "--repeat", "1", "--close", "client",
                 "--body", "3000")
     check(out, "cps", 2000, 2000)

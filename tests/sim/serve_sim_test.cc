@@ -61,13 +61,14 @@ class Server : public App {
 };
 
 struct Lab {
-  explicit Lab(const HostSpec& server_spec = {}) : world(1) {
+  explicit Lab(const HostSpec& server_spec = {}, bool resets_end = false) : world(1) {
     world.add_host(client);
     world.add_host(server, server_spec);
     app::ServeConfig config;
     config.listeners.push_back({"web", {world.host(1).addr(), 80}, 16});
     config.body_size = 10;
     config.idle_timeout = 10s;
+    config.resets_end = resets_end;
     server.serve.emplace(world.host(1).stack(), config, 16U);
     EXPECT_TRUE(server.serve->start().ok());
   }
@@ -279,6 +280,20 @@ TEST(Serve, ADrainEndsWithTheAnswerUnderWay) {
     const std::string last = behind.empty() ? "" : ok(5, false) + body(5);
     EXPECT_TRUE(lab.client.in == ok(1'000'000, true) + body(1'000'000) + last);
     lab.expect_at_rest();
+  }
+}
+
+TEST(Serve, AResetBetweenRequestsIsAnEndWhereItIsMeant) {
+  for (const bool meant : {false, true}) {
+    for (const char* ask : {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHo"}) {
+      Lab lab({}, meant);
+      lab.ask(ask, 1s);
+      lab.client.conn.abort();
+      lab.world.host(0).poke();
+      lab.expect_at_rest();
+      const bool whole = std::string_view(ask).ends_with("\r\n\r\n");
+      EXPECT_EQ(lab.server.serve->counters().resets.get(), meant && whole ? 0U : 1U) << ask;
+    }
   }
 }
 

@@ -146,6 +146,22 @@ TEST(Report, WhatIsNotKnownIsNotPrinted) {
   EXPECT_FALSE(has(report_json(r), "\"rate\""));
 }
 
+TEST(Report, WhatIsStrippedSaysSoInEveryPart) {
+  BenchReport r = report();
+  EXPECT_TRUE(has(report_json(r), "\"profile\":\"conformant\""));
+  r.config.stripped = true;
+  const std::string text = report_text(r);
+  EXPECT_TRUE(has(text, "2,000 to 6,000)  [STRIPPED]\n")) << text;
+  for (const char* part : {"cycles per connection", "per connection", "in this round"}) {
+    EXPECT_TRUE(has(text, "\n  " + std::string(part) + "  [STRIPPED]")) << part;
+  }
+  EXPECT_TRUE(has(text, "no figure of a conformant TCP"));
+  EXPECT_FALSE(has(text, "TIME-WAIT full"));
+  const std::string json = report_json(r);
+  EXPECT_TRUE(has(json, "\"profile\":\"stripped\""));
+  EXPECT_TRUE(has(json, "\"time_wait_seconds\":0,\"closed_by\":\"reset\""));
+}
+
 TEST(Report, ATableForAReader) {
   BenchReport r = report();
   r.note = "both sides share CPU 0";
@@ -157,6 +173,7 @@ TEST(Report, ATableForAReader) {
   for (const std::string_view stage : telemetry::kStageNames) {
     EXPECT_TRUE(has(text, "    " + std::string(stage) + " ")) << stage;
   }
+  EXPECT_FALSE(has(text, "STRIPPED"));
   r.config.mode = BenchMode::kStream;
   EXPECT_TRUE(has(report_text(r), " MB/s "));
   r.config.stages = false;
