@@ -314,6 +314,21 @@ TEST(Load, AServerThatSaysSoClosesAndHasTheTimeWait) {
   }
 }
 
+TEST(Load, AServerThatSaysThatItClosesIsWaitedFor) {
+  Lab lab;
+  lab.say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
+          Server::End::kNone);
+  lab.config.connections_total = 1;
+  lab.config.timeout = 5s;
+  lab.run(4s);
+  EXPECT_EQ(lab.counters().answers.get(), 1U);
+  EXPECT_EQ(lab.counters().completed.get(), 0U);
+  lab.world.run_for(4s);
+  EXPECT_EQ(lab.counters().completed.get(), 1U);
+  EXPECT_EQ(lab.errors(), 0U);
+  lab.drain();
+}
+
 // The second segment of the answer is an answer by itself.
 TEST(Load, AnAnswerWithinAnAnswerIsItsBody) {
   constexpr std::size_t kSegment = 1'448;
