@@ -9,7 +9,8 @@
 
 namespace weir {
 
-template <class T, std::size_t N>
+// `Behind`: places behind the last that may be written to before `add` makes them part of it.
+template <class T, std::size_t N, std::size_t Behind = 0>
 class Batch {
  public:
   static constexpr std::size_t kCapacity = N;
@@ -23,6 +24,7 @@ class Batch {
     WEIR_ASSERT(size_ < N);
     return items_[size_++];
   }
+  [[nodiscard]] T* behind() { return items_.data() + size_; }
   T pop() {
     WEIR_ASSERT(size_ > 0);
     return items_[--size_];
@@ -35,7 +37,7 @@ class Batch {
   void clear() { size_ = 0; }
 
  private:
-  std::array<T, N> items_;
+  std::array<T, N + Behind> items_;
   std::size_t size_ = 0;
 };
 

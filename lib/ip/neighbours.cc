@@ -22,7 +22,9 @@ Neighbours::Neighbours(std::uint32_t capacity, const NeighbourConfig& config)
     : config_(config),
       entries_(capacity),
       buckets_(std::bit_ceil(std::max(2U, 2 * capacity)), kNoIndex),
-      reachable_time_(config.reachable_time) {}
+      reachable_time_(config.reachable_time) {
+  recent_.fill(kNoIndex);
+}
 
 // -- The table -----------------------------------------------------------------------------------
 
@@ -42,9 +44,9 @@ bool Neighbours::may_wait(const Entry& e) const {
   return e.pinned || incomplete_ < std::max(1U, capacity() / 2);
 }
 
-NeighbourId Neighbours::lookup_or_create(const IpAddr& next_hop) {
+NeighbourId Neighbours::look_further(const IpAddr& next_hop) {
   const NeighbourId found = find(next_hop);
-  if (found != kNoIndex) return found;
+  if (found != kNoIndex) return recent_[recent_of(next_hop)] = found;
   if (!may_wait({})) return kNoIndex;
   NeighbourId oldest = lists_[static_cast<unsigned>(List::kIdle)].head;
   if (oldest == kNoIndex) oldest = lists_[static_cast<unsigned>(List::kDelayed)].head;
@@ -67,6 +69,8 @@ NeighbourId Neighbours::create(const IpAddr& addr) {
 void Neighbours::evict(NeighbourId id) {
   Entry& e = entries_[id];
   WEIR_ASSERT((e.list == List::kIdle || e.list == List::kDelayed) && !e.pinned);
+  NeighbourId& recent = recent_[recent_of(e.addr)];
+  if (recent == id) recent = kNoIndex;
   unlink(id);
   std::uint32_t* link = &bucket(e.addr);
   while (*link != id) link = &entries_[*link].hash_next;
@@ -474,6 +478,9 @@ void Neighbours::update_from_advert(NeighbourId id, const wire::NdPacket& nd, In
 // -- For tests -----------------------------------------------------------------------------------
 
 void Neighbours::check_invariants() const {
+  for (const NeighbourId id : recent_) {
+    WEIR_ASSERT(id == kNoIndex || find(entries_[id].addr) == id);
+  }
   std::uint32_t hashed = 0, unlisted = 0, incomplete = 0;
   for (NeighbourId id : buckets_) {
     for (; id != kNoIndex; id = entries_[id].hash_next, ++hashed) {

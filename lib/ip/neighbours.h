@@ -86,7 +86,11 @@ class Neighbours {
   // longest makes room, failed ones first, never one that is being asked for nor a pinned one.
   // kNoIndex when none can, or when half the table waits for answers already. An id stays valid
   // until its entry is evicted: use it at once, or check that address(id) is still yours.
-  [[nodiscard]] NeighbourId lookup_or_create(const IpAddr& next_hop);
+  [[nodiscard]] NeighbourId lookup_or_create(const IpAddr& next_hop) {
+    const NeighbourId id = recent_[recent_of(next_hop)];
+    if (id != kNoIndex && entries_[id].addr == next_hop) return id;
+    return look_further(next_hop);
+  }
   [[nodiscard]] NeighbourId find(const IpAddr& next_hop) const;  // kNoIndex if there is none
   // For the gateway: never evicted, and strangers cannot change its MAC, only have it asked again.
   void pin(NeighbourId id);
@@ -148,9 +152,14 @@ class Neighbours {
   };
 
   static constexpr Duration kUsedGrain = 1s;  // saves a list move per packet
+  static constexpr std::size_t kRecent = 16;
 
   [[nodiscard]] std::uint32_t& bucket(const IpAddr& addr);
   [[nodiscard]] NeighbourId create(const IpAddr& addr);
+  [[nodiscard]] NeighbourId look_further(const IpAddr& next_hop);
+  [[nodiscard]] static std::size_t recent_of(const IpAddr& addr) {
+    return addr.octets()[15] % kRecent;
+  }
   [[nodiscard]] bool may_wait(const Entry& e) const;
   void evict(NeighbourId id);
   void append(NeighbourId id, List list);
@@ -178,6 +187,7 @@ class Neighbours {
   NeighbourConfig config_;
   Slab<Entry> entries_;
   std::vector<std::uint32_t> buckets_;
+  std::array<NeighbourId, kRecent> recent_;  // by address: who was looked up last
   // Idle: the longest unused first; asked and delayed: the next due first.
   std::array<Ends, 4> lists_;
   std::uint32_t incomplete_ = 0;

@@ -20,12 +20,6 @@ void set_bit(std::array<std::uint64_t, 4>& of, std::uint32_t octet) {
 
 }  // namespace
 
-Routes::Bits Routes::bits_of(const IpAddr& addr) {
-  const auto words = std::bit_cast<Bits>(addr.octets());
-  if constexpr (std::endian::native == std::endian::big) return words;
-  return {__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
-}
-
 void Routes::add_address(const IpAddr& addr, std::uint8_t prefix_len, bool usable) {
   const bool v4 = addr.is_v4();
   WEIR_ASSERT(prefix_len <= (v4 ? 32 : 128));
@@ -59,10 +53,11 @@ void Routes::add_address(const IpAddr& addr, std::uint8_t prefix_len, bool usabl
   const auto same = std::find_if(networks_.begin(), networks_.end(), known);
   if (same != networks_.end()) {
     if (!same->source) same->source = n.source;
-    return;
+  } else {
+    const auto shorter = [&](const Network& o) { return o.bits < n.bits; };
+    networks_.insert(std::find_if(networks_.begin(), networks_.end(), shorter), n);
   }
-  const auto shorter = [&](const Network& o) { return o.bits < n.bits; };
-  networks_.insert(std::find_if(networks_.begin(), networks_.end(), shorter), n);
+  choose_beyond();
 }
 
 Routes::Network Routes::network_of(const IpAddr& addr, std::uint8_t prefix_len) {
@@ -99,10 +94,25 @@ void Routes::choose_sources() {
   source4_ = first([](const IpAddr& a) { return a.is_v4(); });
   source6_ = first([](const IpAddr& a) { return !a.is_v4() && !a.is_link_local6(); });
   if (!source6_) source6_ = first([](const IpAddr& a) { return !a.is_v4(); });
+  choose_beyond();
+}
+
+void Routes::choose_beyond() {
+  beyond4_ = source_by(gateway4_);
+  beyond6_ = source_by(gateway6_);
+}
+
+std::optional<IpAddr> Routes::source_by(const std::optional<IpAddr>& gateway) const {
+  if (!gateway) return std::nullopt;
+  std::optional<IpAddr> source = default_source(gateway->is_v4());
+  const Network* n = longest_match(*gateway);
+  if (n != nullptr && n->source && !n->source->is_link_local6()) source = n->source;
+  return source && source->is_link_local6() ? std::nullopt : source;
 }
 
 void Routes::set_gateway(const IpAddr& gateway) {
   (gateway.is_v4() ? gateway4_ : gateway6_) = gateway;
+  choose_beyond();
 }
 
 std::optional<Route> Routes::lookup(const IpAddr& dst) const {
@@ -111,14 +121,9 @@ std::optional<Route> Routes::lookup(const IpAddr& dst) const {
   if (const Network* n = longest_match(dst)) {
     return n->source ? std::optional(Route{dst, *n->source}) : std::nullopt;
   }
-  const std::optional<IpAddr>& via = dst.is_v4() ? gateway4_ : gateway6_;
-  // RFC 4291 §2.5.6: what is of the link stays on it, as a destination and as a source.
-  if (!via || dst.is_link_local6()) return std::nullopt;
-  std::optional<IpAddr> source = default_source(dst.is_v4());
-  const Network* n = longest_match(*via);
-  if (n != nullptr && n->source && !n->source->is_link_local6()) source = n->source;
-  if (!source || source->is_link_local6()) return std::nullopt;
-  return Route{*via, *source};
+  const std::optional<IpAddr>& source = source_beyond(dst);
+  if (!source) return std::nullopt;
+  return Route{dst.is_v4() ? *gateway4_ : *gateway6_, *source};
 }
 
 std::optional<Route> Routes::to_other_end(const IpAddr& dst) const {
@@ -167,16 +172,6 @@ std::optional<IpAddr> Routes::default_source(bool v4) const {
 
 std::optional<IpAddr> Routes::gateway(bool v4) const {
   return v4 ? gateway4_ : gateway6_;
-}
-
-// An IPv4 network is held under ::ffff:0:0/96, which an IPv6 /0 to /96 could seem to hold: one
-// family's networks say nothing of the other's addresses.
-const Routes::Network* Routes::longest_match(const IpAddr& dst) const {
-  const Bits bits = bits_of(dst);
-  for (const Network& n : networks_) {
-    if (n.holds(dst, bits)) return &n;
-  }
-  return nullptr;
 }
 
 }  // namespace weir::ip

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -32,6 +33,14 @@ class Routes {
   // Nothing for an address that no unicast packet may go to, for this host's own addresses (there
   // is no loopback), and where neither a prefix nor a gateway fits.
   [[nodiscard]] std::optional<Route> lookup(const IpAddr& dst) const;
+  // The next hop alone; null where lookup finds nothing. Pre: `dst` sent what is answered, and was
+  // found to be a unicast address and nobody of ours. May point at `dst`.
+  [[nodiscard]] const IpAddr* next_hop(const IpAddr& dst) const {
+    const std::optional<IpAddr>& via = dst.is_v4() ? gateway4_ : gateway6_;
+    if (point_to_point_) return to_other_end(dst) ? &*via : nullptr;
+    if (const Network* n = longest_match(dst)) return n->source ? &dst : nullptr;
+    return source_beyond(dst) ? &*via : nullptr;
+  }
   // Asked of each packet's addresses. An IPv4 address is known by its last octet, unless several of
   // ours share that.
   [[nodiscard]] bool is_local(const IpAddr& addr) const {  // and usable
@@ -77,7 +86,11 @@ class Routes {
              addr.is_v4() == v4;
     }
   };
-  [[nodiscard]] static Bits bits_of(const IpAddr& addr);
+  [[nodiscard]] static Bits bits_of(const IpAddr& addr) {
+    const auto words = std::bit_cast<Bits>(addr.octets());
+    if constexpr (std::endian::native == std::endian::big) return words;
+    return {__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
+  }
   using OctetSet = std::array<std::uint64_t, 4>;  // a bit for each last octet of an address
   [[nodiscard]] static bool has_bit(const OctetSet& of, std::uint8_t octet) {
     return (of[octet / 64] >> (octet % 64) & 1U) != 0;
@@ -89,7 +102,23 @@ class Routes {
   [[nodiscard]] bool is_listed_usable(const IpAddr& addr) const;
   [[nodiscard]] static Network network_of(const IpAddr& addr, std::uint8_t prefix_len);
   void choose_sources();
-  [[nodiscard]] const Network* longest_match(const IpAddr& dst) const;
+  // An IPv4 network is held under ::ffff:0:0/96, which an IPv6 /0 to /96 could seem to hold: one
+  // family's networks say nothing of the other's addresses.
+  [[nodiscard]] const Network* longest_match(const IpAddr& dst) const {
+    const Bits bits = bits_of(dst);
+    for (const Network& n : networks_) {
+      if (n.holds(dst, bits)) return &n;
+    }
+    return nullptr;
+  }
+  // What is sent to `dst` by way of the gateway has it as its source; nothing: it cannot be sent.
+  // RFC 4291 §2.5.6: what is of the link stays on it, as a destination and as a source.
+  [[nodiscard]] const std::optional<IpAddr>& source_beyond(const IpAddr& dst) const {
+    const bool v4 = dst.is_v4();
+    return v4 ? beyond4_ : dst.is_link_local6() ? nowhere_ : beyond6_;
+  }
+  [[nodiscard]] std::optional<IpAddr> source_by(const std::optional<IpAddr>& gateway) const;
+  void choose_beyond();  // after every change
   [[nodiscard]] std::optional<Route> to_other_end(const IpAddr& dst) const;
 
   // Many addresses are on few networks: these are asked about for every packet.
@@ -106,6 +135,7 @@ class Routes {
   std::vector<IpAddr> groups_;                      // sorted
   std::optional<IpAddr> source4_, source6_;
   std::optional<IpAddr> gateway4_, gateway6_;
+  std::optional<IpAddr> beyond4_, beyond6_, nowhere_;  // see source_beyond
   bool point_to_point_ = false;
 };
 

@@ -340,6 +340,8 @@ Result<ConnId, Error> Stack::Impl::connect(const Endpoint& remote, std::optional
   if (config.socket_info) (void)tcp::lend_own(c.tcb, outbox);  // there is one for each
   if (own != nullptr) (void)configure(c, *own);
   counters.active_opens.add();
+  // Earlier than the SYN's time-out: what follows the handshake finds the node where it may stay.
+  wheel.arm(index, now + config.tcp.rto_min);
   mark_output(index);
   return id_of(index);
 }

@@ -384,6 +384,17 @@ struct Stack::Impl {
     send_stray(seg, flow, default_fields());
   }
   void send_stray(const tcp::TxSegment& seg, const FlowKey& flow, IpFields ip);
+  // The same of what make() returns, which is written where it stays.
+  template <class Make>
+  void send_made(const FlowKey& flow, IpFields ip, Make&& make) {
+    tcp::TxPacket* const packet = place_for(flow, ip);
+    if (packet == nullptr) return send_stray(make(), flow, ip);
+    const tcp::TxSegment& seg = *::new (&packet->seg) tcp::TxSegment(make());
+    packet->tos = static_cast<std::uint8_t>(packet->tos | seg.ecn);
+  }
+  [[nodiscard]] tcp::TxPacket* place_for(const FlowKey& flow, IpFields ip);
+  void complete(tcp::TxPacket& packet, const FlowKey& flow, IpFields ip, const MacAddr& dst) const;
+  void aim() { outbox.tx.write_to(tx.behind()); }  // whenever tx has changed
   void send_reset(const Arrival& a);
   std::uint32_t neighbour_of(Conn& c);
   [[nodiscard]] IpAddr packet_next_hop(const tcp::TxPacket& packet) const;
@@ -478,7 +489,8 @@ struct Stack::Impl {
 
   std::array<Arrival, kMaxFrames> arrivals;
   tcp::Outbox outbox;  // of the call into the core under way
-  Batch<tcp::TxPacket, kTxBatch> tx;
+  // What the core decides on is written behind them at once: see aim.
+  Batch<tcp::TxPacket, kTxBatch, tcp::TxList::kCapacity> tx;
   BufChain tx_frames;
   BufChain released;
   Batch<Buf*, kTxBatch> looped;  // frames to this host, received with the next advance

@@ -35,11 +35,37 @@ void Stack::Impl::flush(std::uint32_t index) {
   released.append(std::move(outbox.release));
   if (outbox.tx.empty()) return;
   Conn& c = conns[index];
-  if (c.tcb.own != nullptr) tcp::count_sent(*c.tcb.own, outbox.tx.items());
+  if (c.tcb.own != nullptr) {
+    for (const tcp::TxSegment& s : outbox.tx.items()) tcp::count_sent(*c.tcb.own, s);
+  }
   const std::uint32_t neighbour = loops(c.flow) ? kNoIndex : neighbour_of(c);
   const IpFields ip{c.tos, c.ttl != 0 ? c.ttl : config.tcp.ttl};
-  for (const tcp::TxSegment& s : outbox.tx.items()) send_packet(s, c.flow, neighbour, ip);
+  if (neighbour == kNoIndex || neighbours.use(neighbour, now) != ip::Neighbours::Use::kReady) {
+    for (const tcp::TxSegment& s : outbox.tx.items()) send_packet(s, c.flow, neighbour, ip);
+    outbox.tx.clear();
+    return;
+  }
+  // They lie where they go from.
+  WEIR_ASSERT(outbox.tx.places() == tx.behind());
+  const std::size_t n = std::min(outbox.tx.size(), tx.room());
+  const MacAddr dst = *neighbours.mac(neighbour);
+  for (std::size_t i = 0; i < n; ++i) complete(tx.add(), c.flow, ip, dst);
+  if (n < outbox.tx.size()) {
+    counters.drop_tx_full.add(outbox.tx.size() - n);  // TCP sends them again
+  }
   outbox.tx.clear();
+  aim();
+}
+
+// All of it but the segment.
+void Stack::Impl::complete(tcp::TxPacket& packet, const FlowKey& flow, IpFields ip,
+                           const MacAddr& dst) const {
+  packet.flow = flow;
+  packet.src_mac = config.mac;
+  packet.dst_mac = dst;
+  packet.tos = static_cast<std::uint8_t>(ip.tos | packet.seg.ecn);  //= RFC9293 SHLD-22
+  packet.ttl = ip.ttl;                                              //= RFC9293 MUST-49
+  packet.ip_id = 0;                                                 //= RFC6864 4.1-b
 }
 
 void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
@@ -47,26 +73,19 @@ void Stack::Impl::send_packet(const tcp::TxSegment& seg, const FlowKey& flow,
   if (loops(flow)) return loop_back(seg, flow, ip.tos);
   if (neighbour == kNoIndex) return counters.drop_neigh_table_full.add();
   if (tx.room() == 0) return counters.drop_tx_full.add();  // TCP sends it again
-  const auto fill = [&](tcp::TxPacket& packet) {
-    packet.seg = seg;
-    packet.flow = flow;
-    packet.src_mac = config.mac;
-    packet.tos = static_cast<std::uint8_t>(ip.tos | seg.ecn);  //= RFC9293 SHLD-22
-    packet.ttl = ip.ttl;                                       //= RFC9293 MUST-49
-    packet.ip_id = 0;                                          //= RFC6864 4.1-b
-  };
   switch (neighbours.use(neighbour, now)) {
     case ip::Neighbours::Use::kReady: {
       tcp::TxPacket& packet = tx.add();
-      fill(packet);
-      packet.dst_mac = *neighbours.mac(neighbour);
-      return;
+      packet.seg = seg;
+      complete(packet, flow, ip, *neighbours.mac(neighbour));
+      return aim();
     }
     case ip::Neighbours::Use::kWait: {
       // Text itself is not held, for its buffers may be gone before the answer comes; but who is to
       // send it again then. It counts as dropped.
       tcp::TxPacket packet;
-      fill(packet);
+      packet.seg = seg;
+      complete(packet, flow, ip, MacAddr{});
       packet.seg.payload = nullptr;
       if (const auto displaced = neighbours.hold(neighbour, {packet})) {
         forget_held(*displaced, counters.drop_neigh_queue);
@@ -108,6 +127,23 @@ void Stack::Impl::send_stray(const tcp::TxSegment& seg, const FlowKey& flow, IpF
   const auto route = routes.lookup(flow.remote);
   if (!route) return counters.drop_no_route.add();
   send_packet(seg, flow, neighbours.lookup_or_create(route->next_hop), ip);
+}
+
+// A place among the packets for a segment of no connection, the rest of it filled in; null when it
+// does not just go.
+tcp::TxPacket* Stack::Impl::place_for(const FlowKey& flow, IpFields ip) {
+  if (loops(flow) || tx.room() == 0) return nullptr;
+  const IpAddr* const next_hop = routes.next_hop(flow.remote);
+  if (next_hop == nullptr) return nullptr;
+  const std::uint32_t neighbour = neighbours.lookup_or_create(*next_hop);
+  if (neighbour == kNoIndex || neighbours.use(neighbour, now) != ip::Neighbours::Use::kReady) {
+    return nullptr;
+  }
+  tcp::TxPacket& packet = tx.add();
+  packet.seg.ecn = 0;
+  complete(packet, flow, ip, *neighbours.mac(neighbour));
+  aim();
+  return &packet;
 }
 
 // One RST, without text, for one segment, and no count of them: whatever is shared by all who ask

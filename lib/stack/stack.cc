@@ -88,6 +88,7 @@ Stack::Impl::Impl(const Config& c, const Secrets& s, BufSource src, Instant star
   add_gateway(c.gateway, c.gateway_mac);
   add_gateway(c.gateway6, c.gateway6_mac);
   if (c.point_to_point) routes.set_point_to_point();
+  aim();
   outbox.counters = &counters;
   outbox.logs = &logs;
   outbox.owns = &owns;
@@ -148,6 +149,7 @@ BufChain Stack::take_released() {
 }
 void Stack::clear_tx() {
   impl_->tx.clear();
+  impl_->aim();
 }
 std::span<const tcp::HandOver> Stack::hand_over() const {
   return impl_->handed.items();

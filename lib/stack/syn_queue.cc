@@ -51,8 +51,8 @@ void Stack::Impl::on_syn(Arrival& a, ListenerId listener, std::optional<Seq> bey
 
 void Stack::Impl::send_syn_ack(const tcp::SynEntry& e, std::uint32_t ts_now) {
   const ListenerId id = e.listener;
-  send_stray(tcp::make_syn_ack(e, config.tcp, config.mtu, ts_now, settings_of(id)), e.flow,
-             fields_of(id));
+  send_made(e.flow, fields_of(id),
+            [&] { return tcp::make_syn_ack(e, config.tcp, config.mtu, ts_now, settings_of(id)); });
 }
 
 void Stack::Impl::resend_syn_ack(tcp::SynEntry& e) {
@@ -151,8 +151,8 @@ void Stack::Impl::make_passive(std::uint32_t conn, const tcp::SynEntry& e, Liste
   c.waits_accept = true;
   c.read_ms = c.acked_ms = now_ms();
   c.tos = config.tcp.tos;
-  const auto route = routes.lookup(a.flow.remote);
-  c.next_hop = route ? route->next_hop : a.flow.remote;
+  const IpAddr* const next_hop = routes.next_hop(a.flow.remote);
+  c.next_hop = next_hop != nullptr ? *next_hop : a.flow.remote;
   if (config.socket_info) (void)tcp::lend_own(c.tcb, outbox);  // there is one for each
   if (l.has_own) (void)configure(c, l.conn);
   tcp::OpenArgs args = open_args(a.flow, {e.iss, tcp::timestamp_offset(secrets.isn, a.flow)});

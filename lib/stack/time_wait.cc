@@ -61,7 +61,7 @@ void Stack::Impl::on_time_wait(Fifo<Record>& of, Kind kind, std::uint32_t index,
       r.restarted = 1;
       [[fallthrough]];
     case tcp::TwAnswer::kAck:
-      send_stray(tcp::make_tw_ack(r, ts_clock(a.flow)), a.flow);
+      send_made(a.flow, default_fields(), [&] { return tcp::make_tw_ack(r, ts_clock(a.flow)); });
       break;
     case tcp::TwAnswer::kEnd:
       tw_forget(r, a.hash, handle_of(kind, index));

@@ -7,8 +7,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/addr.h"
+#include "base/assert.h"
 #include "base/batch.h"
 #include "base/buf.h"
 #include "base/seq.h"
@@ -86,9 +88,70 @@ struct Urgent {
   bool more = false;         // the peer's pointer lies beyond them
 };
 
+// The segments of one call, each written where it stays: as the front of a packet whose other
+// fields its caller fills in.
+class TxList {
+ public:
+  static constexpr std::size_t kCapacity = 64;
+
+  class Items {  // the segments alone
+   public:
+    class Iterator {
+     public:
+      explicit Iterator(TxPacket* at) : at_(at) {}
+      TxSegment& operator*() const { return at_->seg; }
+      Iterator& operator++() {
+        ++at_;
+        return *this;
+      }
+      friend bool operator==(Iterator, Iterator) = default;
+
+     private:
+      TxPacket* at_;
+    };
+    explicit Items(std::span<TxPacket> packets) : packets_(packets) {}
+    [[nodiscard]] Iterator begin() const { return Iterator(packets_.data()); }
+    [[nodiscard]] Iterator end() const { return Iterator(packets_.data() + packets_.size()); }
+    [[nodiscard]] std::size_t size() const { return packets_.size(); }
+    [[nodiscard]] TxSegment& operator[](std::size_t i) const { return packets_[i].seg; }
+    [[nodiscard]] TxSegment& back() const { return packets_.back().seg; }
+
+   private:
+    std::span<TxPacket> packets_;
+  };
+
+  TxList() = default;
+  TxList(const TxList&) = delete;
+  TxList& operator=(const TxList&) = delete;
+
+  // From here on in these places, kCapacity of them, the caller's. Until then in its own. Pre:
+  // empty.
+  void write_to(TxPacket* places) {
+    WEIR_ASSERT(size_ == 0);
+    places_ = places;
+  }
+  [[nodiscard]] const TxPacket* places() const { return places_; }
+  // The place behind the last, as it was left: for the caller to fill, whole.
+  TxSegment& add() {
+    WEIR_ASSERT(size_ < kCapacity);
+    return places_[size_++].seg;
+  }
+  TxSegment& push(const TxSegment& seg) { return add() = seg; }
+  [[nodiscard]] Items items() const { return Items({places_, size_}); }
+  [[nodiscard]] std::size_t room() const { return kCapacity - size_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  void clear() { size_ = 0; }
+
+ private:
+  std::array<TxPacket, kCapacity> own_;
+  TxPacket* places_ = own_.data();
+  std::size_t size_ = 0;
+};
+
 // Filled by one call into the core, emptied by its caller.
 struct Outbox {
-  Batch<TxSegment, 64> tx;
+  TxList tx;
   BufChain release;  // the core never frees: it gives back here
   telemetry::Counters* counters = nullptr;
   Slab<SentLog>* logs = nullptr;  // lent to connections that have text in flight; null: to none

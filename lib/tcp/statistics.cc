@@ -146,22 +146,20 @@ void count_limits(Tcb& t, Instant now) {
   s.limit_since = now;
 }
 
-void count_sent(Own& own, std::span<const TxSegment> segments) {
+void count_sent(Own& own, const TxSegment& seg) {
   Statistics& s = own.stats;
-  for (const TxSegment& seg : segments) {
-    const std::uint32_t n = pieces(seg);
-    const bool numbered = (seg.flags & (SYN | FIN)) != 0;
-    const Seq end = seg.seq + seg.len + (numbered ? 1U : 0U);
-    s.segs_out += n;
-    s.bytes_sent += seg.len;
-    if (seg.len > 0) s.data_segs_out += n;
-    if (seg.len == 0 && !numbered) continue;
-    if (after(end, s.sent_high)) {
-      s.sent_high = end;
-    } else {
-      s.total_retrans += n;
-      s.bytes_retrans += seg.len;
-    }
+  const std::uint32_t n = pieces(seg);
+  const bool numbered = (seg.flags & (SYN | FIN)) != 0;
+  const Seq end = seg.seq + seg.len + (numbered ? 1U : 0U);
+  s.segs_out += n;
+  s.bytes_sent += seg.len;
+  if (seg.len > 0) s.data_segs_out += n;
+  if (seg.len == 0 && !numbered) return;
+  if (after(end, s.sent_high)) {
+    s.sent_high = end;
+  } else {
+    s.total_retrans += n;
+    s.bytes_retrans += seg.len;
   }
 }
 

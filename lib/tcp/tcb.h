@@ -335,7 +335,7 @@ void user_set_congestion_control(Tcb& tcb, CongestionControl algorithm);
 void user_quickack(Tcb& tcb, bool on);
 
 // For the counts, where there are any: what is on its way out.
-void count_sent(Own& own, std::span<const TxSegment> segments);
+void count_sent(Own& own, const TxSegment& seg);
 
 // -- When buffers run short -------------------------------------------------------------------
 // Text that waits is put together in fewer buffers; with `early_too` what came out of order goes

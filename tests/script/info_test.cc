@@ -469,10 +469,10 @@ TEST(Info, SegmentsOfAPortThatMergesAndCuts) {
     out.seq = Seq{1};
     out.len = octets;
     out.mss = 1'000;
-    tcp::count_sent(own, {&out, 1});
+    tcp::count_sent(own, out);
     EXPECT_EQ(own.stats.data_segs_out, segments) << octets;
     out.mss = 0;  // nobody cuts it
-    tcp::count_sent(own, {&out, 1});
+    tcp::count_sent(own, out);
     EXPECT_EQ(own.stats.data_segs_out, segments + 1) << octets;
     s.app_copies(octets, 0);
   }

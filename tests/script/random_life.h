@@ -545,7 +545,9 @@ class RandomLife {
     way_.sees(tcb_, out_);
     note_window();
     for (const tcp::TxSegment& s : out_.tx.items()) check(s);
-    if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, out_.tx.items());
+    for (const tcp::TxSegment& s : out_.tx.items()) {
+      if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, s);
+    }
     check_info();
     out_.tx.clear();
     bufs_.give_back(std::move(out_.release));

@@ -305,8 +305,8 @@ Script& Script::settle() {
 
 // As a driver does: transmit first, then free.
 void Script::flush() {
-  if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, out_.tx.items());
   for (const tcp::TxSegment& s : out_.tx.items()) {
+    if (tcb_.own != nullptr) tcp::count_sent(*tcb_.own, s);
     check_text(s);
     ++emitted_;
     if ((s.flags & RST) != 0) ++resets_;

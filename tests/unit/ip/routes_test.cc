@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
@@ -195,6 +197,59 @@ Routes with_link_local() {
   r.add_address(kLocal6, 64);
   r.add_address(kGlobal6, 64);
   return r;
+}
+
+// What is kept of the gateways is what it would be had they come last, and the next hop alone is
+// lookup's.
+TEST(Routes, NextHopIsLookups) {
+  Rng rng(4);
+  unsigned found = 0, beyond = 0;
+  for (unsigned round = 0; round < 2'000; ++round) {
+    Routes r, last;  // the same but for when its gateways came
+    std::vector<std::pair<IpAddr, bool>> ours;
+    std::optional<IpAddr> via4, via6;
+    for (unsigned step = 1 + rng.below(6); step > 0; --step) {
+      const IpAddr a = near_address(rng);
+      const auto known = [&](const auto& o) { return o.first == a; };
+      if (rng.below(3) == 0) {
+        (a.is_v4() ? via4 : via6) = a;
+        r.set_gateway(a);
+      } else if (std::none_of(ours.begin(), ours.end(), known)) {
+        ours.emplace_back(a, rng.below(3) > 0);
+        const auto len = static_cast<std::uint8_t>(8 + rng.below(a.is_v4() ? 25 : 100));
+        for (Routes* x : {&r, &last}) x->add_address(a, len, ours.back().second);
+      }
+      if (!ours.empty() && rng.below(3) == 0) {
+        auto& [addr, usable] = ours[rng.below(static_cast<std::uint32_t>(ours.size()))];
+        usable = !usable;
+        for (Routes* x : {&r, &last}) x->set_usable(addr, usable);
+      }
+    }
+    if (via4) last.set_gateway(*via4);
+    if (via6) last.set_gateway(*via6);
+    if (rng.below(4) == 0) {
+      r.set_point_to_point();
+      last.set_point_to_point();
+    }
+    for (unsigned i = 0; i < 20; ++i) {
+      const IpAddr dst = near_address(rng);
+      const auto route = r.lookup(dst), same = last.lookup(dst);
+      ASSERT_EQ(route.has_value(), same.has_value());
+      if (route) {
+        ASSERT_EQ(route->next_hop, same->next_hop);
+        ASSERT_EQ(route->source, same->source);
+      }
+      if (!dst.is_unicast() || r.is_broadcast(dst) || r.is_ours(dst)) continue;
+      const IpAddr* const hop = r.next_hop(dst);
+      ASSERT_EQ(hop != nullptr, route.has_value());
+      if (hop == nullptr) continue;
+      ASSERT_EQ(*hop, route->next_hop);
+      ++found;
+      beyond += *hop == dst ? 0 : 1;
+    }
+  }
+  EXPECT_GT(found, 5'000U);
+  EXPECT_GT(beyond, 1'000U);
 }
 
 TEST(Routes, SourceIsOfTheDestinationsScope) {
