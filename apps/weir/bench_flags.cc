@@ -53,6 +53,7 @@ BenchFlags::BenchFlags(CLI::App& app)
   add_messages(BenchMode::kLatency, "latency", "one message to and fro, beside a bare frame");
   add_messages(BenchMode::kCold, "cold", "messages over millions of connections, beside few");
   add_memory();
+  add_time_wait();
   command_->footer(
       "Exit code: 0; 1 a connection or an answer failed, or a signal ended it; 2 a bad command "
       "line, or it could not start.");
@@ -72,6 +73,26 @@ void BenchFlags::add_memory() {
         ->check(range(0, info_of(kResting[i]).most));
   }
   memory_command_->add_flag("--json", memory_.json, "one JSON object");
+}
+
+void BenchFlags::add_time_wait() {
+  CLI::App* const m = command_->add_subcommand(
+      "time-wait", "a steady rate of closes, 2MSL long and beyond: what TIME-WAIT costs");
+  time_wait_command_ = m;
+  m->allow_extras(false);
+  m->add_option("--rate", time_wait_.rate,
+                "connections closed in a second of the stack's (1000000)")
+      ->check(range(1'000, kMostRate));
+  m->add_option("--wait", time_wait_.wait, "how long TIME-WAIT lasts: 2MSL (60)")
+      ->type_name("SECONDS")
+      ->check(range(2, kMostWait));
+  m->add_option("--seconds", time_wait_.seconds, "beyond that (10)")
+      ->type_name("SECONDS")
+      ->check(range(0, 3'600));
+  m->add_flag("--json", time_wait_.json, "one JSON object");
+  m->footer(
+      "No port, in virtual time: a second of the stack's takes as long as the machine needs. "
+      "Progress on stderr. 60,000,000 records take 2.2 GiB.");
 }
 
 void BenchFlags::add_mode(BenchMode mode, const char* name, const char* about) {
@@ -155,11 +176,14 @@ int BenchFlags::execute() {
   };
   const std::vector<std::string> rest = command_->remaining();
   if (!rest.empty())
-    return complain(rest[0] + ": unknown mode; cps, rps, stream, latency, cold or memory");
+    return complain(rest[0] +
+                    ": unknown mode; cps, rps, stream, latency, cold, memory or time-wait");
   if (command_->get_subcommands().empty()) {
-    return complain("which mode? cps, rps, stream, latency, cold or memory; --help says more");
+    return complain(
+        "which mode? cps, rps, stream, latency, cold, memory or time-wait; --help says more");
   }
   if (memory_command_->parsed()) return run_memory(memory_);
+  if (time_wait_command_->parsed()) return run_time_wait(time_wait_);
   if (role_ == "client") config_.role = BenchRole::kClient;
   if (role_ == "server") config_.role = BenchRole::kServer;
   config_.client_closes = close_ == "client";

@@ -7,6 +7,7 @@
 
 #include "bench.h"
 #include "bench_memory.h"
+#include "bench_time_wait.h"
 
 namespace weir::app {
 
@@ -24,11 +25,14 @@ class BenchFlags {
   void add_messages(BenchMode mode, const char* name, const char* about);
   void add_common(CLI::App& mode);
   void add_memory();
+  void add_time_wait();
 
   CLI::App* command_;
   CLI::App* memory_command_ = nullptr;
+  CLI::App* time_wait_command_ = nullptr;
   BenchConfig config_;
   MemoryConfig memory_;
+  TimeWaitConfig time_wait_;
   double seconds_ = 2;
   std::string role_, close_, profile_;
 };

@@ -23,7 +23,7 @@ TEST(BenchMemory, CountsAllThatOneTakes) {
     return static_cast<double>(make_resting(kind, kCount).octets) / kCount;
   };
   const double time_wait = each(Resting::kTimeWait);
-  EXPECT_GE(time_wait, 32);
+  EXPECT_GE(time_wait, 28);
   EXPECT_LE(time_wait, 2.0 * f.time_wait);
   const double half_open = each(Resting::kHalfOpen);
   EXPECT_GE(half_open, 64);
