@@ -8,12 +8,14 @@ import sys
 import time
 
 PROGRAMS = ["bench_wire", "bench_isn", "bench_hash", "bench_table", "bench_rte_hash", "bench_wheel",
-            "bench_stack", "bench_match"]
+            "bench_rte_timer",            "bench_stack", "bench_match"]
 REPETITIONS = 5
 MIN_TIME = 0.05  # seconds of each repetition
 LIMIT = 600      # seconds of one program, which only a hang reaches
 LARGE = "/10000000"
-BASES = {"rte_find": "weir_find"}  # whose cycles are put beside whose
+# Whose cycles are put beside whose.
+BASES = {"rte_find": "weir_find", "rte_timer": "weir_wheel", "rte_jhash": "weir_sip13",
+         "rte_hash_crc": "weir_sip13"}
 
 
 def run_program(path, pattern):
@@ -50,7 +52,8 @@ def digest(program, entries):
         if name not in rows:
             rows[name] = {"program": program, "name": name}
         if e.get("aggregate_name") == "median":
-            rows[name].update(cycles=e.get("cycles"), octets=e.get("bytes_per_second"), acks=e.get("acks"))
+            rows[name].update(cycles=e.get("cycles"), octets=e.get("bytes_per_second"), acks=e.get("acks"),
+                              budget=e.get("label"))
         elif e.get("aggregate_name") == "cv":
             rows[name]["cv"] = e.get("cycles")
     return rows
@@ -68,6 +71,8 @@ def line(row, width):
         extra = "%.2f ACKs a segment" % row["acks"]
     if row.get("beside"):
         extra = "%.2f times %s" % row["beside"]
+    if row.get("budget"):
+        extra += ("; " if extra else "") + row["budget"]
     return "%-*s %10.1f %10.1f %9.2f %6.0f %%  %s" % (
         width, row["name"], row["cycles"], row["ns"], 1e3 / row["ns"], 100 * (row["cv"] or 0),
         extra)
