@@ -17,6 +17,8 @@ namespace weir::timer {
 
 namespace {
 
+constexpr std::size_t kHugePage = std::size_t{2} << 20U;
+
 constexpr std::size_t bytes_for(std::uint32_t capacity, std::size_t node) {
   return std::max<std::size_t>(capacity, 1) * node;
 }
@@ -30,6 +32,11 @@ Wheel::Wheel(std::uint32_t capacity, Instant start, Duration tick)
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
   nodes_ = static_cast<Node*>(p);
+  // Whoever is due is anywhere among them: with small pages each would miss the TLB, too. A kernel
+  // that has no others says no.
+  if (bytes_for(capacity_, sizeof(Node)) >= kHugePage) {
+    static_cast<void>(madvise(p, bytes_for(capacity_, sizeof(Node)), MADV_HUGEPAGE));
+  }
   heads_.fill(kNoIndex);
 }
 
