@@ -25,6 +25,10 @@ TEST(BenchMemory, CountsAllThatOneTakes) {
   const double time_wait = each(Resting::kTimeWait);
   EXPECT_GE(time_wait, 28);
   EXPECT_LE(time_wait, 2.0 * f.time_wait);
+  // Nearly all of them at rest, though they came within four seconds.
+  const double idle = each(Resting::kIdle);
+  EXPECT_GE(idle, 256);
+  EXPECT_LE(idle, 1.3 * f.resting);
   const double half_open = each(Resting::kHalfOpen);
   EXPECT_GE(half_open, 64);
   EXPECT_LE(half_open, 2.0 * f.half_open);
