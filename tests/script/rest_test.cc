@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstring>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
@@ -263,7 +264,7 @@ class Restless : public testing::Test {
   }
   Tcb& tcb() { return zeroed.tcb; }
 
-  Instant now{1'000s};
+  Instant now{std::chrono::hours(100'000)};
   tcp::Config config;
   Zeroed zeroed{config};
 };
@@ -334,6 +335,21 @@ TEST_F(Restless, NothingUnderWay) {
   tcb().mtu_probe = 1'400;
   EXPECT_TRUE(restless());
   tcb().mtu_probe = 0;
+  tcb().frto = tcp::Frto::kProbing;
+  EXPECT_TRUE(restless());
+  tcb().frto = tcp::Frto::kOff;
+  tcb().pace_waits = true;
+  EXPECT_TRUE(restless());
+  tcb().pace_waits = false;
+  tcb().records = true;
+  EXPECT_TRUE(restless());
+  tcb().records = false;
+  for (Instant Tcb::*when : {&Tcb::last_sent, &Tcb::last_received}) {  // longer than is kept
+    const Instant was = std::exchange(tcb().*when, now - std::chrono::hours(24 * 365 * 3));
+    EXPECT_TRUE(restless());
+    tcb().*when = was;
+  }
+  EXPECT_FALSE(restless());
   for (const State s : {kSynReceived, kFinWait1, kFinWait2, kCloseWait, kLastAck, kTimeWait}) {
     tcb().state = s;
     EXPECT_TRUE(restless()) << to_string(s);
