@@ -96,9 +96,7 @@ std::vector<Range> may_differ() {
           WEIR_FIELD(probe_is_tlp),
           {offsetof(Tcb, cubic) + offsetof(tcp::Cubic, running) + 1,
            offsetof(Tcb, cubic) + sizeof(tcp::Cubic)},
-          // The padding of RtoEstimator, and the bits: fin_taken to records.
-          {offsetof(Tcb, rto) + 21, offsetof(Tcb, rto) + sizeof(tcp::RtoEstimator)},
-          {offsetof(Tcb, pace_waits) + 1, offsetof(Tcb, frto)}};
+          {offsetof(Tcb, rto) + 21, offsetof(Tcb, rto) + sizeof(tcp::RtoEstimator)}};
 }
 
 #undef WEIR_FIELD
