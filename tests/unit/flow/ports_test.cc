@@ -134,14 +134,40 @@ TEST(Ports, TheFirstIsForetold) {
 // place.
 TEST(Ports, KeptHashesAreNotMistaken) {
   PortPicker kept(1'024, 65'535, kKey);
-  for (std::uint32_t i = 0; i < 100; ++i) {
-    const IpAddr local = IpAddr::v4(0x0a00'0001U + i % 2);
-    const Endpoint to{remote(16 * i).addr, static_cast<std::uint16_t>(80 + 16 * (i % 3))};
+  const auto agrees = [&](const IpAddr& local, const Endpoint& to) {
     PortPicker fresh(1'024, 65'535, kKey);
-    ASSERT_EQ(kept.first(local, to), fresh.first(local, to)) << i;
-    ASSERT_EQ(kept.first(kLocal, to), fresh.first(kLocal, to)) << i;
-    const Endpoint other{to.addr, static_cast<std::uint16_t>(to.port + 16)};
-    ASSERT_EQ(kept.first(kLocal, other), fresh.first(kLocal, other)) << i;
+    return kept.first(local, to) == fresh.first(local, to);
+  };
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    const Endpoint to{remote(16 * i).addr, static_cast<std::uint16_t>(80 + 16 * (i % 3))};
+    ASSERT_TRUE(agrees(IpAddr::v4(0x0a00'0001U + i % 2), to)) << i;
+    ASSERT_TRUE(agrees(kLocal, to)) << i;
+    ASSERT_TRUE(agrees(kLocal, {to.addr, static_cast<std::uint16_t>(to.port + 16)})) << i;
+  }
+}
+
+// RFC 6056 §3.3.5: each increment is drawn by itself, and all are as likely.
+//= RFC6056 3.3.5 type=test
+TEST(Ports, IncrementsFollowNoPattern) {
+  constexpr std::uint32_t kRange = 60'999 - 32'768 + 1;
+  constexpr unsigned kPicks = 4'000;
+  PortPicker picker(32'768, 60'999, kKey);
+  std::array<unsigned, PortPicker::kMaxIncrement + 1> seen{};
+  unsigned as_before = 0;
+  std::uint16_t last = *picker.pick(kLocal, remote(0), kAll);
+  std::uint32_t step_before = 0;
+  for (unsigned i = 0; i < kPicks; ++i) {
+    const std::uint16_t port = *picker.pick(kLocal, remote(0), kAll);
+    const std::uint32_t step = ahead(last, port, kRange);
+    ASSERT_TRUE(step >= 1 && step <= PortPicker::kMaxIncrement);
+    ++seen[step];
+    as_before += step == step_before ? 1 : 0;
+    step_before = step;
+    last = port;
+  }
+  EXPECT_NEAR(as_before, kPicks / 8.0, 100);
+  for (std::uint32_t step = 1; step <= PortPicker::kMaxIncrement; ++step) {
+    EXPECT_NEAR(seen[step], kPicks / 8.0, 100) << step;
   }
 }
 
