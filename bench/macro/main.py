@@ -28,7 +28,7 @@ GIB, QUICK_LOSS = 1 << 30, 32 << 20
 LOSS_BUDGET = 1        # percent: the one whose transfer is of 1 GiB
 LOSS_GROWTH = 64 << 20
 QUICK_MICRO = ("bench_wheel",)
-MICRO = ("bench_wire", "bench_hash", "bench_rte_hash", "bench_wheel", "bench_stack")
+MICRO = ("bench_wire", "bench_hash", "bench_rte_hash", "bench_wheel", "bench_rte_timer", "bench_stack")
 QUICK_SERVERS = ("epoll", "af_packet", "loopback")
 QUIET = 0.5  # load average; above it the figures may be others' too
 

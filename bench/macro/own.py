@@ -126,8 +126,12 @@ def run_instructions(bench):
 def run_micro(bench, programs):
     """Rows of bench/macro/micro.py."""
     path = os.path.join(bench.lab.dir, "micro.json")
+    folder = os.path.join(bench.build, "bench/micro")
+    programs = [n for n in programs if os.path.exists(os.path.join(folder, n))]
+    if not programs:
+        raise Failed("none of them is in %s" % folder)
     command = [sys.executable, "-B", os.path.join(bench.root, "bench/macro/micro.py"), "--build",
-               os.path.join(bench.build, "bench/micro"), "--json", path]
+               folder, "--json", path]
     for name in programs:
         command += ["--only", name]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
