@@ -109,7 +109,7 @@ def growth_tables(data):
     if lines:
         out.append("**Loss**: one transfer from the kernel's epoll server through a bridge that drops at "
                    "random what it sends; received by the kernel (`curl`) or by Weir (`weir load`, "
-                   "af_packet), start to end.")
+                   "af_packet), from the first full frame at the interface to the last.")
         out.append(table(["lost", "octets", "kernel, MB/s", "Weir, MB/s", "Weir's time beside the kernel's"],
                          lines))
     both = budgets.own(data, "two cores")

@@ -128,46 +128,59 @@ class LossyWire:
         run(*self.at, "nft", "\n".join(rules))
 
     def once(self, percent, octets):
-        """Seconds that each receiver took from its start to its end, without those that it takes for
-        one octet: programs begin and end differently."""
+        """Seconds that each receiver took: from the first full frame at its interface to the last."""
+        self.lose(percent)
         server = Process(self.lab.dir, "lossy", [
             os.path.join(self.bench.build, "bench/macro/epoll_server"), self.server + ":80"],
             at=self.lab.there, core=SERVER_CORE)
         try:
             server.wait_line("ready")
-            self.lose(0)
-            begins = {"kernel": self._kernel(1), "weir": self._weir(1)}
-            self.lose(percent)
-            return {"percent": percent, "octets": octets,
-                    "kernel": max(1e-3, self._kernel(octets) - begins["kernel"]),
-                    "weir": max(1e-3, self._weir(octets) - begins["weir"])}
+            return {"percent": percent, "octets": octets, "kernel": self._kernel(octets),
+                    "weir": self._weir(octets)}
         finally:
             server.end()
 
+    @staticmethod
+    def _received():
+        with open("/sys/class/net/lossc/statistics/rx_bytes", encoding="utf-8") as f:
+            return int(f.read())
+
+    def _watch(self, client, octets):
+        """Programs begin and end differently; what their interface receives is the transfer."""
+        full, limit = 1000, time.monotonic() + PATIENCE + 120
+        start = seen = self._received()
+        first = last = None
+        while client.child.poll() is None and time.monotonic() < limit:
+            time.sleep(0.001)
+            now = self._received()
+            if now - seen >= full:
+                last = time.monotonic()
+                first = first or last
+            seen = now
+        code = client.wait(1)
+        client.end()
+        if code != 0:
+            raise Failed("%s: exit code %d: %s" % (client.name, code, client.complaint()))
+        if seen - start < octets or last == first:
+            raise Failed("%s: received %d octets" % (client.name, seen - start))
+        return last - first
+
     def _kernel(self, octets):
-        began = time.monotonic()
-        done = subprocess.run(["taskset", "-c", str(CLIENT_CORE), "curl", "-s", "-o", "/dev/null", "-w",
-                               "%{size_download}", "http://%s/bytes/%d" % (self.server, octets)],
-                              stdout=subprocess.PIPE, text=True, timeout=120, check=False)
-        if done.returncode != 0 or int(done.stdout) != octets:
-            raise Failed("curl: exit code %d, %s octets" % (done.returncode, done.stdout))
-        return time.monotonic() - began
+        client = Process(self.lab.dir, "curl", [
+            "curl", "-s", "-o", "/dev/null", "-w", "%{size_download}",
+            "http://%s/bytes/%d" % (self.server, octets)], core=CLIENT_CORE)
+        took = self._watch(client, octets)
+        if int(client.text()) != octets:
+            raise Failed("curl: %s octets" % client.text())
+        return took
 
     def _weir(self, octets):
-        client = Process(self.lab.dir, "receiver", [
+        return self._watch(Process(self.lab.dir, "receiver", [
             self.bench.weir, "load", "--device", "af_packet:lossc", "--address",
             self.lab.load_address(self.server) + "/24", "--cores", str(CLIENT_CORE), "--target",
             self.server + ":80", "--path", "/bytes/%d" % octets, "--expect-size", str(octets),
             "--connections-total", "1", "--concurrency", "1", "--timeout", "120", "--json", "--set",
-            'stats.interval="60s"'])
-        client.wait_line('{"event":"ready"')
-        began = time.monotonic()
-        code = client.wait(150)
-        took = time.monotonic() - began
-        client.end()
-        if code != 0:
-            raise Failed("weir load: " + client.complaint())
-        return took
+            'stats.interval="60s"']), octets)
 
 
 def kernel_memory(count=10_000):
