@@ -1,5 +1,6 @@
 #include "bench_near.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -276,14 +277,18 @@ std::optional<std::string> lacks_memory(std::uint64_t connections) {
     }
   }
   constexpr std::uint64_t kRest = std::uint64_t{1} << 30U;  // ports, pools, everything else
-  const std::uint64_t each =
-      2 * std::uint64_t{stack::Stack::footprint().connection} + EchoClient::record_octets();
-  const std::uint64_t wanted = connections * each + kRest;
+  constexpr std::uint64_t kAwake = 1'000'000;  // what comes and goes in the second before it rests
+  const stack::Footprint f = stack::Stack::footprint();
+  const std::uint64_t each = 2 * std::uint64_t{f.resting} + EchoClient::record_octets();
+  const std::uint64_t awake = std::min(connections, kAwake) * 2 * (f.connection - f.resting);
+  const std::uint64_t wanted = connections * each + awake + kRest;
   if (free_kib == 0 || wanted <= free_kib * 1'024) return std::nullopt;
   return "--connections " + std::to_string(connections) + ": takes " +
          std::to_string(wanted >> 20U) + " MiB on both sides, " + std::to_string(free_kib >> 10U) +
          " are free; at most " +
-         std::to_string(free_kib * 1'024 > kRest ? (free_kib * 1'024 - kRest) / each : 0) + " here";
+         std::to_string(free_kib * 1'024 > kRest + awake ? (free_kib * 1'024 - kRest - awake) / each
+                                                         : 0) +
+         " here";
 }
 
 }  // namespace weir::app
