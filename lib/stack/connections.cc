@@ -241,17 +241,19 @@ void Stack::Impl::close_unreachable(const FlowKey& flow) {
   const std::uint32_t handle =
       table.find(hash_of(flow), [&](std::uint32_t h) { return same_flow(h, flow); });
   if (handle == kNoIndex || kind_of(handle) != Kind::kConn) return;
-  Conn& c = awake(index_of(handle));
+  const std::uint32_t index = index_of(handle);
+  Conn& c = awake(index);
+  mark_output(index);  // whose packet met this still holds the record: it is freed by poll_output
   // Where the next hop was known and R1 was reached, R2 decides (RFC 9293 §3.8.3).
   const bool doubted = c.tcb.soft_error != tcp::CloseReason::kNone;
   if (c.tcb.state != tcp::State::kSynSent || doubted) {
     tcp::note_soft_error(c.tcb, tcp::CloseReason::kUnreachable);
-    return settle(index_of(handle));
+    return settle(index);
   }
   counters.attempt_fails.add();
   tcp::fail_open(c.tcb, tcp::CloseReason::kUnreachable, outbox);
   released.append(std::move(outbox.release));
-  settle(index_of(handle));
+  settle(index);
 }
 
 //= RFC6056 3.1

@@ -528,4 +528,38 @@ TEST_F(NextHop, ThatIsGoneIsTheReasonOfATimeOut) {
 }
 
 }  // namespace
+// What the RST of an abort meets ends the connection once.
+TEST(NextHopGone, AnAbortAtAnyTimeEndsTheConnectionOnce) {
+  for (Duration at = 18s; at < 26s; at += 250ms) {
+    SCOPED_TRACE(at.count());
+    World w(rto_of_a_second());
+    w.listen();
+    Peer p(w);
+    const ConnId c = p.open();
+    w.silent.insert(kPeer);
+    w.send(c, "text");
+    w.run_for(at);
+    w.stack->abort(c);
+    w.iterate();
+    EXPECT_EQ(w.stack->gauges().connections, 0U);
+    EXPECT_FALSE(w.stack->alive(c));
+    w.tcp.clear();
+    w.events.clear();
+  }
+}
+
+// Nobody asks for a connection any more that was closed, and its next hop is gone.
+TEST(NextHopGone, AnOrphanEndsWithItsRetries) {
+  World w(rto_of_a_second());
+  w.listen();
+  Peer p(w);
+  const ConnId c = p.open();
+  w.silent.insert(kPeer);
+  w.send(c, "text");
+  w.stack->close(c);
+  w.run_for(2'000s);
+  EXPECT_EQ(w.stack->gauges().connections, 0U);
+  w.tcp.clear();
+}
+
 }  // namespace weir::stack::test
