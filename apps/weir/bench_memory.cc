@@ -24,8 +24,8 @@ using enum wire::TcpFlags;
 using Clock = std::chrono::steady_clock;
 
 constexpr unsigned kBurst = 32;
-// Idle ones come at 100,000 a second, in two turns each, so that they go to rest meanwhile. Half-open
-// ones and those in TIME-WAIT stand still: they would be resent, or end.
+// Idle ones come at 100,000 a second, in two turns each, so that they go to rest meanwhile.
+// Half-open ones and those in TIME-WAIT stand still: they would be resent, or end.
 constexpr Duration kTurn = kBurst * 10us / 2;
 constexpr std::uint32_t kBlocks = 1'024;  // some bursts of frames, in and out
 constexpr IpAddr kHost = IpAddr::v4(10, 0, 0, 1), kGateway = IpAddr::v4(10, 0, 0, 254);
