@@ -18,13 +18,6 @@ double mean(const std::vector<PairFigures>& v, Value of) {
   return v.empty() ? 0 : sum(v, of) / static_cast<double>(v.size());
 }
 
-template <class Of>
-double median_of(const std::vector<CoresRound>& rounds, const Of& of) {
-  std::vector<double> all;
-  for (const CoresRound& r : rounds) all.push_back(of(r));
-  return median(std::move(all));
-}
-
 double pair_median(const std::vector<CoresRound>& rounds, Phase phase, std::size_t i, Value of) {
   return median_of(rounds, [&](const CoresRound& r) { return (r.*phase)[i].*of; });
 }

@@ -14,14 +14,6 @@ double ratio(double a, double b) {
   return b > 0 ? a / b : 0;
 }
 
-// The median of what `value` makes of each.
-template <class Round, class Value>
-double median_of(const std::vector<Round>& rounds, const Value& value) {
-  std::vector<double> all;
-  for (const Round& r : rounds) all.push_back(value(r));
-  return median(std::move(all));
-}
-
 std::string notes(const BenchReport& r) {
   std::string out = "\n" + machine_text(r) + "\n";
   if (!r.note.empty()) out += "  note: " + r.note + "\n";

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bench.h"
@@ -92,6 +93,15 @@ struct BenchReport {
 [[nodiscard]] std::string machine_text(const BenchReport& r);
 [[nodiscard]] std::string grouped(double v);         // 1234567 as 1,234,567
 [[nodiscard]] double median(std::vector<double> v);  // 0 of nothing
+
+// The median of what `value` makes of each round.
+template <class Round, class Value>
+[[nodiscard]] double median_of(const std::vector<Round>& rounds, const Value& value) {
+  std::vector<double> all;
+  all.reserve(rounds.size());
+  for (const Round& r : rounds) all.push_back(value(r));
+  return median(std::move(all));
+}
 
 [[nodiscard]] std::string report_text(const BenchReport& r);
 [[nodiscard]] std::string report_json(const BenchReport& r);  // one line
