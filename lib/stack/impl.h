@@ -108,7 +108,7 @@ struct Stack::Impl {
   [[nodiscard]] static bool scattered_checksum_ok(const Arrival& a);
   void look_up(Arrival& a);
   void fetch(const Arrival& a);
-  void deliver(Arrival& a);
+  [[gnu::hot]] void deliver(Arrival& a);
   void on_tcp(Arrival& a);
   void on_conn(std::uint32_t index, Arrival& a);
   void count_ecn(std::uint8_t tos);
@@ -155,13 +155,13 @@ struct Stack::Impl {
     std::uint32_t head = tcp::kSynNone, tail = tcp::kSynNone;
   };
   // `beyond`: what an old connection of this 4-tuple used up, when there is one in TIME-WAIT.
-  void on_syn(Arrival& a, ListenerId listener, std::optional<Seq> beyond);
-  void on_syn_entry(std::uint32_t index, Arrival& a);
+  [[gnu::hot]] void on_syn(Arrival& a, ListenerId listener, std::optional<Seq> beyond);
+  [[gnu::hot]] void on_syn_entry(std::uint32_t index, Arrival& a);
   void challenge_half_open(tcp::SynEntry& e);
   void promote(std::uint32_t index, Arrival& a);
   [[nodiscard]] telemetry::Counter* no_room_to_accept(Listener& l);
   [[nodiscard]] static bool accept_queue_full(Listener& l);
-  void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id, const Arrival& a);
+  [[gnu::hot]] void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id, const Arrival& a);
   [[nodiscard]] bool defers(tcp::SynEntry& e, const tcp::RxSegment& seg) const;
   void send_syn_ack(const tcp::SynEntry& e, std::uint32_t ts_now);
   void resend_syn_ack(tcp::SynEntry& e);
@@ -181,7 +181,7 @@ struct Stack::Impl {
   [[nodiscard]] bool on_cookie(ListenerId id, Arrival& a, const tcp::RxSegment& seg);
 
   // -- time_wait.cc
-  void enter_time_wait(std::uint32_t index);
+  [[gnu::hot]] void enter_time_wait(std::uint32_t index);
   template <class Record>
   void make_time_wait(Fifo<Record>& tws, Kind kind, std::uint32_t conn);
   template <class Record>
@@ -258,7 +258,7 @@ struct Stack::Impl {
   }
   void count_established(Conn& c);
   void close_unreachable(const FlowKey& flow);
-  Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local,
+  [[gnu::hot]] Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local,
                                 std::uint16_t local_port, const ConnOptions* own);
   struct Place {  // of a flow in the table
     std::uint64_t hash = 0;
