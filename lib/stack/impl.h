@@ -108,6 +108,7 @@ struct Stack::Impl {
   [[nodiscard]] static bool scattered_checksum_ok(const Arrival& a);
   void look_up(Arrival& a);
   void fetch(const Arrival& a);
+  // What is hot here GCC takes for cold otherwise, and its copies for size (rep movs).
   [[gnu::hot]] void deliver(Arrival& a);
   void on_tcp(Arrival& a);
   void on_conn(std::uint32_t index, Arrival& a);
@@ -161,7 +162,8 @@ struct Stack::Impl {
   void promote(std::uint32_t index, Arrival& a);
   [[nodiscard]] telemetry::Counter* no_room_to_accept(Listener& l);
   [[nodiscard]] static bool accept_queue_full(Listener& l);
-  [[gnu::hot]] void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id, const Arrival& a);
+  [[gnu::hot]] void make_passive(std::uint32_t conn, const tcp::SynEntry& e, ListenerId id,
+                                 const Arrival& a);
   [[nodiscard]] bool defers(tcp::SynEntry& e, const tcp::RxSegment& seg) const;
   void send_syn_ack(const tcp::SynEntry& e, std::uint32_t ts_now);
   void resend_syn_ack(tcp::SynEntry& e);
@@ -259,7 +261,7 @@ struct Stack::Impl {
   void count_established(Conn& c);
   void close_unreachable(const FlowKey& flow);
   [[gnu::hot]] Result<ConnId, Error> connect(const Endpoint& remote, std::optional<IpAddr> local,
-                                std::uint16_t local_port, const ConnOptions* own);
+                                             std::uint16_t local_port, const ConnOptions* own);
   struct Place {  // of a flow in the table
     std::uint64_t hash = 0;
     std::uint32_t old = kNoIndex;  // who has it now
