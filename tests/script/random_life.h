@@ -27,6 +27,13 @@
 
 namespace weir::test {
 
+// Under a sanitizer a life takes ten times as long, and one in so many is lived.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr std::uint64_t kOneLifeIn = 10;
+#else
+inline constexpr std::uint64_t kOneLifeIn = 1;
+#endif
+
 using namespace std::chrono_literals;
 
 // How a life enters lib/tcp, and who looks on. header_prediction_test.cc has others.

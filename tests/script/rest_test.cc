@@ -50,11 +50,11 @@ std::uint64_t compare_lives(std::uint64_t lives) {
 
 // A run that hardly rests would prove nothing.
 TEST(Rest, NoLifeIsOtherForIt) {
-  EXPECT_GT(compare_lives<UsualWay>(2'000), 4'000U);
+  EXPECT_GT(compare_lives<UsualWay>(2'000 / kOneLifeIn), 4'000U / kOneLifeIn);
 }
 
 TEST(Rest, NorAnyCalmOne) {
-  EXPECT_GT(compare_lives<CalmWay>(1'000), 3'000U);
+  EXPECT_GT(compare_lives<CalmWay>(1'000 / kOneLifeIn), 3'000U / kOneLifeIn);
 }
 
 // -- Octet by octet --------------------------------------------------------------------------
