@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "bench_segment.h"
 #include "socket/packet_pool.h"
 #include "stack/stack.h"
 #include "wire/frame.h"
@@ -28,8 +29,6 @@ constexpr unsigned kBurst = 32;
 // Half-open ones and those in TIME-WAIT stand still: they would be resent, or end.
 constexpr Duration kTurn = kBurst * 10us / 2;
 constexpr std::uint32_t kBlocks = 1'024;  // some bursts of frames, in and out
-constexpr IpAddr kHost = IpAddr::v4(10, 0, 0, 1), kGateway = IpAddr::v4(10, 0, 0, 254);
-constexpr MacAddr kHostMac{{2, 0, 0, 0, 0, 1}}, kGatewayMac{{2, 0, 0, 0, 0, 254}};
 constexpr std::uint16_t kPort = 80;
 
 // VmRSS and VmPTE, octets.
@@ -97,22 +96,7 @@ Resters::Resters(Resting kind, std::uint32_t count)
 }
 
 void Resters::send(const Peer& p, unsigned flags) {
-  wire::TcpFrame f;
-  f.src_mac = kGatewayMac;
-  f.dst_mac = kHostMac;
-  f.flow = p.flow.reversed();
-  f.tcp.seq = p.snd_nxt;
-  f.tcp.ack = (flags & ACK) != 0 ? p.rcv_nxt : Seq{};
-  f.tcp.wnd = 65'535;
-  f.tcp.flags = static_cast<std::uint8_t>(flags);
-  if ((flags & SYN) != 0) {
-    f.tcp.options.mss = 1'460;
-    f.tcp.options.sack_permitted = true;
-    f.tcp.options.window_scale = 7;
-  }
-  f.tcp.options.has_timestamps = true;
-  f.tcp.options.ts_val = 1'000;
-  f.tcp.options.ts_ecr = p.ts_ecr;
+  const wire::TcpFrame f = peer_segment(p.flow, p.snd_nxt, p.rcv_nxt, p.ts_ecr, flags);
   std::array<std::byte, wire::kMaxTcpFrameHeader> octets{};
   const std::size_t size = wire::write_tcp_frame(octets, f, wire::TxChecksum::kOffload, {});
   Buf* const b = pool_.take_copy(0, std::span(octets).first(std::max(size, wire::kMinFrame)));

@@ -13,6 +13,7 @@
 #endif
 
 #include "base/assert.h"
+#include "bench_segment.h"
 #include "json.h"
 #include "socket/packet_pool.h"
 #include "stack/stack.h"
@@ -31,8 +32,6 @@ constexpr std::uint32_t kSample = 200'000;  // connections a second without reco
 constexpr std::uint32_t kBlocks = 2'048;
 constexpr std::uint32_t kRecords = 1'024;  // control blocks and half-open ones
 constexpr std::uint64_t kOtherMemory = std::uint64_t{64} << 20U;
-constexpr IpAddr kHost = IpAddr::v4(10, 0, 0, 1), kGateway = IpAddr::v4(10, 0, 0, 254);
-constexpr MacAddr kHostMac{{2, 0, 0, 0, 0, 1}}, kGatewayMac{{2, 0, 0, 0, 0, 254}};
 constexpr std::uint16_t kPort = 80, kFirstPort = 1'024;
 constexpr std::uint32_t kFirstHost = 0x0b00'0000U;
 constexpr unsigned kPortBits = 14;
@@ -157,22 +156,7 @@ stack::Config Closer::config_of(const TimeWaitConfig& wanted, bool keeps) {
 
 void Closer::send(std::uint64_t index, unsigned flags, std::span<const std::byte> text) {
   Peer& p = peer(index);
-  wire::TcpFrame f;
-  f.src_mac = kGatewayMac;
-  f.dst_mac = kHostMac;
-  f.flow = flow_of(index).reversed();
-  f.tcp.seq = p.snd_nxt;
-  f.tcp.ack = (flags & ACK) != 0 ? p.rcv_nxt : Seq{};
-  f.tcp.wnd = 65'535;
-  f.tcp.flags = static_cast<std::uint8_t>(flags);
-  if ((flags & SYN) != 0) {
-    f.tcp.options.mss = 1'460;
-    f.tcp.options.sack_permitted = true;
-    f.tcp.options.window_scale = 7;
-  }
-  f.tcp.options.has_timestamps = true;
-  f.tcp.options.ts_val = 1'000;
-  f.tcp.options.ts_ecr = p.ts_ecr;
+  wire::TcpFrame f = peer_segment(flow_of(index), p.snd_nxt, p.rcv_nxt, p.ts_ecr, flags);
   f.payload_len = static_cast<std::uint32_t>(text.size());
   std::array<std::byte, wire::kMaxTcpFrameHeader + kRequest.size()> octets{};
   const std::size_t head = wire::write_tcp_frame(octets, f, wire::TxChecksum::kOffload, {});
